@@ -1,0 +1,1 @@
+"""The world outside, named by what it is made of. Only `connector.app` may enter."""

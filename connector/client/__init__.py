@@ -1,0 +1,1 @@
+"""The AI developer's hand: find, access, stream. Light: it loads no server library."""

@@ -1,0 +1,1 @@
+"""The bytes: a permitted use becomes a scan, a scan becomes batches, and every batch is metered."""

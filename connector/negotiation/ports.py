@@ -1,0 +1,155 @@
+"""What negotiations are, and what they need from the world."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from connector.outbox.ports import Outgoing
+from schemas.base import Role
+from schemas.dsp.negotiation import ContractNegotiation, NegotiationState
+from schemas.odrl import Agreement, DeclaredUse, Offer
+from schemas.usage import UsageRecord
+
+
+@dataclass(frozen=True)
+class Negotiation:
+    """Our record of a contract negotiation.
+
+    `pid` is our own process id, `counter_pid` the counterparty's (unknown until it answered), `callback` the
+    base URL at which the counterparty takes messages. `held` is why we wait for a person, `problem` why it
+    was terminated. `seen` are the last message ids, to drop repeats. `version` counts saves. `offer` is the
+    last one that either side made, `wanted` the last one that we asked for as a consumer.
+    """
+
+    pid: str
+    role: Role
+    counterparty: str
+    counter_pid: str | None
+    callback: str
+    state: NegotiationState
+    dataset: str
+    offer: Offer
+    use: DeclaredUse | None
+    created: datetime
+    updated: datetime
+    agreement: Agreement | None = None
+    wanted: Offer | None = None
+    held: str | None = None
+    problem: str | None = None
+    reasons: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
+    version: int = 0
+
+    @property
+    def consumer_pid(self) -> str:
+        """The consumer's process id, empty while it is unknown."""
+        return self.pid if self.role is Role.CONSUMER else (self.counter_pid or "")
+
+    @property
+    def provider_pid(self) -> str:
+        """The provider's process id, empty while it is unknown."""
+        return self.pid if self.role is Role.PROVIDER else (self.counter_pid or "")
+
+    def as_answer(self) -> ContractNegotiation:
+        """Return the state in the protocol's words."""
+        return ContractNegotiation(
+            consumer_pid=self.consumer_pid, provider_pid=self.provider_pid, state=self.state
+        )
+
+
+@dataclass(frozen=True)
+class SignedAgreement:
+    """An agreement that both sides hold.
+
+    `epoch` grows when its terms of use change (revocation); `revoked` says since when and why.
+    """
+
+    agreement: Agreement
+    role: Role
+    counterparty: str
+    callback: str
+    negotiation: str
+    digest: str
+    use: DeclaredUse | None
+    signed: datetime
+    final: bool = False
+    epoch: int = 0
+    revoked: str | None = None
+
+
+class NegotiationStore(Protocol):
+    """Keeps negotiations and agreements."""
+
+    def add(
+        self,
+        negotiation: Negotiation,
+        *,
+        outgoing: Sequence[Outgoing] = (),
+        records: Sequence[UsageRecord] = (),
+    ) -> None:
+        """Save a new negotiation with the mail and records it causes: all or nothing.
+
+        Raises:
+            AlreadyExists: if the counterparty opened one with the same pid before.
+            StorageUnavailable: if nothing was saved.
+        """
+        ...
+
+    def get(self, pid: str) -> Negotiation:
+        """Return a negotiation by our own pid.
+
+        Raises:
+            NotFound: naming the pid.
+        """
+        ...
+
+    def find(self, counterparty: str, counter_pid: str) -> Negotiation | None:
+        """Return the negotiation that a counterparty opened under its pid."""
+        ...
+
+    def save(
+        self,
+        negotiation: Negotiation,
+        *,
+        seen: int,
+        outgoing: Sequence[Outgoing] = (),
+        records: Sequence[UsageRecord] = (),
+        agreement: SignedAgreement | None = None,
+    ) -> Negotiation:
+        """Save a moved negotiation with its mail, records and agreement (insert or replace): all or nothing.
+
+        Returns:
+            The negotiation at its new version.
+
+        Raises:
+            StaleState: if the stored version is not `seen`, naming both; nothing was saved.
+            StorageUnavailable: if nothing was saved.
+        """
+        ...
+
+    def unfinished(self) -> Sequence[Negotiation]:
+        """Return negotiations that are neither finalized nor terminated, oldest first."""
+        ...
+
+    def recent(self, most: int = 100) -> Sequence[Negotiation]:
+        """Return negotiations, last changed first."""
+        ...
+
+    def agreement(self, agreement_id: str) -> SignedAgreement:
+        """Return an agreement.
+
+        Raises:
+            NotFound: naming the id.
+        """
+        ...
+
+    def agreements(self, dataset: str | None = None, role: Role | None = None) -> Sequence[SignedAgreement]:
+        """Return agreements, newest first."""
+        ...
+
+    def revoke(self, agreement_id: str, why: str, records: Sequence[UsageRecord] = ()) -> SignedAgreement:
+        """Mark an agreement revoked and raise its epoch; idempotent."""
+        ...

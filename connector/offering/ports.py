@@ -1,0 +1,95 @@
+"""What offering datasets needs from the world."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from connector.outbox.ports import Outgoing
+from schemas.dcat import Dataset
+from schemas.odrl import Offer
+from schemas.usage import UsageRecord
+
+if TYPE_CHECKING:  # a participant that only consumes never loads it
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Offering:
+    """A dataset as published here: its description, and the file behind it (never told to anybody)."""
+
+    dataset: Dataset
+    source: str
+    published: datetime
+    withdrawn: datetime | None = None
+    version: int = 0
+
+    def offer(self, offer_id: str) -> Offer | None:
+        """Return the offer of that id."""
+        return next((offer for offer in self.dataset.has_policy if offer.id == offer_id), None)
+
+    def at_version(self, version: int) -> Offering:
+        """Return the same offering with another version."""
+        return replace(self, version=version)
+
+
+@dataclass(frozen=True)
+class SourceFacts:
+    """What one look at a file tells.
+
+    Shapes: `schema` as streamed. Units: rows, bytes on disk.
+    """
+
+    schema: pa.Schema
+    rows: int
+    byte_size: int
+
+
+class Sources(Protocol):
+    """Reads data files below the folders that the holder allows."""
+
+    def facts(self, source: str) -> SourceFacts:
+        """Look at a file without reading its data.
+
+        Raises:
+            UnreadableData: if it is corrupt or of no known kind; the message names the file's name only.
+            NotFound: if there is no such file below the allowed folders.
+        """
+        ...
+
+    def resolve(self, source: str) -> Path:
+        """Return the checked path of a source; a path that leaves the allowed folders is NotFound."""
+        ...
+
+
+class OfferingStore(Protocol):
+    """Keeps what is offered."""
+
+    def put(
+        self,
+        offerings: Sequence[Offering],
+        *,
+        outgoing: Sequence[Outgoing] = (),
+        records: Sequence[UsageRecord] = (),
+    ) -> None:
+        """Save offerings (new, changed or withdrawn) with the mail and records they cause: all or nothing."""
+        ...
+
+    def get(self, dataset_id: str) -> Offering:
+        """Return an offering, withdrawn ones included.
+
+        Raises:
+            NotFound: naming the id.
+        """
+        ...
+
+    def page(self, offset: int, limit: int, text: str | None = None) -> Sequence[Offering]:
+        """Return offerings that are not withdrawn, ordered by dataset id."""
+        ...
+
+    def count(self) -> int:
+        """Return how many offerings are not withdrawn."""
+        ...

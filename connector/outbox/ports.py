@@ -1,0 +1,97 @@
+"""What the outbox needs from the world."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+Kind = Literal["negotiation", "transfer", "publication"]
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A message to be sent.
+
+    `id` stays the same over retries and is the message's `@id`, so that a peer can drop repeats. Messages
+    of one `process` (our own pid, or "publication") leave in the order in which they were saved.
+    """
+
+    id: str
+    kind: Kind
+    process: str
+    recipient: str
+    method: Literal["POST", "DELETE"]
+    url: str
+    document: dict[str, Any] = field(repr=False)
+    created: datetime
+    deadline: datetime
+    due: datetime
+    attempts: int = 0
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a peer answered to a message it took (2xx); `document` is None where it sent no JSON."""
+
+    status: int
+    document: Any
+
+
+class OutboxStore(Protocol):
+    """Where outgoing messages wait. They are put there by the `save` of the state that causes them."""
+
+    def claim(self, process: str, at: datetime, until: datetime) -> Outgoing | None:
+        """Lease the oldest message of a process until `until`, if it is due at `at` and not leased.
+
+        Never returns a message while an older one of the same process waits, and never the same message to
+        two claimants while its lease runs.
+        """
+        ...
+
+    def due(self, at: datetime, most: int = 100) -> Sequence[str]:
+        """Return processes whose oldest message is due and not leased, longest waiting first."""
+        ...
+
+    def sent(self, outgoing_id: str) -> None:
+        """Remove a message that was delivered, or given up."""
+        ...
+
+    def postpone(self, outgoing_id: str, due: datetime, problem: str) -> None:
+        """Count a failed attempt, end the lease, and set the next try."""
+        ...
+
+    def pending(self, process: str | None = None) -> Sequence[Outgoing]:
+        """Return what waits, oldest first."""
+        ...
+
+    def add(self, outgoing: Outgoing) -> None:
+        """Save a message that no change of state causes; nothing if its id waits already."""
+        ...
+
+
+class Courier(Protocol):
+    """Carries one message to a peer."""
+
+    def carry(self, outgoing: Outgoing) -> Delivery:
+        """Send a message with a fresh proof of who we are.
+
+        Raises:
+            PeerUnavailable: if the peer cannot be reached or answers 5xx, 408 or 429: worth another try.
+            PeerRefused: if it answers any other 4xx: the peer will not take it.
+        """
+        ...
+
+
+class Sender(Protocol):
+    """A room that has messages sent, and is told what became of them."""
+
+    def delivered(self, outgoing: Outgoing, delivery: Delivery) -> None:
+        """Take note that a peer took the message. Called again if a crash hid the first call."""
+        ...
+
+    def undeliverable(self, outgoing: Outgoing, problem: str, reasons: Sequence[str]) -> None:
+        """Take note that a message was given up: the peer refused it, or its deadline passed."""
+        ...

@@ -1,0 +1,176 @@
+"""Settings of a connector: defaults < TOML file < environment; an unknown name is an error.
+
+Environment: prefix `HANSA_`, two underscores between levels: `HANSA_DATABASE_URL`, `HANSA_STREAM__PORT`.
+Secrets stand in files beside the database, never in settings; `database_url` may hold a password, so it is
+a secret in every output.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from schemas.base import describe_validation
+from schemas.errors import Misconfigured
+from schemas.identity import did_for
+
+
+PREFIX = "HANSA_"
+CLIENT_VARIABLES = frozenset({"HANSA_CONNECTOR", "HANSA_API_KEY", "HANSA_API_KEY_FILE"})
+"""What an AI developer's client reads; no settings of a connector."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CatalogSettings(_Section):
+    """A shared catalogue that this connector pushes to."""
+
+    id: str = Field(description="DID of the catalogue")
+    url: str = Field(description="base URL of the catalogue, without a trailing slash")
+
+
+class StreamSettings(_Section):
+    """The doors through which data leaves."""
+
+    host: str = Field(default="127.0.0.1", description="address that the stream doors listen on")
+    port: int = Field(default=0, ge=0, le=65535, description="port of the Arrow HTTP door; 0 picks a free one")
+    public_url: str | None = Field(
+        default=None, description="URL under which consumers reach the HTTP door; default: host and port"
+    )
+    flight_port: int | None = Field(
+        default=None, ge=0, le=65535, description="port of the Arrow Flight door; leave out for none"
+    )
+    flight_url: str | None = Field(default=None, description="grpc URL under which consumers reach Flight")
+    most_streams: int = Field(default=64, ge=1, le=4096, description="streams at a time; more get 503")
+
+
+class DataSettings(_Section):
+    """Where the data files of this holder lie."""
+
+    roots: tuple[Path, ...] = Field(default=(), description="folders below which files may be published")
+
+
+class MemberSettings(_Section):
+    """Who belongs to the data space, as its authority signs it."""
+
+    url: str = Field(description="where the signed member list is served")
+    authority: dict[str, str] = Field(description="public key (JWK) of the authority that signs the list")
+
+
+class EgressSettings(_Section):
+    """Which addresses this connector connects to, besides public ones."""
+
+    allow: tuple[str, ...] = Field(default=(), description="networks in CIDR form, e.g. 10.20.0.0/16")
+
+
+class NegotiationSettings(_Section):
+    """How negotiations are decided."""
+
+    automatic: bool = Field(
+        default=True, description="agree when a request fits an offer; false holds it for a person"
+    )
+    deadline_seconds: float = Field(
+        default=900, gt=0, description="how long a message is retried before its process is ended"
+    )
+
+
+class Settings(BaseSettings):
+    """All settings of a connector."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    name: str = Field(default="A connector", description="name of the participant, shown to people")
+    public_url: str = Field(
+        default="http://localhost:8101", description="URL under which peers reach this connector"
+    )
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=8101, ge=1, le=65535, description="port to listen on")
+    data_dir: Path = Field(default=Path("state"), description="folder for database, keys and log tiles")
+    database_url: SecretStr | None = Field(
+        default=None, description="postgresql+psycopg://… ; default: SQLite in data_dir"
+    )
+    log_level: str = Field(default="info", description="debug, info, warning or error")
+    catalogs: tuple[CatalogSettings, ...] = Field(default=(), description="shared catalogues to push to")
+    members: MemberSettings | None = Field(default=None, description="the data space's member list")
+    stream: StreamSettings = Field(default_factory=StreamSettings)
+    data: DataSettings = Field(default_factory=DataSettings)
+    egress: EgressSettings = Field(default_factory=EgressSettings)
+    negotiation: NegotiationSettings = Field(default_factory=NegotiationSettings)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the environment before the TOML file."""
+        return (env_settings, init_settings)
+
+    @property
+    def did(self) -> str:
+        """The participant's id, made from where its DID document is served."""
+        return did_for(self.public_url)
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL of the database."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.data_dir / 'connector.sqlite'}"
+
+    @property
+    def loopback(self) -> bool:
+        """Whether this connector is reachable from its own machine only."""
+        return urlsplit(self.public_url).hostname in ("localhost", "127.0.0.1", "::1")
+
+
+def load(path: Path | None) -> Settings:
+    """Read settings; relative paths in a file are relative to the file.
+
+    Raises:
+        Misconfigured: naming the file and the setting.
+    """
+    given: dict[str, Any] = {}
+    if path is not None:
+        try:
+            given = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise Misconfigured(f"no settings at {path}; make them with: hansa connector init DIR") from None
+        except (OSError, UnicodeError, tomllib.TOMLDecodeError) as error:
+            raise Misconfigured(f"cannot read settings {path}: {error}") from None
+        _anchor(given, path.resolve().parent)
+    _refuse_unknown(os.environ)
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise Misconfigured(f"settings {path or 'from the environment'}: {describe_validation(error)}") from None
+
+
+def _refuse_unknown(environment: Mapping[str, str]) -> None:
+    """Find misspelt variables, which pydantic-settings would pass over."""
+    for name in environment:
+        field = name.removeprefix(PREFIX).split("__")[0].lower()
+        if name.startswith(PREFIX) and name not in CLIENT_VARIABLES and field not in Settings.model_fields:
+            known = ", ".join(PREFIX + known.upper() for known in Settings.model_fields)
+            raise Misconfigured(f"environment variable {name} names no setting; known: {known}")
+
+
+def _anchor(given: dict[str, Any], home: Path) -> None:
+    given["data_dir"] = str(home / str(given.get("data_dir", "state")))
+    data = given.get("data")
+    if isinstance(data, dict) and isinstance(data.get("roots"), list):
+        data["roots"] = [str(home / str(root)) for root in data["roots"]]

@@ -1,0 +1,46 @@
+"""What trust between connectors needs from the world."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A participant that proved itself: its DID, and its roles in the data space."""
+
+    id: str
+    roles: frozenset[str] = frozenset()
+
+
+class TrustProfile(Protocol):
+    """One way in which participants prove themselves to each other."""
+
+    def prove(self, audience: str) -> str:
+        """Return the value of an `Authorization` header that proves us to `audience` (a DID), and to nobody else."""
+        ...
+
+    def admit(self, authorization: str | None) -> Caller:
+        """Return who sent this `Authorization` header.
+
+        A header is good once: a replayed one is refused.
+
+        Raises:
+            Unauthenticated: saying which check failed.
+            Forbidden: for a participant that is known, but no member of this data space (any more).
+        """
+        ...
+
+
+class ReplayStore(Protocol):
+    """Remembers token ids until they expire."""
+
+    def remember(self, issuer: str, jti: str, until: datetime) -> bool:
+        """Record a token id; true exactly once for each (issuer, jti), also with many threads and processes."""
+        ...
+
+    def forget_expired(self, at: datetime) -> None:
+        """Drop ids that expired before `at`; they could not be replayed any more."""
+        ...

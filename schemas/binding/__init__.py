@@ -1,0 +1,1 @@
+"""How the words travel: the HTTPS binding of the Dataspace Protocol, and the guard on the way out."""

@@ -1,0 +1,173 @@
+"""The client's side of the binding: one bounded HTTP client behind an egress guard.
+
+No redirects, no proxies from the environment, no address that the guard has not checked: a name is
+resolved once, every address is checked, and the connection goes to the address that was checked.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+import httpx2
+
+from schemas.errors import EgressForbidden, Malformed, PeerUnavailable, TooLarge
+
+MOST_REPLY = 64 << 20
+"""Bytes of an answer; a page of a catalogue is the longest."""
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Resolve = Callable[[str, int], Iterable[str]]
+
+
+def resolve_host(host: str, port: int) -> list[str]:
+    """Return the addresses of a host name, in the system's order."""
+    return [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+@dataclass(frozen=True)
+class Egress:
+    """Which addresses we connect to: public ones, and the networks that the operator allows.
+
+    Plain http is for allowed loopback addresses only.
+    """
+
+    allowed: tuple[Network, ...] = ()
+    resolve: Resolve = resolve_host
+
+    @classmethod
+    def allowing(cls, networks: Iterable[str]) -> Egress:
+        """Return a guard that allows networks in CIDR form besides public addresses."""
+        return cls(tuple(ipaddress.ip_network(network) for network in networks))
+
+    def check(self, url: str) -> tuple[SplitResult, str]:
+        """Return the parts of a URL and the checked address to connect to.
+
+        Raises:
+            EgressForbidden: naming the URL's host, the address and why it is refused.
+            PeerUnavailable: if the name does not resolve.
+        """
+        parts = urlsplit(url)
+        host = parts.hostname
+        if parts.scheme not in ("http", "https") or not host or parts.username or parts.password:
+            raise EgressForbidden(f"{url[:120]!r} is not a plain http(s) URL")
+        try:
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+            addresses = list(self.resolve(host, port))
+        except (OSError, ValueError, UnicodeError) as error:
+            raise PeerUnavailable(f"host {host!r} does not resolve: {error}") from None
+        if not addresses:
+            raise PeerUnavailable(f"host {host!r} has no address")
+        for text in addresses:
+            self._check_address(host, ipaddress.ip_address(text.split("%")[0]), parts.scheme)
+        return parts, addresses[0]
+
+    def _check_address(self, host: str, address: Address, scheme: str) -> None:
+        mapped = getattr(address, "ipv4_mapped", None)
+        if mapped is not None:
+            address = mapped
+        if any(address in network for network in self.allowed if network.version == address.version):
+            if scheme == "http" and not address.is_loopback:
+                raise EgressForbidden(f"{host} is {address}: plain http is for loopback only; use https")
+            return
+        if not address.is_global or address.is_multicast:
+            raise EgressForbidden(
+                f"{host} is {address}, not a public address; add its network to egress.allowed if it is meant"
+            )
+        if scheme == "http":
+            raise EgressForbidden(f"{host} is {address}: plain http is for loopback only; use https")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a peer answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is 2xx."""
+        return 200 <= self.status < 300
+
+    def json(self) -> Any:
+        """Parse the body.
+
+        Raises:
+            Malformed: if it is not JSON.
+        """
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            raise Malformed(f"peer answered {self.status} with a body that is not JSON") from None
+
+
+class Http:
+    """A bounded HTTP client; safe to use from several threads."""
+
+    def __init__(self, egress: Egress, *, timeout: float = 10.0, transport: httpx2.BaseTransport | None = None) -> None:
+        """Make a client; `timeout` in seconds a step; `transport` joins processes in tests."""
+        self._egress = egress
+        self._joined = transport is not None
+        self._client = httpx2.Client(
+            timeout=timeout,
+            follow_redirects=False,
+            trust_env=False,
+            transport=transport,
+            limits=httpx2.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=30),
+        )
+
+    def get(self, url: str, headers: Mapping[str, str] | None = None, most: int = MOST_REPLY) -> Reply:
+        """Fetch a URL, reading at most `most` bytes."""
+        return self._send("GET", url, None, headers, most)
+
+    def post(
+        self, url: str, document: Any, headers: Mapping[str, str] | None = None, most: int = MOST_REPLY
+    ) -> Reply:
+        """Post a JSON document, reading at most `most` bytes of the answer."""
+        return self._send("POST", url, document, headers, most)
+
+    def delete(self, url: str, headers: Mapping[str, str] | None = None, most: int = MOST_REPLY) -> Reply:
+        """Delete a resource, reading at most `most` bytes of the answer."""
+        return self._send("DELETE", url, None, headers, most)
+
+    def _send(
+        self, method: str, url: str, document: Any, headers: Mapping[str, str] | None, most: int
+    ) -> Reply:
+        sent = {"Accept": "application/json", **(headers or {})}
+        extensions: dict[str, Any] = {}
+        target = url
+        if not self._joined:
+            parts, address = self._egress.check(url)
+            shown = f"[{address}]" if ":" in address else address
+            port = f":{parts.port}" if parts.port else ""
+            target = parts._replace(netloc=shown + port).geturl()
+            sent["Host"] = parts.netloc
+            extensions["sni_hostname"] = parts.hostname
+        try:
+            with self._client.stream(
+                method,
+                target,
+                json=document if method == "POST" else None,
+                headers=sent,
+                extensions=extensions,
+            ) as response:
+                body = bytearray()
+                for chunk in response.iter_bytes():
+                    body += chunk
+                    if len(body) > most:
+                        raise TooLarge(f"{url} answered more than {most} bytes")
+                return Reply(response.status_code, dict(response.headers), bytes(body))
+        except httpx2.HTTPError as error:
+            raise PeerUnavailable(f"{method} {url} failed: {type(error).__name__}: {error}") from None
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._client.close()

@@ -1,0 +1,67 @@
+"""One entry of the usage log, and its canonical bytes.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pydantic import Field
+
+from schemas.base import Document
+from schemas.canonical import canonical
+
+MOST_BYTES = 4096
+"""A record is at most this long; larger things are referred to by digest."""
+
+
+class UsageKind(StrEnum):
+    """The closed list of things that the log tells; unknown kinds are refused on writing."""
+
+    LOG_OPENED = "log.opened"
+    ASSET_PUBLISHED = "asset.published"
+    ASSET_WITHDRAWN = "asset.withdrawn"
+    NEGOTIATION_AGREED = "negotiation.agreed"
+    NEGOTIATION_FINALIZED = "negotiation.finalized"
+    NEGOTIATION_TERMINATED = "negotiation.terminated"
+    ACCESS_DECISION = "access.decision"
+    TRANSFER_STARTED = "transfer.started"
+    TRANSFER_SUSPENDED = "transfer.suspended"
+    TRANSFER_COMPLETED = "transfer.completed"
+    TRANSFER_TERMINATED = "transfer.terminated"
+    STREAM_RESERVED = "stream.reserved"
+    STREAM_SETTLED = "stream.settled"
+
+
+class UsageRecord(Document):
+    """What happened, under which terms, and how much.
+
+    Units: `at` microseconds since 1970-01-01 UTC; `rows` and `byte_count` are counts of this event;
+    `rows_before` is what the agreement had used before it (the total that the decision saw).
+    """
+
+    id: str
+    at: int
+    kind: UsageKind
+    log: str = Field(description="participant whose log this is (DID)")
+    counterparty: str | None = None
+    dataset: str | None = None
+    agreement: str | None = None
+    policy: str | None = Field(default=None, description="sha256 digest of the canonical agreement")
+    action: str | None = None
+    purpose: str | None = None
+    negotiation: str | None = None
+    transfer: str | None = None
+    stream: str | None = None
+    decision: str | None = Field(default=None, description="permit or deny")
+    reasons: tuple[str, ...] = ()
+    rows: int | None = None
+    byte_count: int | None = None
+    rows_before: int | None = None
+    detail: dict[str, str | int] = Field(default_factory=dict)
+
+    def canonical(self) -> bytes:
+        """Return the bytes that the log commits to.
+
+        Raises:
+            Malformed: if the record is longer than 4 KiB, or holds a number that JSON cannot carry exactly.
+        """
+        return canonical(self.wire(), most=MOST_BYTES)
