@@ -48,6 +48,8 @@ class Document(BaseModel):
         validate_by_name=True,
         validate_by_alias=True,
         extra="ignore",
+        # A number that JSON lacks must not turn into null unseen: whoever writes it fails instead.
+        ser_json_inf_nan="constants",
     )
 
     def wire(self) -> dict[str, Any]:

@@ -37,10 +37,11 @@ class ColumnStatistics(Document):
     """What one pass over a column found; values are strings, so that any type fits.
 
     `histogram` counts rows per equal-width bin between `minimum` and `maximum` (numeric columns), or per
-    value of `top` (others).
+    value of `top` (others). `sampled` says how many rows were looked at, where that was not all of them.
     """
 
     nulls: int = Field(default=0, alias=HANSA + "nulls")
+    sampled: int | None = Field(default=None, alias=HANSA + "sampled")
     distinct: int | None = Field(default=None, alias=HANSA + "distinct")
     minimum: str | None = Field(default=None, alias=HANSA + "minimum")
     maximum: str | None = Field(default=None, alias=HANSA + "maximum")

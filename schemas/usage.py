@@ -1,13 +1,14 @@
-"""One entry of the usage log, and its canonical bytes.
-"""
+"""One entry of the usage log, and its canonical bytes."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+
 from pydantic import Field
 
 from schemas.base import Document
 from schemas.canonical import canonical
+from schemas.odrl import Agreement, DeclaredUse
 
 MOST_BYTES = 4096
 """A record is at most this long; larger things are referred to by digest."""
@@ -22,6 +23,7 @@ class UsageKind(StrEnum):
     NEGOTIATION_AGREED = "negotiation.agreed"
     NEGOTIATION_FINALIZED = "negotiation.finalized"
     NEGOTIATION_TERMINATED = "negotiation.terminated"
+    AGREEMENT_REVOKED = "agreement.revoked"
     ACCESS_DECISION = "access.decision"
     TRANSFER_STARTED = "transfer.started"
     TRANSFER_SUSPENDED = "transfer.suspended"
@@ -65,3 +67,44 @@ class UsageRecord(Document):
             Malformed: if the record is longer than 4 KiB, or holds a number that JSON cannot carry exactly.
         """
         return canonical(self.wire(), most=MOST_BYTES)
+
+
+class LogDescription(Document):
+    """What a log says about itself; nothing of it is believed until its checkpoint is verified.
+
+    `vkey` names the key that signs, `size` entries are signed, `entries` says where records can be read.
+    """
+
+    origin: str = Field(max_length=512)
+    vkey: str = Field(max_length=1024)
+    did: str = Field(max_length=512)
+    size: int = Field(ge=0)
+    entries: str = "entries"
+
+
+class OpenedEntry(Document):
+    """What opens one commitment of the log: the record's canonical text, and its salt (base64)."""
+
+    index: int = Field(ge=0)
+    record: str
+    salt: str = Field(max_length=64)
+
+
+class OpenedEntries(Document):
+    """A page of records, in order."""
+
+    entries: tuple[OpenedEntry, ...] = ()
+
+
+class AgreedTerms(Document):
+    """An agreement as evidence: its terms, and what both sides made of it."""
+
+    agreement: Agreement
+    digest: str
+    role: str
+    counterparty: str
+    negotiation: str
+    use: DeclaredUse | None = None
+    final: bool = False
+    epoch: int = 0
+    revoked: str | None = None

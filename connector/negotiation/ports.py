@@ -11,7 +11,7 @@ from connector.outbox.ports import Outgoing
 from schemas.base import Role
 from schemas.dsp.negotiation import ContractNegotiation, NegotiationState
 from schemas.odrl import Agreement, DeclaredUse, Offer
-from schemas.usage import UsageRecord
+from schemas.usage import AgreedTerms, UsageRecord
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,20 @@ class SignedAgreement:
     final: bool = False
     epoch: int = 0
     revoked: str | None = None
+
+    def as_evidence(self) -> AgreedTerms:
+        """Return what an auditor is shown."""
+        return AgreedTerms(
+            agreement=self.agreement,
+            digest=self.digest,
+            role=self.role.value,
+            counterparty=self.counterparty,
+            negotiation=self.negotiation,
+            use=self.use,
+            final=self.final,
+            epoch=self.epoch,
+            revoked=self.revoked,
+        )
 
 
 class NegotiationStore(Protocol):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from connector.outbox.ports import Outgoing
+from policies.plan import Comparison
 from schemas.dcat import Dataset
 from schemas.odrl import Offer
 from schemas.usage import UsageRecord
@@ -60,6 +61,24 @@ class Sources(Protocol):
         """
         ...
 
+    def head(
+        self, source: str, columns: Sequence[str], predicate: tuple[Comparison, ...], most: int
+    ) -> pa.Table:
+        """Return the first rows that pass a predicate, at most `most` of them.
+
+        Raises:
+            UnreadableData: if the file cannot be read.
+        """
+        ...
+
+    def count(self, source: str, predicate: tuple[Comparison, ...]) -> int:
+        """Return how many rows pass a predicate.
+
+        Raises:
+            UnreadableData: if the file cannot be read.
+        """
+        ...
+
     def resolve(self, source: str) -> Path:
         """Return the checked path of a source; a path that leaves the allowed folders is NotFound."""
         ...
@@ -90,6 +109,6 @@ class OfferingStore(Protocol):
         """Return offerings that are not withdrawn, ordered by dataset id."""
         ...
 
-    def count(self) -> int:
-        """Return how many offerings are not withdrawn."""
+    def count(self, text: str | None = None) -> int:
+        """Return how many offerings `page` would go through."""
         ...

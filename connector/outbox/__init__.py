@@ -1,1 +1,1 @@
-"""Messages on their way to peers: saved with the state that caused them, delivered with retry, never silently stuck."""
+"""Messages on their way: saved with the state that caused them, retried, never silently stuck."""

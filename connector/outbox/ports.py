@@ -5,9 +5,56 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Literal, Protocol
 
+from schemas.base import Role
+
 Kind = Literal["negotiation", "transfer", "publication"]
+
+
+class Process(Protocol):
+    """A record of a protocol between us and one counterparty."""
+
+    @property
+    def pid(self) -> str:
+        """Our own process id."""
+        ...
+
+    @property
+    def role(self) -> Role:
+        """Our role."""
+        ...
+
+    @property
+    def counterparty(self) -> str:
+        """The DID of the counterparty."""
+        ...
+
+    @property
+    def counter_pid(self) -> str | None:
+        """The counterparty's process id."""
+        ...
+
+    @property
+    def callback(self) -> str:
+        """The counterparty's base URL."""
+        ...
+
+    @property
+    def state(self) -> StrEnum:
+        """The state, as last saved."""
+        ...
+
+    @property
+    def held(self) -> str | None:
+        """Why it waits for a person."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """How often it was saved."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ class TrustProfile(Protocol):
     """One way in which participants prove themselves to each other."""
 
     def prove(self, audience: str) -> str:
-        """Return the value of an `Authorization` header that proves us to `audience` (a DID), and to nobody else."""
+        """Return an `Authorization` header that proves us to `audience` (a DID), and to nobody else."""
         ...
 
     def admit(self, authorization: str | None) -> Caller:
@@ -38,7 +38,7 @@ class ReplayStore(Protocol):
     """Remembers token ids until they expire."""
 
     def remember(self, issuer: str, jti: str, until: datetime) -> bool:
-        """Record a token id; true exactly once for each (issuer, jti), also with many threads and processes."""
+        """Record a token id; true exactly once for each (issuer, jti), also from many processes."""
         ...
 
     def forget_expired(self, at: datetime) -> None:

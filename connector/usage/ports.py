@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,7 +40,7 @@ class Reservation:
 
 
 class UsageStore(Protocol):
-    """Keeps records and the tree over them. Every `save` of another store that takes records puts them here too."""
+    """Keeps records and the tree over them; every `save` that takes records puts them here too."""
 
     def append(self, records: Sequence[UsageRecord]) -> None:
         """Save records durably: when this returns, they survive a crash.
@@ -54,20 +54,32 @@ class UsageStore(Protocol):
         """Return what an agreement has used, open reservations included."""
         ...
 
-    def reserve(self, agreement: str, stream: str, rows: int, most: int | None, record: UsageRecord) -> Reservation:
-        """Take up to `rows` rows for a stream, so that the agreement's total never passes `most`; save the record too.
+    def reserve(
+        self, agreement: str, stream: str, rows: int, most: int | None, record: UsageRecord
+    ) -> Reservation:
+        """Take up to `rows` rows for a stream, so that the agreement's total never passes `most`.
 
-        The record's `rows` and `rows_before` are filled in with what was granted. Grants 0 rows (and saves
-        nothing) when nothing is left. Exact under any number of threads and processes.
+        The record is saved too; its `rows` and `rows_before` are filled in with what was granted. Grants 0
+        rows (and saves nothing) when nothing is left. Exact under any number of threads and processes. The
+        same record again is granted what it was granted before, once.
+
+        Raises:
+            StaleState: if the stream was settled.
+            Forbidden: if the agreement was revoked.
+            StorageUnavailable: if nothing was granted.
         """
         ...
 
     def settle(self, agreement: str, stream: str, rows: int, record: UsageRecord) -> None:
-        """Replace a stream's reservations by the rows that it sent, and save the record; once per stream."""
+        """Replace a stream's reservations by the rows that it sent, and save the record; once per stream.
+
+        The record's `rows` is filled in, and `rows_before` with the agreement's total without this stream.
+        A second time nothing happens.
+        """
         ...
 
     def open_streams(self) -> Sequence[tuple[str, str, int]]:
-        """Return (agreement, stream, rows reserved) of streams that were not settled: what a crash left behind."""
+        """Return (agreement, stream, rows reserved) of streams that a process left open when it died."""
         ...
 
     def sequence(self, most: int = 1000) -> int:
@@ -111,4 +123,28 @@ class UsageStore(Protocol):
 
     def publish_head(self, head: LogHead) -> None:
         """Save the signed note of a staged head."""
+        ...
+
+
+class Tiles(Protocol):
+    """Keeps the files of the log: derived from the store, and made again from it when they are missing."""
+
+    def read(self, path: str) -> bytes:
+        """Return a file.
+
+        Raises:
+            NotFound: naming the path.
+        """
+        ...
+
+    def write(self, files: Iterable[tuple[str, bytes]]) -> None:
+        """Save files durably; none is ever seen half written. A full tile takes away its partial forms.
+
+        Raises:
+            StorageUnavailable: if one was not saved; earlier ones may stand.
+        """
+        ...
+
+    def size(self, path: str) -> int | None:
+        """Return the length of a file in bytes, None where there is none."""
         ...

@@ -19,6 +19,8 @@ MOST_MESSAGE = 1 << 20
 """Bytes of a DSP message."""
 MOST_DEPTH = 64
 """Nesting of a JSON document."""
+PROBLEM = "application/problem+json"
+"""Media type of errors outside of DSP."""
 
 
 def check_depth(value: Any, most: int = MOST_DEPTH) -> None:
@@ -40,6 +42,10 @@ def check_depth(value: Any, most: int = MOST_DEPTH) -> None:
     raise TooLarge(f"document nests deeper than {most} levels")
 
 
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a JSON value")
+
+
 def parse_json(body: bytes) -> Any:
     """Parse a JSON body within the bound of nesting.
 
@@ -47,7 +53,7 @@ def parse_json(body: bytes) -> Any:
         Malformed: saying where it stops being JSON.
     """
     try:
-        document = json.loads(body)
+        document = json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise Malformed(f"body is not JSON: {str(error)[:120]}") from None
     check_depth(document)
@@ -120,6 +126,15 @@ def dsp_error(request: Request, code: str, reasons: list[str]) -> Message | None
     return None
 
 
+def problem(status: int, code: str, reasons: list[str]) -> dict[str, Any]:
+    """Return the body that tells an error outside of DSP.
+
+    Source: RFC 9457.
+    """
+    told = {"type": f"urn:hansa:error:{code}", "title": code, "status": status, "detail": "; ".join(reasons)}
+    return {**told, "reasons": reasons} if len(reasons) > 1 else told
+
+
 def install_errors(app: FastAPI, dsp_prefix: str) -> None:
     """Render the error tree: DSP error bodies below `dsp_prefix`, problem+json (RFC 9457) elsewhere."""
 
@@ -129,10 +144,7 @@ def install_errors(app: FastAPI, dsp_prefix: str) -> None:
             typed = dsp_error(request, code, reasons)
             if typed is not None:
                 return JSONResponse(typed.wire(), status_code=status, headers=headers)
-        problem = {"type": f"urn:hansa:error:{code}", "title": code, "status": status, "detail": "; ".join(reasons)}
-        if len(reasons) > 1:
-            problem["reasons"] = reasons
-        return JSONResponse(problem, status, headers, media_type="application/problem+json")
+        return JSONResponse(problem(status, code, reasons), status, headers, media_type=PROBLEM)
 
     @app.exception_handler(DataspaceError)
     def _ours(request: Request, error: DataspaceError) -> JSONResponse:

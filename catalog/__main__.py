@@ -1,0 +1,5 @@
+"""`python -m catalog` is `hansa catalog`."""
+
+from catalog.cli import app
+
+app(prog_name="hansa catalog")

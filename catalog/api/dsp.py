@@ -1,0 +1,234 @@
+"""The Dataspace Protocol's catalogue endpoints: the catalogue is a broker that serves what others offer.
+
+Each participant's datasets stand in a nested catalogue with its id and its connector, so that a consumer knows
+whom to ask; nothing is negotiated here.
+
+Source: Dataspace Protocol 2025-1, chapter 5; EDC's QuerySpec as its connectors send it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import itertools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from fastapi import Query as QueryParameter
+from fastapi.responses import JSONResponse
+
+from catalog.api.about import DSP_PREFIX, About
+from catalog.api.auth import member_door
+from catalog.members import Callers
+from catalog.ports import Finder, Records
+from catalog.records import CatalogRecord
+from catalog.search import Query
+from schemas.binding.server import json_body
+from schemas.dsp.catalog import CatalogRequestMessage
+from schemas.errors import AlreadyExists, Malformed, NotFound
+from schemas.jsonld import compact_form
+from schemas.vocab import DSP_CONTEXT, EDC
+
+_DEFAULT_PAGE = 100
+_MOST_PAGE = 500
+_MOST_OFFSET = 100_000
+_MOST_CURSOR = 4096
+_OUR_FILTERS = ("text", "theme", "publisher", "access")
+_EDC_FIELDS = {"id": "id", EDC + "id": "id", "@id": "id"}
+
+
+EVERYTHING = Query()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a catalogue request asks for; `cursor` pages on after a record."""
+
+    query: Query = EVERYTHING
+    dataset: str | None = None
+    offset: int = 0
+    limit: int = _DEFAULT_PAGE
+    after: tuple[str, str] | None = None
+
+
+def read_filter(filters: Sequence[Any]) -> Asked:
+    """Read the filter objects of a request: EDC's QuerySpec, or our own by text, theme, publisher and access.
+
+    Raises:
+        Malformed: naming what is not supported.
+    """
+    asked = Asked()
+    for item in filters:
+        if not isinstance(item, Mapping):
+            raise Malformed(
+                f"filter {str(item)[:80]!r} is not supported; known: QuerySpec, or {', '.join(_OUR_FILTERS)}"
+            )
+        said = str(item.get("@type", ""))
+        if said.rsplit(":", 1)[-1].rsplit("/", 1)[-1] == "QuerySpec":
+            asked = _query_spec(asked, {str(key).removeprefix(EDC): value for key, value in item.items()})
+        else:
+            asked = _ours(asked, item)
+    return asked
+
+
+def _ours(asked: Asked, item: Mapping[str, Any]) -> Asked:
+    given = {key: value for key, value in item.items() if not key.startswith("@")}
+    for key, value in given.items():
+        if key not in _OUR_FILTERS or not isinstance(value, str):
+            raise Malformed(
+                f"filter member {key[:80]!r} is not supported; known: {', '.join(_OUR_FILTERS)}, each a text"
+            )
+    return replace(asked, query=replace(asked.query, **given))
+
+
+def _whole(item: Mapping[str, Any], name: str, default: int, most: int) -> int:
+    value = item.get(name, default)
+    if isinstance(value, Mapping):
+        value = value.get("@value", default)
+    try:
+        number = int(value)
+    except (TypeError, ValueError):
+        number = -1
+    if not 0 <= number <= most:
+        raise Malformed(f"QuerySpec {name} is {str(value)[:40]!r}; expected a number from 0 to {most}")
+    return number
+
+
+def _query_spec(asked: Asked, item: Mapping[str, Any]) -> Asked:
+    if item.get("sortField"):
+        raise Malformed(f"sorting by {str(item['sortField'])[:80]!r} is not supported; leave sortField out")
+    asked = replace(
+        asked,
+        offset=_whole(item, "offset", 0, _MOST_OFFSET),
+        limit=min(_whole(item, "limit", _DEFAULT_PAGE, 2**31) or _DEFAULT_PAGE, _MOST_PAGE),
+    )
+    criteria = item.get("filterExpression") or []
+    for criterion in criteria if isinstance(criteria, list) else [criteria]:
+        bare = (
+            {str(key).removeprefix(EDC): value for key, value in criterion.items()}
+            if isinstance(criterion, Mapping)
+            else {}
+        )
+        left, operator, right = (bare.get(name) for name in ("operandLeft", "operator", "operandRight"))
+        if _EDC_FIELDS.get(str(left)) != "id" or operator not in ("=", "eq") or not isinstance(right, str):
+            raise Malformed(
+                f"criterion {str(left)[:80]!r} {str(operator)[:20]!r} is not supported; known: '{EDC}id' '='"
+            )
+        asked = replace(asked, dataset=right)
+    return asked
+
+
+def _write_cursor(asked: Asked, last: CatalogRecord) -> str:
+    query = asked.query
+    state = {
+        "after": [last.origin.participant, last.entry.dataset],
+        "limit": asked.limit,
+        **{name: getattr(query, name) for name in _OUR_FILTERS if getattr(query, name)},
+    }
+    return base64.urlsafe_b64encode(json.dumps(state).encode()).decode()
+
+
+def _read_cursor(cursor: str) -> Asked:
+    try:
+        state = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        participant, dataset = state["after"]
+        told: dict[str, Any] = {name: str(state[name]) for name in _OUR_FILTERS if name in state}
+        query = Query(**told)
+        limit = min(max(int(state["limit"]), 1), _MOST_PAGE)
+        return Asked(query=query, limit=limit, after=(str(participant), str(dataset)))
+    except (ValueError, TypeError, KeyError, binascii.Error, AttributeError):
+        raise Malformed("the page token is not one of ours; begin again without it") from None
+
+
+def catalog_document(about: About, found: Sequence[CatalogRecord]) -> dict[str, Any]:
+    """Return a DSP catalogue: one nested catalogue a participant, each with its connector."""
+    nested = []
+    for participant, group in itertools.groupby(found, key=lambda record: record.origin.participant):
+        records = list(group)
+        services = {
+            record.entry.endpoint: {
+                "@id": f"{participant}#connector-{number}" if number else f"{participant}#connector",
+                "@type": "DataService",
+                "endpointURL": record.entry.endpoint,
+            }
+            for number, record in enumerate({item.entry.endpoint: item for item in records}.values())
+            if record.entry.endpoint
+        }
+        nested.append(
+            {
+                "@id": f"{participant}#catalog",
+                "@type": "Catalog",
+                "participantId": participant,
+                "service": list(services.values()),
+                "dataset": [record.document() for record in records],
+            }
+        )
+    document: dict[str, Any] = {
+        "@context": [DSP_CONTEXT],
+        "@id": f"{about.root}/catalog",
+        "@type": "Catalog",
+        "participantId": about.did,
+        "dct:title": about.title,
+    }
+    return {**document, "catalog": nested} if nested else document
+
+
+def only_record(found: Sequence[CatalogRecord], dataset: str) -> CatalogRecord:
+    """Return the one live record of an id.
+
+    Raises:
+        NotFound: if there is none; a tombstone says when and why it went.
+        AlreadyExists: if several participants use the id.
+    """
+    live = [record for record in found if record.withdrawn is None]
+    if len(live) == 1:
+        return live[0]
+    if live:
+        names = ", ".join(record.origin.participant for record in live)
+        raise AlreadyExists(
+            f"several participants use the id {dataset[:120]!r}: {names}; add ?provider=<DID>"
+        )
+    if found:
+        gone = found[0]
+        when = gone.withdrawn.date() if gone.withdrawn else "some day"
+        raise NotFound(f"dataset {dataset[:120]!r} was withdrawn on {when}: {gone.reason}")
+    raise NotFound(f"no dataset {dataset[:120]!r} here; search for it at /search?q=")
+
+
+def dsp_router(about: About, records: Records, finder: Finder, callers: Callers) -> APIRouter:
+    """Return the DSP catalogue endpoints; every member may read."""
+    router = APIRouter(prefix=DSP_PREFIX, dependencies=[Depends(member_door(callers))])
+
+    def request_catalog(
+        document: Annotated[Any, Depends(json_body)],
+        cursor: Annotated[str | None, QueryParameter(max_length=_MOST_CURSOR)] = None,
+    ) -> JSONResponse:
+        message = CatalogRequestMessage.read(compact_form(document))
+        asked = _read_cursor(cursor) if cursor else read_filter(message.filter)
+        if asked.dataset is not None:
+            live = tuple(record for record in records.find(asked.dataset) if record.withdrawn is None)
+            return JSONResponse(catalog_document(about, live[asked.offset :][: asked.limit]))
+        found = finder.page(asked.query, after=asked.after, offset=asked.offset, limit=asked.limit + 1)
+        page, more = found[: asked.limit], len(found) > asked.limit
+        headers = {}
+        if more:
+            target = f"{about.root}{DSP_PREFIX}/catalog/request?cursor={_write_cursor(asked, page[-1])}"
+            headers["Link"] = f'<{target}>; rel="next"'
+        return JSONResponse(catalog_document(about, page), headers=headers)
+
+    def dataset(id: str, provider: str | None = None) -> JSONResponse:
+        record = only_record(records.find(id, provider), id)
+        return JSONResponse({"@context": [DSP_CONTEXT], **record.document()})
+
+    _both_ways(router.add_api_route, "/catalog/request", request_catalog, "POST")
+    router.add_api_route("/catalog/datasets/{id:path}", dataset, methods=["GET"])
+    return router
+
+
+def _both_ways(add: Callable[..., None], path: str, endpoint: Callable[..., Any], method: str) -> None:
+    """Peers may write a trailing slash."""
+    add(path, endpoint, methods=[method])
+    add(path + "/", endpoint, methods=[method])

@@ -1,0 +1,157 @@
+"""The one door for metadata, pushed or crawled.
+
+A document under the DSP context is read as plain JSON (no RDF in the path), what is unchanged is recognised by
+its digest before anything is parsed, and everything else is saved in one transaction. A dataset that cannot be
+taken is refused by name and does not hold up the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from catalog.ports import Records, Saved
+from catalog.records import (
+    Entry,
+    Origin,
+    as_list,
+    dataset_id,
+    digest_of,
+    document_text,
+    entry_from,
+    services_of,
+)
+from schemas.dcat import DataService
+from schemas.errors import Forbidden, Malformed, NotFound, Refused
+from schemas.jsonld import compact_form
+
+
+@dataclass(frozen=True)
+class RefusedDataset:
+    """A dataset that was not taken, and why."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What became of a document: `accepted` counts new, changed and restored datasets."""
+
+    accepted: int
+    unchanged: int
+    refused: tuple[RefusedDataset, ...] = ()
+
+
+class Ingest:
+    """Takes catalogue documents in, and datasets out."""
+
+    def __init__(self, records: Records, clock: Callable[[], datetime]) -> None:
+        """Make the door over a store and a clock."""
+        self._records = records
+        self._clock = clock
+
+    def take(self, document: Any, origin: Origin, *, run: int | None = None) -> Taken:
+        """Take a catalogue document of a participant.
+
+        Args:
+            document: the catalogue as JSON.
+            origin: whose it must be, and how it came.
+            run: the number of the crawl that brought it, if one did.
+
+        Raises:
+            Malformed: if the document as a whole is not a catalogue that can be read.
+            Forbidden: if it speaks for another participant.
+            StorageUnavailable: if nothing could be saved.
+        """
+        catalogue = compact_form(document)
+        if catalogue.get("@type") != "Catalog":
+            raise Malformed(f"expected '@type': 'Catalog', got {str(catalogue.get('@type'))[:80]!r}")
+        said = catalogue.get("participantId")
+        if said != origin.participant:
+            raise Forbidden(
+                f"the catalogue is of {str(said)[:120]!r}, but was given by {origin.participant!r}"
+            )
+        batch = _Batch(origin.participant)
+        batch.read(catalogue)
+        batch.sort(self._records)
+        saved = Saved()
+        if batch.entries or batch.same:
+            saved = self._records.save(origin, batch.entries, batch.same, run=run, at=self._clock())
+        return Taken(
+            accepted=saved.added + saved.changed + saved.restored,
+            unchanged=saved.unchanged,
+            refused=tuple(batch.refused),
+        )
+
+    def withdraw(self, participant: str, dataset: str, reason: str) -> None:
+        """Take a dataset out; its tombstone stays.
+
+        Raises:
+            NotFound: if the participant has no such dataset here.
+        """
+        if not self._records.withdraw(participant, dataset, reason, self._clock()):
+            raise NotFound(f"{participant} has no dataset {dataset[:120]!r} here")
+
+    def withdraw_unseen(self, participant: str, run: int) -> int:
+        """Take out what a finished crawl no longer saw; returns how many."""
+        reason = "no longer in its provider's catalogue"
+        return self._records.withdraw_unseen(participant, run, reason, self._clock())
+
+    def withdraw_origin(self, participant: str) -> int:
+        """Take out what was crawled from an origin that is no longer crawled; returns how many."""
+        return self._records.withdraw_all(participant, "its provider is no longer crawled", self._clock())
+
+
+class _Batch:
+    """The datasets of one document, sorted into new, same and refused."""
+
+    def __init__(self, participant: str) -> None:
+        self.participant = participant
+        self.entries: list[Entry] = []
+        self.same: list[str] = []
+        self.refused: list[RefusedDataset] = []
+        self._read: dict[str, tuple[Mapping[str, Any], str, str, Mapping[str, DataService]]] = {}
+
+    def read(self, catalogue: Mapping[str, Any], outer: Mapping[str, DataService] | None = None) -> None:
+        """Read the datasets of a catalogue and of the participant's own catalogues nested in it."""
+        services = {**(outer or {}), **services_of(as_list(catalogue.get("service")))}
+        for raw in as_list(catalogue.get("dataset")):
+            self._read_one(raw, services)
+        for nested in as_list(catalogue.get("catalog")):
+            if (
+                isinstance(nested, Mapping)
+                and nested.get("participantId", self.participant) == self.participant
+            ):
+                self.read(nested, services)
+
+    def _read_one(self, raw: Any, services: Mapping[str, DataService]) -> None:
+        said = raw.get("@id") if isinstance(raw, Mapping) else None
+        try:
+            dataset = dataset_id(raw)
+            if dataset in self._read:
+                raise Malformed("the same '@id' stands twice in one catalogue")
+            text = document_text(raw, services)
+        except Refused as error:
+            self.refused.append(RefusedDataset(str(said)[:512], str(error)))
+            return
+        self._read[dataset] = (raw, text, digest_of(f"{text}\n{_base(services)}"), services)
+
+    def sort(self, records: Records) -> None:
+        """Find out what is unchanged, and read the rest."""
+        held = records.digests(self.participant, self._read.keys())
+        for dataset, (raw, text, digest, services) in self._read.items():
+            if held.get(dataset) == digest:
+                self.same.append(dataset)
+                continue
+            try:
+                self.entries.append(entry_from(raw, text, digest, services, self.participant))
+            except Refused as error:
+                self.refused.append(RefusedDataset(dataset, str(error)))
+
+
+def _base(services: Mapping[str, DataService]) -> str:
+    """Return what a dataset without an access service of its own depends on."""
+    return next((service.endpoint_url for service in services.values() if service.endpoint_url), "")

@@ -1,0 +1,65 @@
+"""Writing files so that a crash leaves the old one or the new one, never half of one."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+
+def write_whole(file: Path, data: bytes, mode: int = 0o644) -> None:
+    """Replace a file: written beside it, made durable, then renamed.
+
+    The rename is durable once `sync_folder` was called for its folder. A crash before may leave a file whose
+    name starts with `.new-`; nobody reads those.
+    """
+    fresh = _write_beside(file, data, mode)
+    try:
+        fresh.replace(file)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+
+
+def write_once(file: Path, data: bytes, mode: int) -> bool:
+    """Make a file if there is none; false if somebody else made one first."""
+    fresh = _write_beside(file, data, mode)
+    try:
+        os.link(fresh, file)
+    except FileExistsError:
+        return False
+    finally:
+        fresh.unlink(missing_ok=True)
+    sync_folder(file.parent)
+    return True
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, durably."""
+    missing = [step for step in (folder, *folder.parents) if not step.exists()]
+    for step in reversed(missing):
+        step.mkdir(exist_ok=True)
+        sync_folder(step.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write_beside(file: Path, data: bytes, mode: int) -> Path:
+    fresh = file.with_name(f".new-{secrets.token_hex(8)}")
+    handle = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
+    try:
+        with os.fdopen(handle, "wb") as opened:
+            opened.write(data)
+            opened.flush()
+            os.fsync(opened.fileno())
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+    return fresh

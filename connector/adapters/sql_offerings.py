@@ -1,0 +1,102 @@
+"""What is offered, in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, func, select
+
+from connector.adapters.sql_database import Database
+from connector.adapters.sql_outbox import put_outgoing
+from connector.adapters.sql_tables import offerings as table
+from connector.adapters.sql_usage import Salts, put_records
+from connector.adapters.sql_values import Stored
+from connector.offering.ports import Offering
+from connector.outbox.ports import Outgoing
+from schemas.dcat import Dataset
+from schemas.errors import NotFound
+from schemas.usage import UsageRecord
+
+_STORED = Stored(Offering)
+
+
+class SqlOfferings:
+    """An OfferingStore."""
+
+    def __init__(self, database: Database, salts: Salts) -> None:
+        self._database = database
+        self._salts = salts
+
+    def put(
+        self,
+        offerings: Sequence[Offering],
+        *,
+        outgoing: Sequence[Outgoing] = (),
+        records: Sequence[UsageRecord] = (),
+    ) -> None:
+        """Save offerings with the mail and records they cause; a replaced one gains a version."""
+        # Last one wins within a batch; in order of id, so that two writers cannot wait for each other.
+        rows = {offering.dataset.id: _to_row(offering) for offering in offerings}
+        insert = self._database.insert(table)
+        changes = {name: insert.excluded[name] for name in ("withdrawn", "words", "value")}
+        statement = insert.on_conflict_do_update(
+            index_elements=["id"], set_={**changes, "version": table.c.version + 1}
+        )
+        with self._database.write() as connection:
+            if rows:
+                connection.execute(statement, [rows[key] for key in sorted(rows)])
+            put_outgoing(self._database, connection, outgoing)
+            put_records(self._database, connection, records, self._salts)
+
+    def get(self, dataset_id: str) -> Offering:
+        """Return an offering, withdrawn ones included."""
+        with self._database.read() as connection:
+            row = connection.execute(select(table).where(table.c.id == dataset_id)).first()
+        if row is None:
+            raise NotFound(f"no dataset has the id {dataset_id!r}")
+        return _from_row(row)
+
+    def page(self, offset: int, limit: int, text: str | None = None) -> Sequence[Offering]:
+        """Return offerings that are not withdrawn, ordered by dataset id; every word of `text` must occur."""
+        statement = select(table).where(*_wanted(text)).order_by(table.c.id).offset(offset).limit(limit)
+        with self._database.read() as connection:
+            rows = connection.execute(statement).all()
+        return [_from_row(row) for row in rows]
+
+    def count(self, text: str | None = None) -> int:
+        """Return how many offerings `page` would go through."""
+        statement = select(func.count()).select_from(table).where(*_wanted(text))
+        with self._database.read() as connection:
+            return connection.execute(statement).scalar_one()
+
+
+def _wanted(text: str | None) -> list[ColumnElement[bool]]:
+    words = _storable(text or "").casefold().split()
+    return [
+        table.c.withdrawn.is_(False),
+        *(table.c.words.contains(word, autoescape=True) for word in words[:32]),
+    ]
+
+
+def _words(dataset: Dataset) -> str:
+    texts = (*dataset.title, *dataset.description, *dataset.keyword)
+    return _storable("\n".join([dataset.id, *(text.value for text in texts)]).casefold())
+
+
+def _storable(text: str) -> str:
+    return text.encode(errors="replace").decode().replace("\x00", " ")
+
+
+def _to_row(offering: Offering) -> dict[str, Any]:
+    return {
+        "id": offering.dataset.id,
+        "withdrawn": offering.withdrawn is not None,
+        "words": _words(offering.dataset),
+        "version": 1,
+        "value": _STORED.write(offering),
+    }
+
+
+def _from_row(row: Row[Any]) -> Offering:
+    return _STORED.read(row.value).at_version(row.version)

@@ -1,0 +1,144 @@
+"""Outgoing mail and replayed tokens, in SQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, or_, select, update
+
+from connector.adapters.sql_database import Database, insert_new
+from connector.adapters.sql_tables import from_micros, outgoing, replay, to_micros
+from connector.outbox.ports import Outgoing
+
+
+def put_outgoing(database: Database, connection: Connection, messages: Sequence[Outgoing]) -> None:
+    """Save messages in a transaction that is under way; one that waits already is left as it is."""
+    insert_new(database, connection, outgoing, [_to_row(message) for message in messages])
+
+
+class SqlReplay:
+    """A ReplayStore."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def remember(self, issuer: str, jti: str, until: datetime) -> bool:
+        """Record a token id; true exactly once for each (issuer, jti)."""
+        row = {"issuer": issuer, "jti": jti, "until": to_micros(until)}
+        statement = self._database.insert(replay).on_conflict_do_nothing().returning(replay.c.jti)
+        with self._database.write() as connection:
+            return connection.execute(statement, row).first() is not None
+
+    def forget_expired(self, at: datetime) -> None:
+        """Drop ids that expired before `at`."""
+        with self._database.write() as connection:
+            connection.execute(delete(replay).where(replay.c.until < to_micros(at)))
+
+
+class SqlOutbox:
+    """An OutboxStore."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def claim(self, process: str, at: datetime, until: datetime) -> Outgoing | None:
+        """Lease the oldest message of a process, if it is due and not leased."""
+        # One statement: on PostgreSQL a second claimant waits for the row, sees the lease, and gets nothing.
+        # SKIP LOCKED would be wrong here: it would hand out the second message while the first is on its way.
+        statement = (
+            update(outgoing)
+            .where(outgoing.c.seq == _oldest_of(process), *_claimable(at))
+            .values(leased=to_micros(until))
+            .returning(outgoing)
+        )
+        with self._database.write() as connection:
+            row = connection.execute(statement).first()
+        return None if row is None else _from_row(row)
+
+    def due(self, at: datetime, most: int = 100) -> Sequence[str]:
+        """Return processes whose oldest message is due and not leased, longest waiting first."""
+        statement = (
+            select(outgoing.c.process)
+            .where(outgoing.c.seq.in_(select(func.min(outgoing.c.seq)).group_by(outgoing.c.process)))
+            .where(*_claimable(at))
+            .order_by(outgoing.c.due, outgoing.c.seq)
+            .limit(most)
+        )
+        with self._database.read() as connection:
+            return connection.execute(statement).scalars().all()
+
+    def sent(self, outgoing_id: str) -> None:
+        """Remove a message that was delivered, or given up."""
+        with self._database.write() as connection:
+            connection.execute(delete(outgoing).where(outgoing.c.id == outgoing_id))
+
+    def postpone(self, outgoing_id: str, due: datetime, problem: str) -> None:
+        """Count a failed attempt, end the lease, and set the next try."""
+        changes = {"due": to_micros(due), "problem": _storable(problem), "leased": None}
+        statement = update(outgoing).where(outgoing.c.id == outgoing_id)
+        with self._database.write() as connection:
+            connection.execute(statement.values(attempts=outgoing.c.attempts + 1, **changes))
+
+    def pending(self, process: str | None = None) -> Sequence[Outgoing]:
+        """Return what waits, oldest first."""
+        statement = select(outgoing).order_by(outgoing.c.seq)
+        if process is not None:
+            statement = statement.where(outgoing.c.process == process)
+        with self._database.read() as connection:
+            return [_from_row(row) for row in connection.execute(statement)]
+
+    def add(self, message: Outgoing) -> None:
+        """Save a message that no change of state causes; nothing if its id waits already."""
+        with self._database.write() as connection:
+            put_outgoing(self._database, connection, [message])
+
+
+def _oldest_of(process: str) -> Any:
+    return select(func.min(outgoing.c.seq)).where(outgoing.c.process == process).scalar_subquery()
+
+
+def _claimable(at: datetime) -> tuple[Any, ...]:
+    now = to_micros(at)
+    return outgoing.c.due <= now, or_(outgoing.c.leased.is_(None), outgoing.c.leased <= now)
+
+
+def _storable(text: str) -> str:
+    """A problem may quote a peer's answer; PostgreSQL takes no NUL in it."""
+    return text.encode(errors="replace").decode().replace("\x00", "\N{REPLACEMENT CHARACTER}")
+
+
+def _to_row(message: Outgoing) -> dict[str, Any]:
+    return {
+        "id": message.id,
+        "kind": message.kind,
+        "process": message.process,
+        "recipient": message.recipient,
+        "method": message.method,
+        "url": message.url,
+        "document": json.dumps(message.document),
+        "created": to_micros(message.created),
+        "deadline": to_micros(message.deadline),
+        "due": to_micros(message.due),
+        "attempts": message.attempts,
+        "problem": None if message.problem is None else _storable(message.problem),
+    }
+
+
+def _from_row(row: Row[Any]) -> Outgoing:
+    return Outgoing(
+        id=row.id,
+        kind=row.kind,
+        process=row.process,
+        recipient=row.recipient,
+        method=row.method,
+        url=row.url,
+        document=json.loads(row.document),
+        created=from_micros(row.created),
+        deadline=from_micros(row.deadline),
+        due=from_micros(row.due),
+        attempts=row.attempts,
+        problem=row.problem,
+    )

@@ -1,0 +1,252 @@
+"""Negotiations, transfers and agreements, in SQL.
+
+Who writes second is told: `save` changes a row only while it stands at the version that was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Connection, Row, Table, select, update
+from sqlalchemy.exc import IntegrityError
+
+from connector.adapters.sql_database import Database
+from connector.adapters.sql_outbox import put_outgoing
+from connector.adapters.sql_tables import agreements, negotiations, to_micros, transfers
+from connector.adapters.sql_usage import Salts, lock_totals, put_records
+from connector.adapters.sql_values import Stored
+from connector.negotiation.ports import Negotiation, SignedAgreement
+from connector.outbox.ports import Outgoing
+from connector.transfer.ports import Transfer
+from schemas.base import Role
+from schemas.dsp.negotiation import NegotiationState
+from schemas.dsp.transfer import TransferState
+from schemas.errors import AlreadyExists, NotFound, StaleState
+from schemas.usage import UsageRecord
+
+P = TypeVar("P", Negotiation, Transfer)
+
+
+class _Processes(Generic[P]):
+    """What negotiations and transfers share: rows of one table, moved one version at a time."""
+
+    def __init__(
+        self, database: Database, salts: Salts, table: Table, kind: type[P], ends: frozenset[str]
+    ) -> None:
+        self.database = database
+        self.salts = salts
+        self._table = table
+        self._word = kind.__name__
+        self._stored: Stored[P] = Stored(kind)
+        self._ends = ends
+
+    def add(
+        self, process: P, *, outgoing: Sequence[Outgoing] = (), records: Sequence[UsageRecord] = ()
+    ) -> None:
+        """Save a new process with the mail and records it causes: all or nothing."""
+        with self.database.write() as connection:
+            try:
+                connection.execute(self._table.insert(), self._to_row(process, process.version))
+            except IntegrityError:
+                raise self._taken(process) from None
+            self.put_effects(connection, outgoing, records)
+
+    def get(self, pid: str) -> P:
+        """Return a process by our own pid."""
+        with self.database.read() as connection:
+            row = connection.execute(select(self._table).where(self._table.c.pid == pid)).first()
+        if row is None:
+            raise NotFound(f"no {self._word.lower()} has the id {pid!r}")
+        return self._from_row(row)
+
+    def find(self, counterparty: str, counter_pid: str) -> P | None:
+        """Return the process that a counterparty knows under its pid."""
+        columns = self._table.c
+        statement = select(self._table).where(
+            columns.counterparty == counterparty, columns.counter_pid == counter_pid
+        )
+        with self.database.read() as connection:
+            row = connection.execute(statement).first()
+        return None if row is None else self._from_row(row)
+
+    def move(self, connection: Connection, process: P, seen: int) -> P:
+        """Write a process if it stands at version `seen`."""
+        columns = self._table.c
+        statement = (
+            update(self._table)
+            .where(columns.pid == process.pid, columns.version == seen)
+            .values(self._to_row(process, seen + 1))
+        )
+        try:
+            changed = connection.execute(statement).rowcount
+        except IntegrityError:
+            raise self._taken(process) from None
+        if changed != 1:
+            held = connection.execute(
+                select(columns.version).where(columns.pid == process.pid)
+            ).scalar_one_or_none()
+            if held is None:
+                raise NotFound(f"no {self._word.lower()} has the id {process.pid!r}")
+            raise StaleState(
+                f"{self._word} {process.pid} was read at version {seen} but stands at {held}; load it again"
+            )
+        return replace(process, version=seen + 1)
+
+    def put_effects(
+        self, connection: Connection, outgoing: Sequence[Outgoing], records: Sequence[UsageRecord]
+    ) -> None:
+        """Save the mail and the records that a move causes, in its transaction."""
+        put_outgoing(self.database, connection, outgoing)
+        put_records(self.database, connection, records, self.salts)
+
+    def unfinished(self) -> Sequence[P]:
+        """Return processes that have not ended, oldest first."""
+        columns = self._table.c
+        statement = select(self._table).where(columns.finished.is_(False))
+        return self._all(statement.order_by(columns.created, columns.pid))
+
+    def recent(self, most: int = 100) -> Sequence[P]:
+        """Return processes, last changed first."""
+        columns = self._table.c
+        return self._all(select(self._table).order_by(columns.updated.desc(), columns.pid).limit(most))
+
+    def _all(self, statement: Any) -> Sequence[P]:
+        with self.database.read() as connection:
+            rows = connection.execute(statement).all()
+        return [self._from_row(row) for row in rows]
+
+    def _to_row(self, process: P, version: int) -> dict[str, Any]:
+        return {
+            "pid": process.pid,
+            "counterparty": process.counterparty,
+            "counter_pid": process.counter_pid,
+            "finished": process.state in self._ends,
+            "created": to_micros(process.created),
+            "updated": to_micros(process.updated),
+            "version": version,
+            "value": self._stored.write(process),
+        }
+
+    def _from_row(self, row: Row[Any]) -> P:
+        return replace(self._stored.read(row.value), version=row.version)
+
+    def _taken(self, process: P) -> AlreadyExists:
+        return AlreadyExists(
+            f"{process.counterparty} has a {self._word.lower()} with the id {process.counter_pid!r} already, "
+            f"or our own id {process.pid!r} is taken; use a fresh id"
+        )
+
+
+class SqlNegotiations(_Processes[Negotiation]):
+    """A NegotiationStore."""
+
+    def __init__(self, database: Database, salts: Salts) -> None:
+        ends = frozenset({NegotiationState.FINALIZED, NegotiationState.TERMINATED})
+        super().__init__(database, salts, negotiations, Negotiation, ends)
+        self._agreements = Stored(SignedAgreement)
+
+    def save(
+        self,
+        negotiation: Negotiation,
+        *,
+        seen: int,
+        outgoing: Sequence[Outgoing] = (),
+        records: Sequence[UsageRecord] = (),
+        agreement: SignedAgreement | None = None,
+    ) -> Negotiation:
+        """Save a moved negotiation with its mail, records and agreement: all or nothing."""
+        with self.database.write() as connection:
+            moved = self.move(connection, negotiation, seen)
+            if agreement is not None:
+                self._put_agreement(connection, agreement)
+            self.put_effects(connection, outgoing, records)
+            return moved
+
+    def agreement(self, agreement_id: str) -> SignedAgreement:
+        """Return an agreement."""
+        with self.database.read() as connection:
+            held = self._held(connection, agreement_id)
+        if held is None:
+            raise NotFound(f"no agreement has the id {agreement_id!r}")
+        return held
+
+    def agreements(self, dataset: str | None = None, role: Role | None = None) -> Sequence[SignedAgreement]:
+        """Return agreements, newest first."""
+        columns = agreements.c
+        statement = select(columns.value).order_by(columns.signed.desc(), columns.id)
+        if dataset is not None:
+            statement = statement.where(columns.dataset == dataset)
+        if role is not None:
+            statement = statement.where(columns.role == role.value)
+        with self.database.read() as connection:
+            return [self._agreements.read(value) for value in connection.execute(statement).scalars()]
+
+    def revoke(self, agreement_id: str, why: str, records: Sequence[UsageRecord] = ()) -> SignedAgreement:
+        """Mark an agreement revoked and raise its epoch; on a revoked one it changes nothing."""
+        with self.database.write() as connection:
+            held = self._held(connection, agreement_id, lock=True)
+            if held is None:
+                raise NotFound(f"no agreement has the id {agreement_id!r}")
+            if held.revoked is not None:
+                return held
+            # Whoever reserves rows holds this row too: none are reserved after the revocation's record.
+            lock_totals(self.database, connection, agreement_id)
+            revoked = replace(held, revoked=why, epoch=held.epoch + 1)
+            self._write(connection, revoked)
+            put_records(self.database, connection, records, self.salts)
+            return revoked
+
+    def _put_agreement(self, connection: Connection, signed: SignedAgreement) -> None:
+        held = self._held(connection, signed.agreement.id, lock=True)
+        if held is not None:
+            if (held.negotiation, held.counterparty) != (signed.negotiation, signed.counterparty):
+                # The provider chooses the id: it must not replace an agreement with somebody else.
+                raise AlreadyExists(f"agreement id {signed.agreement.id!r} is taken; use a fresh id")
+            # A revocation that happened meanwhile stays.
+            signed = replace(
+                signed, epoch=max(signed.epoch, held.epoch), revoked=held.revoked or signed.revoked
+            )
+        self._write(connection, signed)
+
+    def _held(
+        self, connection: Connection, agreement_id: str, *, lock: bool = False
+    ) -> SignedAgreement | None:
+        statement = select(agreements.c.value).where(agreements.c.id == agreement_id)
+        value = connection.execute(statement.with_for_update() if lock else statement).scalar_one_or_none()
+        return None if value is None else self._agreements.read(value)
+
+    def _write(self, connection: Connection, signed: SignedAgreement) -> None:
+        row = {
+            "id": signed.agreement.id,
+            "dataset": signed.agreement.target,
+            "role": signed.role.value,
+            "signed": to_micros(signed.signed),
+            "revoked": signed.revoked is not None,
+            "value": self._agreements.write(signed),
+        }
+        statement = self.database.insert(agreements).values(row)
+        connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=row))
+
+
+class SqlTransfers(_Processes[Transfer]):
+    """A TransferStore."""
+
+    def __init__(self, database: Database, salts: Salts) -> None:
+        ends = frozenset({TransferState.COMPLETED, TransferState.TERMINATED})
+        super().__init__(database, salts, transfers, Transfer, ends)
+
+    def save(
+        self,
+        transfer: Transfer,
+        *,
+        seen: int,
+        outgoing: Sequence[Outgoing] = (),
+        records: Sequence[UsageRecord] = (),
+    ) -> Transfer:
+        """Save a moved transfer with its mail and records: all or nothing."""
+        with self.database.write() as connection:
+            moved = self.move(connection, transfer, seen)
+            self.put_effects(connection, outgoing, records)
+            return moved

@@ -1,0 +1,221 @@
+"""The tables of a connector: one database, so that state, mail and usage records share a transaction.
+
+```
+replay                       token ids until they expire
+outgoing                     messages on their way, in the order in which they were saved
+offerings                    datasets as published here
+negotiations  transfers      processes; what is looked up stands in columns, the rest in `value`
+agreements                   what both sides hold
+usage_totals  usage_streams  rows used and reserved: by agreement, by stream
+usage_records                what happened, with its salt; `place` is its leaf, once it has one
+log_leaves  log_heads        the tree: entry and leaf hash by place; one root a size, signed later
+```
+
+Units: times are integers, microseconds since 1970-01-01 UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+from schemas.errors import Malformed
+
+SCHEMA_OWNER = "connector"
+SCHEMA_VERSION = 1
+"""Raised with every change of a table; a database of another version is refused, never altered in passing."""
+
+MOST_NAME = 2048
+"""UTF-8 bytes of a text that is looked up; PostgreSQL's indexes end a little later."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_micros(at: datetime) -> int:
+    """Write a time as the tables hold it."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def from_micros(micros: int) -> datetime:
+    """Read a time as the tables hold it."""
+    return _EPOCH + micros * _MICROSECOND
+
+
+class Name(TypeDecorator[str]):
+    """A text that is looked up. It may come from a peer, so what a database could not index is refused."""
+
+    # Byte order, so that both databases sort alike.
+    impl = Text().with_variant(Text(collation="C"), "postgresql")
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Check a text on its way into a statement.
+
+        Raises:
+            Malformed: if it holds a NUL or half a surrogate pair, or is too long.
+        """
+        if value is None:
+            return None
+        try:
+            size = len(value.encode())
+        except UnicodeEncodeError:
+            raise Malformed(f"{value[:80]!r} is not valid Unicode text") from None
+        if "\x00" in value:
+            raise Malformed(f"{value[:80]!r} holds a NUL; names are plain text")
+        if size > MOST_NAME:
+            raise Malformed(f"{value[:80]!r}… is a name of {size} bytes; at most {MOST_NAME}")
+        return value
+
+
+_Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER keys by itself
+
+metadata = MetaData()
+
+schema_version = Table(
+    "hansa_schema",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+)
+
+replay = Table(
+    "replay",
+    metadata,
+    Column("issuer", Name, primary_key=True),
+    Column("jti", Name, primary_key=True),
+    Column("until", BigInteger, nullable=False, index=True),
+)
+
+outgoing = Table(
+    "outgoing",
+    metadata,
+    Column("seq", _Serial, primary_key=True, autoincrement=True),
+    Column("id", Name, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("process", Name, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("deadline", BigInteger, nullable=False),
+    Column("due", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("problem", Text),
+    Column("leased", BigInteger),
+    Index("outgoing_by_process", "process", "seq"),
+    sqlite_autoincrement=True,  # a number is never given twice, so order survives deletion
+)
+
+offerings = Table(
+    "offerings",
+    metadata,
+    Column("id", Name, primary_key=True),
+    Column("withdrawn", Boolean, nullable=False),
+    Column("words", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("value", Text, nullable=False),
+)
+
+
+def _processes(name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("pid", Name, primary_key=True),
+        Column("counterparty", Name, nullable=False),
+        Column("counter_pid", Name),
+        Column("finished", Boolean, nullable=False, index=True),
+        Column("created", BigInteger, nullable=False),
+        Column("updated", BigInteger, nullable=False, index=True),
+        Column("version", Integer, nullable=False),
+        Column("value", Text, nullable=False),
+        UniqueConstraint("counterparty", "counter_pid", name=f"{name}_of_counterparty"),
+    )
+
+
+negotiations = _processes("negotiations")
+transfers = _processes("transfers")
+
+agreements = Table(
+    "agreements",
+    metadata,
+    Column("id", Name, primary_key=True),
+    Column("dataset", Name, nullable=False, index=True),
+    Column("role", Text, nullable=False),
+    Column("signed", BigInteger, nullable=False, index=True),
+    Column("revoked", Boolean, nullable=False),
+    Column("value", Text, nullable=False),
+)
+
+usage_totals = Table(
+    "usage_totals",
+    metadata,
+    Column("agreement", Name, primary_key=True),
+    Column("used", BigInteger, nullable=False),
+    Column("reserved", BigInteger, nullable=False),
+)
+
+usage_streams = Table(
+    "usage_streams",
+    metadata,
+    Column("stream", Name, primary_key=True),
+    Column("agreement", Name, nullable=False),
+    Column("owner", Integer, nullable=False),
+    Column("reserved", BigInteger, nullable=False),
+    Column("settled", BigInteger),
+)
+Index(
+    "usage_streams_open",
+    usage_streams.c.stream,
+    sqlite_where=usage_streams.c.settled.is_(None),
+    postgresql_where=usage_streams.c.settled.is_(None),
+)
+
+usage_records = Table(
+    "usage_records",
+    metadata,
+    Column("seq", _Serial, primary_key=True, autoincrement=True),
+    Column("id", Name, nullable=False, unique=True),
+    Column("place", BigInteger, unique=True),
+    Column("salt", LargeBinary, nullable=False),
+    Column("record", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index(
+    "usage_records_waiting",
+    usage_records.c.seq,
+    sqlite_where=usage_records.c.place.is_(None),
+    postgresql_where=usage_records.c.place.is_(None),
+)
+
+log_leaves = Table(
+    "log_leaves",
+    metadata,
+    Column("place", BigInteger, primary_key=True, autoincrement=False),
+    Column("entry", LargeBinary, nullable=False),
+    Column("leaf", LargeBinary, nullable=False),
+)
+
+log_heads = Table(
+    "log_heads",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("note", Text),
+)

@@ -1,0 +1,39 @@
+"""Our frozen values as stored text, and back: exactly the same value.
+
+Unlike the form on the wire nothing is pruned, so that a foreign policy comes back with every member it had.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Generic, TypeVar
+
+from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError
+
+from schemas.errors import Malformed
+
+T = TypeVar("T")
+
+
+class Stored(Generic[T]):
+    """Writes values of one type as JSON text, and reads them."""
+
+    def __init__(self, kind: type[T]) -> None:
+        self._adapter: TypeAdapter[T] = TypeAdapter(kind)
+
+    def write(self, value: T) -> str:
+        """Write a value.
+
+        Raises:
+            Malformed: if it holds a number or a text that JSON cannot carry.
+        """
+        try:
+            document = self._adapter.dump_python(value, mode="json", by_alias=True)
+            return json.dumps(document, allow_nan=False)
+        except (PydanticSerializationError, ValueError) as error:
+            raise Malformed(f"{type(value).__name__} holds a value that JSON cannot carry: {error}") from None
+
+    def read(self, text: str) -> T:
+        """Read a value that `write` wrote."""
+        return self._adapter.validate_python(json.loads(text))

@@ -1,0 +1,88 @@
+"""The evidence door: the log for everybody, the records behind it for auditors.
+
+```
+GET /evidence/checkpoint             signed note                       everybody
+GET /evidence/tile/…                 tiles and entry bundles           everybody
+GET /evidence/log.json               what the log says about itself    everybody
+GET /evidence/entries?start=&most=   records and salts                 auditors
+GET /evidence/agreements/{id}        an agreement                      auditors
+```
+
+Source: C2SP tlog-tiles.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import JSONResponse
+
+from connector.usage.mandate import AuditGate
+from connector.usage.service import UsageLog
+from schemas.binding.server import answer
+from schemas.errors import NotFound
+from schemas.usage import AgreedTerms, LogDescription, OpenedEntries, OpenedEntry
+
+PREFIX = "/evidence"
+MOST_ENTRIES = 1000
+"""Records in one answer."""
+
+_FULL = "public, max-age=31536000, immutable"  # a full tile never changes
+_FRESH = "no-cache"
+
+Authorization = Annotated[str | None, Header()]
+
+
+def evidence_router(*, log: UsageLog, agreement: Callable[[str], AgreedTerms], gate: AuditGate) -> APIRouter:
+    """Make the door.
+
+    Args:
+        log: The usage log.
+        agreement: Returns an agreement by its id, or raises NotFound.
+        gate: Says who may read records.
+    """
+    router = APIRouter(prefix=PREFIX, tags=["evidence"])
+
+    @router.get("/checkpoint")
+    def checkpoint() -> Response:
+        head = log.head()
+        if head is None:
+            raise NotFound("the log has no signed checkpoint yet; ask again in a second")
+        return Response(head.note, media_type="text/plain; charset=utf-8", headers={"Cache-Control": _FRESH})
+
+    @router.get("/tile/{path:path}")
+    def tile(path: str) -> Response:
+        held = log.tile(f"tile/{path}")
+        caching = _FRESH if ".p/" in path else _FULL
+        return Response(held, media_type="application/octet-stream", headers={"Cache-Control": caching})
+
+    @router.get("/log.json")
+    def description() -> JSONResponse:
+        head = log.head()
+        size = head.size if head else 0
+        return answer(LogDescription(origin=log.origin, vkey=log.vkey, did=log.did, size=size))
+
+    @router.get("/entries")
+    def entries(
+        start: Annotated[int, Query(ge=0, lt=2**62)] = 0,
+        most: Annotated[int, Query(ge=1, le=MOST_ENTRIES)] = MOST_ENTRIES,
+        authorization: Authorization = None,
+    ) -> JSONResponse:
+        gate.check(authorization)
+        opened = tuple(
+            OpenedEntry(
+                index=item.index, record=item.record.decode(), salt=base64.b64encode(item.salt).decode()
+            )
+            for item in log.entries(start, most)
+        )
+        return answer(OpenedEntries(entries=opened))
+
+    @router.get("/agreements/{agreement_id:path}")
+    def agreed(agreement_id: str, authorization: Authorization = None) -> JSONResponse:
+        gate.check(authorization)
+        return answer(agreement(agreement_id))
+
+    return router

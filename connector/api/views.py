@@ -1,0 +1,97 @@
+"""What the management door shows of negotiations, transfers, agreements and mail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from connector.negotiation.service import Negotiations
+from connector.outbox.service import Outbox
+from connector.transfer.service import Transfers
+
+if TYPE_CHECKING:
+    from schemas.odrl import DeclaredUse
+
+
+def instant(at: datetime) -> str:
+    """Write a time in UTC, to the millisecond."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def declared(use: DeclaredUse | None) -> dict[str, Any] | None:
+    """Show a declared use."""
+    return None if use is None else {"action": use.action, "purpose": use.purpose}
+
+
+def process(process: Any, room: Negotiations | Transfers, outbox: Outbox) -> dict[str, Any]:
+    """Show a negotiation or transfer: above all whose turn it is, since when, why, and the next try.
+
+    While mail of ours waits, it is our turn, whatever the protocol says: nobody else can go on.
+    """
+    turn, why = room.standing(process)
+    mail = next(iter(outbox.pending(process.pid)), None)
+    if mail is not None:
+        kind = mail.document.get("@type", "message")
+        tries = f", {mail.attempts} attempts" if mail.attempts else ""
+        turn, why = "us", f"{kind} is on its way{tries}" + (f": {mail.problem}" if mail.problem else "")
+    return {
+        "pid": process.pid,
+        "counterPid": process.counter_pid,
+        "role": process.role.value,
+        "state": process.state.value,
+        "counterparty": process.counterparty,
+        "dataset": process.dataset,
+        "use": declared(process.use),
+        "problem": process.problem,
+        "reasons": list(process.reasons),
+        "turn": turn,
+        "since": instant(process.updated),
+        "why": why,
+        "nextTry": instant(mail.due) if mail is not None else None,
+    }
+
+
+def negotiation(found: Any, room: Negotiations, outbox: Outbox) -> dict[str, Any]:
+    """Show a negotiation."""
+    agreement = found.agreement.id if found.agreement is not None else None
+    return process(found, room, outbox) | {"agreement": agreement, "offer": found.offer.wire()}
+
+
+def transfer(found: Any, room: Transfers, outbox: Outbox) -> dict[str, Any]:
+    """Show a transfer; where the data is (with the ticket) only to its consumer, who asked for it."""
+    view = process(found, room, outbox) | {"agreement": found.agreement, "format": found.format}
+    if found.role.value == "consumer" and found.address is not None:
+        view["dataAddress"] = found.address.wire()
+    return view
+
+
+def agreement(held: Any) -> dict[str, Any]:
+    """Show an agreement, with a word on whether it stands."""
+    state = "revoked" if held.revoked is not None else "final" if held.final else "not final"
+    return {
+        "id": held.agreement.id,
+        "role": held.role.value,
+        "counterparty": held.counterparty,
+        "dataset": held.agreement.target,
+        "negotiation": held.negotiation,
+        "signed": instant(held.signed),
+        "state": state,
+        "revoked": held.revoked,
+        "digest": held.digest,
+        "use": declared(held.use),
+        "policy": held.agreement.wire(),
+    }
+
+
+def mail(outgoing: Any) -> Mapping[str, Any]:
+    """Show a message that waits, without what it says."""
+    return {
+        "to": outgoing.recipient,
+        "kind": outgoing.kind,
+        "process": outgoing.process,
+        "attempts": outgoing.attempts,
+        "problem": outgoing.problem,
+        "nextTry": instant(outgoing.due),
+        "deadline": instant(outgoing.deadline),
+    }

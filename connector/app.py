@@ -1,0 +1,310 @@
+"""The one place where the parts of a connector meet: adapters are made, given to services, given to doors."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import sys
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from joserfc.jwk import OKPKey
+
+from connector.adapters.courier import HttpCourier
+from connector.adapters.files import make_folder, write_once
+from connector.adapters.keys import load_or_create_key, load_or_create_secret
+from connector.adapters.sources import ParquetSources
+from connector.adapters.sql import SqlStores
+from connector.adapters.tiles import FileTiles
+from connector.api.doors import StreamDoors
+from connector.api.dsp import dsp_router, version_router
+from connector.api.evidence import evidence_router
+from connector.api.health import health_router
+from connector.api.identity import identity_router
+from connector.api.management import management_router
+from connector.dataplane.service import Streams
+from connector.negotiation.judge import Judge
+from connector.negotiation.service import Negotiations
+from connector.offering.describe import Holder
+from connector.offering.push import CatalogPush
+from connector.offering.service import Offerings
+from connector.outbox.service import Outbox
+from connector.settings import Settings
+from connector.transfer.service import Transfers
+from connector.trust.members import MembersTrust, fetch_members
+from connector.usage.mandate import AuditGate, mandate
+from connector.usage.service import UsageLog
+from schemas.binding.client import Egress, Http
+from schemas.binding.did import DidResolver
+from schemas.binding.server import install_errors
+from schemas.identity import DidService, MemberList, document_for
+
+DSP_PREFIX = "/dsp/2025-1"
+KEY_FILE = "key.json"
+MASK_FILE = "mask-secret"
+API_KEY_FILE = "api-key"
+
+
+def utc_now() -> datetime:
+    """Return the time, UTC and aware."""
+    return datetime.now(UTC)
+
+
+def new_urn() -> str:
+    """Return a fresh id."""
+    return f"urn:uuid:{uuid.uuid4()}"
+
+
+def initialise(state: Path) -> str:
+    """Make the keys of a participant, where they are not there yet, and return its key's thumbprint."""
+    make_folder(state)
+    key = load_or_create_key(state / KEY_FILE)
+    load_or_create_secret(state / MASK_FILE)
+    write_once(state / API_KEY_FILE, secrets.token_urlsafe(32).encode() + b"\n", 0o600)
+    return str(key.thumbprint())
+
+
+def mandate_url(settings: Settings, life: timedelta) -> str:
+    """Return the URL with which an auditor can read this participant's records."""
+    key = load_or_create_key(settings.data_dir / KEY_FILE)
+    token = mandate(key, settings.did, utc_now(), life.days)
+    return f"{settings.public_url}/evidence#mandate={token}"
+
+
+@dataclass(frozen=True)
+class World:
+    """What a connector takes from outside: the clock, ids, and the way to its peers."""
+
+    http: Http
+    clock: Callable[[], datetime] = utc_now
+    new_id: Callable[[], str] = new_urn
+
+
+@dataclass(frozen=True)
+class Connector:
+    """A connector, put together and not yet started."""
+
+    settings: Settings
+    stores: SqlStores
+    usage: UsageLog
+    outbox: Outbox
+    offerings: Offerings
+    negotiations: Negotiations
+    transfers: Transfers
+    doors: StreamDoors
+    app: FastAPI
+
+    def start(self) -> None:
+        """Start everything that works in the background, and repair what a crash left."""
+        self.usage.start()
+        self.doors.start()
+        self.outbox.start()
+
+    def stop(self) -> None:
+        """Stop in the opposite order; what waits stays saved."""
+        self.doors.stop()
+        self.outbox.stop()
+        self.usage.stop()
+        self.stores.close()
+
+
+def build(settings: Settings, world: World | None = None) -> Connector:
+    """Put a connector together from its settings.
+
+    Raises:
+        Misconfigured: naming the setting that cannot work.
+        StorageUnavailable: if the database cannot be reached.
+    """
+    world = world or World(Http(Egress.allowing(settings.egress.allow)))
+    state = settings.data_dir
+    initialise(state)
+    key = load_or_create_key(state / KEY_FILE)
+    did, dsp_url = settings.did, settings.public_url + DSP_PREFIX
+    stores = SqlStores(settings.database)
+    usage = UsageLog(
+        store=stores.usage,
+        key=key,
+        origin=f"{urlsplit(settings.public_url).netloc}/usage",
+        did=did,
+        clock=world.clock,
+        new_id=world.new_id,
+        tiles=FileTiles(state / "log"),
+    )
+    trust = MembersTrust(
+        did=did,
+        key=key,
+        resolver=DidResolver(world.http, world.clock),
+        replay=stores.replay,
+        members=_members(settings, world),
+        clock=world.clock,
+        new_id=world.new_id,
+    )
+    holder = Holder(did, settings.name, dsp_url)
+    push = CatalogPush(
+        catalogs=[(each.id, each.url) for each in settings.catalogs],
+        holder=holder,
+        clock=world.clock,
+        new_id=world.new_id,
+    )
+    # The outbox carries what the rooms say, and tells them what became of it: they are joined by these names.
+    outbox_wake: Callable[[str], None] = lambda process: outbox.wake(process)  # noqa: E731
+    sources = ParquetSources(settings.data.roots)
+    offerings = Offerings(
+        store=stores.offerings,
+        sources=sources,
+        usage_record=usage.record,
+        announce=push,
+        clock=world.clock,
+        did=did,
+        name=settings.name,
+        dsp_url=dsp_url,
+        wake=outbox_wake,
+    )
+    patience = timedelta(seconds=settings.negotiation.deadline_seconds)
+    negotiations = Negotiations(
+        store=stores.negotiations,
+        offerings=stores.offerings,
+        judge=Judge(automatic=settings.negotiation.automatic),
+        wake=outbox_wake,
+        record=usage.record,
+        clock=world.clock,
+        new_id=world.new_id,
+        did=did,
+        callback=dsp_url,
+        patience=patience,
+    )
+    streams = Streams(
+        agreements=stores.negotiations,
+        transfers=stores.transfers,
+        offerings=stores.offerings,
+        usage=usage,
+        scans=sources,
+        ticket_key=key,
+        mask_secret=load_or_create_secret(state / MASK_FILE),
+        clock=world.clock,
+        new_id=world.new_id,
+    )
+    doors = StreamDoors(streams, settings.stream)
+    transfers = Transfers(
+        store=stores.transfers,
+        agreements=stores.negotiations,
+        offerings=stores.offerings,
+        usage=usage,
+        addresses=lambda transfer, ticket: doors.address(transfer.pid, transfer.format, ticket),
+        ticket_key=key,
+        wake=outbox_wake,
+        record=usage.record,
+        clock=world.clock,
+        new_id=world.new_id,
+        did=did,
+        callback=dsp_url,
+        patience=patience,
+        moved=lambda transfer: streams.look_again(transfer.pid),
+    )
+    outbox = Outbox(
+        store=stores.outbox,
+        courier=HttpCourier(world.http, trust),
+        senders={"negotiation": negotiations, "transfer": transfers, "publication": push},
+        clock=world.clock,
+        chores=(negotiations.tick, transfers.tick),
+    )
+    connector = Connector(settings, stores, usage, outbox, offerings, negotiations, transfers, doors, FastAPI())
+    gate = AuditGate(key=key, did=did, clock=world.clock, admit=trust.admit)
+    _open_doors(connector, key, trust, gate, streams)
+    return connector
+
+
+def _members(settings: Settings, world: World) -> Callable[[], MemberList]:
+    """Return where the member list comes from; without one, nobody is a member."""
+    if settings.members is None:
+        return lambda: MemberList(space="none", serial=0)
+    authority = OKPKey.import_key(dict(settings.members.authority))
+    return fetch_members(world.http, settings.members.url, authority, world.clock)
+
+
+def _open_doors(
+    connector: Connector, key: OKPKey, trust: MembersTrust, gate: AuditGate, streams: Streams
+) -> None:
+    """Give each door the services that it calls."""
+    settings, app = connector.settings, connector.app
+    did, dsp_url = settings.did, settings.public_url + DSP_PREFIX
+    api_key = (settings.data_dir / API_KEY_FILE).read_bytes().strip()
+    app.title = f"Hansa connector: {settings.name}"
+    install_errors(app, DSP_PREFIX)
+    services = (DidService(id=f"{did}#dsp", type="DataService", service_endpoint=dsp_url),)
+    app.include_router(identity_router(document_for(did, key, services)))
+    app.include_router(version_router(DSP_PREFIX))
+    app.include_router(
+        dsp_router(
+            admit=trust.admit,
+            negotiations=connector.negotiations,
+            transfers=connector.transfers,
+            offerings=connector.offerings,
+            base_url=dsp_url,
+        ),
+        prefix=DSP_PREFIX,
+    )
+    app.include_router(
+        management_router(
+            authorize=lambda token: hmac.compare_digest(token.encode(), api_key),
+            participant=did,
+            negotiations=connector.negotiations,
+            transfers=connector.transfers,
+            offerings=connector.offerings,
+            outbox=connector.outbox,
+            usage=connector.usage,
+        )
+    )
+    app.include_router(evidence_router(usage=connector.usage, gate=gate, agreements=connector.negotiations))
+    app.include_router(health_router(connector.usage, connector.outbox, lambda: streams.count))
+    app.router.lifespan_context = _lifespan(connector)
+
+
+def _lifespan(connector: Connector) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        connector.start()
+        try:
+            yield
+        finally:
+            connector.stop()
+
+    return lifespan
+
+
+def log_to_stderr(level: str) -> None:
+    """Write structured logs, one JSON object a line, to standard error."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def serve(settings: Settings) -> None:
+    """Serve a connector until the process is told to stop."""
+    log_to_stderr(settings.log_level)
+    connector = build(settings)
+    uvicorn.run(
+        connector.app,
+        host=settings.host,
+        port=settings.port,
+        log_level=settings.log_level,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )

@@ -1,0 +1,1 @@
+"""What `hansa` can do, one file a group of verbs; `connector.cli` mounts them."""

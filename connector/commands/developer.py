@@ -1,0 +1,90 @@
+"""`hansa data …`: what an AI developer types."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from connector.commands.terminal import err, out, print_json, print_table, reporting, shorten
+from schemas.errors import StreamEnded
+
+app = typer.Typer(help="Find data, see whether you may use it, and stream it.", no_args_is_help=True)
+
+Catalogue = Annotated[str, typer.Argument(help="URL of the catalogue.")]
+Purpose = Annotated[str | None, typer.Option(help="What for, e.g. dpv:ScientificResearch.")]
+Action = Annotated[str, typer.Option(help="What you mean to do: train, fineTune, evaluate or analyse.")]
+
+
+@app.command()
+@reporting
+def search(
+    catalogue: Catalogue,
+    text: Annotated[str, typer.Argument(help="Words to look for.")] = "",
+    purpose: Purpose = None,
+    action: Action = "train",
+    most: Annotated[int, typer.Option(help="How many to list.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Search a catalogue, and see of each dataset whether you may use it."""
+    from connector.client.find import search as find
+
+    found = find(catalogue, text, purpose=purpose, action=action, size=most)
+    if as_json:
+        print_json(found)
+        return
+    rows = [(hit["title"], hit["id"], hit.get("rows"), hit["eligibility"]["answer"]) for hit in found["hits"]]
+    print_table(("title", "dataset", "rows", "may I?"), rows, "Nothing found; try fewer words.")
+    if found["total"] > len(rows):
+        out.print(f"{len(rows)} of {found['total']:,}", style="faint")
+
+
+@app.command(name="open")
+@reporting
+def open_(
+    catalogue: Catalogue,
+    dataset: Annotated[str, typer.Argument(help="Id, or the end of an id that fits one dataset.")],
+    purpose: Purpose = None,
+    action: Action = "train",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write Parquet here; else the first rows are printed.")
+    ] = None,
+    rows: Annotated[int, typer.Option(help="How many rows to print.")] = 10,
+) -> None:
+    """Negotiate, transfer and stream a dataset: to a Parquet file, or to look at it."""
+    import connector
+
+    with connector.open(catalogue, dataset, purpose=purpose, action=action) as stream:
+        if output is None:
+            _print_rows(stream, rows)
+        else:
+            _write(stream, output)
+
+
+def _print_rows(stream: Any, most: int) -> None:
+    batch = next(iter(stream), None)
+    names = stream.schema.names
+    listed = batch.slice(0, most).to_pylist() if batch is not None else []
+    print_table(names, [[row[name] for name in names] for row in listed], "The terms let no row through.")
+
+
+def _write(stream: Any, output: Path) -> None:
+    """Write to a part file first: a stream that ends early leaves what it gave, under another name."""
+    import pyarrow.parquet as pq
+
+    part = output.with_name(output.name + ".part")
+    quiet = not sys.stderr.isatty()
+    try:
+        with pq.ParquetWriter(part, stream.schema) as writer:
+            for batch in stream:
+                writer.write_batch(batch)
+                if not quiet:
+                    err.print(f"\r{stream.rows:,} rows", end="")
+    except StreamEnded:
+        err.print(f"what came before stands in {part}", style="waiting", markup=False)
+        raise
+    part.rename(output)
+    out.print(f"{stream.rows:,} rows → {output}", markup=False)
+    out.print(f"agreement {shorten(stream.agreement, 60)}", style="faint", markup=False)

@@ -1,0 +1,263 @@
+"""From a ticket to an open stream: check, decide once, log the decision, and join scan, plan and meter."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from joserfc.jwk import OKPKey
+
+from connector.dataplane.enforce import Enforcement, mask_key
+from connector.dataplane.ports import Ledger, Scans
+from connector.dataplane.stream import Admission, EndKind, OpenStream, shorten
+from connector.negotiation.ports import NegotiationStore, SignedAgreement
+from connector.offering.ports import OfferingStore
+from connector.transfer.ports import Transfer, TransferStore
+from connector.transfer.ticket import Ticket, verify
+from policies.compiled import compile_policy
+from policies.decision import Deny, Permit, decide
+from policies.plan import DataPlan
+from policies.use import Use
+from schemas.base import Role
+from schemas.dsp.transfer import TransferState
+from schemas.errors import (
+    DataspaceError,
+    Forbidden,
+    Malformed,
+    NotFound,
+    PolicyMismatch,
+    Unauthenticated,
+    UseDenied,
+    WorldMoved,
+)
+from schemas.usage import UsageKind
+
+BLOCK_ROWS = 131_072
+"""Rows that are reserved at once: one line of the log each."""
+BATCH_BYTES = 4 << 20
+"""The size of batches that travels best."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_log = structlog.get_logger("connector.dataplane")
+
+
+class Streams:
+    """Opens streams for tickets, and knows those that are open.
+
+    Args:
+        agreements: knows whether an agreement stands.
+        transfers: knows whether a transfer is started.
+        offerings: knows the file behind a dataset, and which columns were described.
+        usage: the usage log.
+        scans: reads files.
+        ticket_key: checks tickets.
+        mask_secret: at least 32 bytes; pseudonyms hang on it.
+        clock: UTC, aware.
+        new_id: makes stream ids.
+        block_rows: rows that are reserved at once.
+    """
+
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+        self,
+        *,
+        agreements: NegotiationStore,
+        transfers: TransferStore,
+        offerings: OfferingStore,
+        usage: Ledger,
+        scans: Scans,
+        ticket_key: OKPKey,
+        mask_secret: bytes,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+        block_rows: int = BLOCK_ROWS,
+        batch_bytes: int = BATCH_BYTES,
+    ) -> None:
+        self._agreements, self._transfers, self._offerings = agreements, transfers, offerings
+        self._usage, self._scans = usage, scans
+        self._ticket_key, self._mask_secret = ticket_key, mask_secret
+        self._clock, self._new_id = clock, new_id
+        self.block_rows, self._batch_bytes = block_rows, batch_bytes
+        self._lock = threading.Lock()
+        self._open: dict[str, OpenStream] = {}
+
+    def open(
+        self,
+        ticket: str,
+        start: int = 0,
+        columns: Sequence[str] | None = None,
+        transfer: str | None = None,
+    ) -> OpenStream:
+        """Check a ticket, decide once, and open the stream that it stands for.
+
+        Args:
+            ticket: as the consumer showed it.
+            start: rows to leave out from the front, for a reader that resumes.
+            columns: a choice among the released columns; None means all.
+            transfer: the transfer that the address named, where it named one.
+
+        Raises:
+            Unauthenticated: if the ticket does not hold.
+            NotFound: if it is for another transfer than the address.
+            Forbidden: if the agreement does not stand any more.
+            WorldMoved: if the transfer is not started.
+            UseDenied: with the policy's reasons.
+            PolicyMismatch: if a column is asked for that is not released.
+            StorageUnavailable: if the decision could not be logged; then nothing leaves.
+        """
+        if not 0 <= start < 2**53:
+            raise Malformed(f"start is {start}; write a row number from 0")
+        pass_ = verify(ticket, self._ticket_key, self._clock())
+        if transfer is not None and transfer != pass_.transfer:
+            raise NotFound(
+                f"no transfer {transfer[:200]!r} for this ticket; use the address that came with it"
+            )
+        agreement = self._standing(pass_)
+        stream = self._new_id()
+        fields = {
+            "counterparty": pass_.consumer,
+            "dataset": pass_.dataset,
+            "agreement": pass_.agreement,
+            "policy": agreement.digest,
+            "action": pass_.action,
+            "purpose": pass_.purpose,
+            "transfer": pass_.transfer,
+            "stream": stream,
+        }
+        permit, used = self._decided(pass_, agreement, fields, start)
+        offering = self._offerings.get(pass_.dataset)
+        plan = _narrowed(permit.plan, [column.name for column in offering.dataset.columns], columns)
+        scan = self._scans.scan(offering.source, plan, batch_bytes=self._batch_bytes, start=start)
+        try:
+            enforcement = Enforcement.of(plan, scan.schema, mask_key(self._mask_secret, pass_.agreement))
+            most = None if permit.limits.rows is None else used + permit.limits.rows
+            admission = Admission(stream, pass_, permit.limits, most, start, fields)
+            opened = OpenStream(admission, scan, enforcement, self._usage, self)
+        except DataspaceError:
+            scan.close()
+            raise
+        with self._lock:
+            self._open[stream] = opened
+        return opened
+
+    def _standing(self, ticket: Ticket) -> SignedAgreement:
+        """Return the agreement behind a ticket, if it and the transfer stand."""
+        transfer = self._transfers.get(ticket.transfer)
+        named = (transfer.agreement, transfer.counterparty, transfer.dataset, transfer.role)
+        if named != (ticket.agreement, ticket.consumer, ticket.dataset, Role.PROVIDER):
+            raise Unauthenticated(
+                "ticket: it is not for this transfer, agreement and consumer; ask for a new transfer"
+            )
+        agreement = self._agreements.agreement(ticket.agreement)
+        stop = _stop(transfer, agreement, ticket)
+        if stop is None:
+            return agreement
+        kind, reason = stop
+        raise Forbidden(reason) if kind == "revoked" else WorldMoved(reason)
+
+    def _decided(
+        self, ticket: Ticket, agreement: SignedAgreement, fields: Mapping[str, Any], start: int
+    ) -> tuple[Permit, int]:
+        """Decide, log the decision, and return the permit with the rows used before."""
+        totals = self._usage.totals(ticket.agreement)
+        record = self._usage.record(
+            UsageKind.ACCESS_DECISION, **fields, rows_before=totals.rows, detail={"start": start}
+        )
+        # The time of the record is the time of the decision, so that an auditor replays exactly this.
+        at = _EPOCH + timedelta(microseconds=record.at)
+        use = Use(ticket.consumer, ticket.action, ticket.purpose)
+        decision = decide(compile_policy(agreement.agreement), use, totals, at)
+        match decision:
+            case Permit():
+                self._usage.append(record.model_copy(update={"decision": "permit"}))
+                return decision, totals.rows
+            case Deny(reasons):
+                texts = tuple(shorten(str(reason)) for reason in reasons[:8])
+                self._usage.append(record.model_copy(update={"decision": "deny", "reasons": texts}))
+                raise UseDenied(texts)
+
+    def now(self) -> datetime:
+        """Return the time, UTC."""
+        return self._clock()
+
+    def why_halt(self, ticket: Ticket) -> tuple[EndKind, str] | None:
+        """Say why the stream of a ticket may not go on, if it may not; reads the stores."""
+        transfer = self._transfers.get(ticket.transfer)
+        return _stop(transfer, self._agreements.agreement(ticket.agreement), ticket)
+
+    def look_again(self, process: str) -> None:
+        """Have the streams of a transfer or agreement look whether they may go on before their next batch."""
+        with self._lock:
+            found = [s for s in self._open.values() if process in (s.ticket.transfer, s.ticket.agreement)]
+        for stream in found:
+            stream.look_again()
+
+    @property
+    def count(self) -> int:
+        """How many streams are open."""
+        with self._lock:
+            return len(self._open)
+
+    def closed(self, stream: OpenStream) -> None:
+        """Forget a stream and settle it, once."""
+        with self._lock:
+            if self._open.pop(stream.id, None) is None:
+                return  # settled before
+        try:
+            stream.settle()
+        except DataspaceError as error:
+            # The reservations stay counted as used; the log settles them at the next start.
+            _log.error(
+                "stream not settled",
+                stream=stream.id,
+                rows=stream.end and stream.end.rows,
+                problem=str(error),
+            )
+
+
+def _stop(transfer: Transfer, agreement: SignedAgreement, ticket: Ticket) -> tuple[EndKind, str] | None:
+    """Say why a stream may not go on, if it may not."""
+    if agreement.revoked is not None:
+        return "revoked", f"agreement {ticket.agreement} was revoked: {agreement.revoked}"
+    if not agreement.final or agreement.epoch != ticket.epoch:
+        return "revoked", (
+            f"agreement {ticket.agreement} stands at epoch {agreement.epoch}"
+            f"{'' if agreement.final else ' and is not final'}, the ticket is for {ticket.epoch}; "
+            "ask for a new transfer"
+        )
+    why = (
+        "; ".join((*((transfer.problem,) if transfer.problem else ()), *transfer.reasons))
+        or "no reason was given"
+    )
+    match transfer.state:
+        case TransferState.STARTED:
+            return None
+        case TransferState.SUSPENDED:
+            return "suspended", f"transfer {transfer.pid} is suspended: {why}"
+        case TransferState.TERMINATED:
+            return "terminated", f"transfer {transfer.pid} was terminated: {why}"
+        case TransferState.COMPLETED:
+            return "terminated", f"transfer {transfer.pid} was completed; ask for a new one"
+        case TransferState.REQUESTED:
+            return "terminated", f"transfer {transfer.pid} is not started yet"
+
+
+def _narrowed(plan: DataPlan, described: Sequence[str], columns: Sequence[str] | None) -> DataPlan:
+    """Return the plan for the columns that a reader wants, never more than were described at publication.
+
+    A column that came into the file later is in no offer that anybody read.
+    """
+    released = plan.visible(described)
+    if columns is not None:
+        for name in columns:
+            if name not in released:
+                raise PolicyMismatch(
+                    f"column {name[:80]!r} is not among those that you may read: {', '.join(released[:50])}"
+                )
+        released = [name for name in released if name in columns]
+    if not released:
+        raise PolicyMismatch("no column is left to read; ask for at least one")
+    masks = tuple((name, mask) for name, mask in plan.masks if name in released)
+    return DataPlan(tuple(released), masks, plan.predicate)

@@ -1,0 +1,211 @@
+"""A stream under way: read, enforce, meter, and let go only what the log covers.
+
+What a crash leaves behind: a stream that was never settled, its reserved rows counted as used. The usage log
+settles it so at the next start: rows may be counted that never left, but none leaves uncounted.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Literal, Protocol, Self
+
+import pyarrow as pa
+import structlog
+
+from connector.dataplane.enforce import Enforcement
+from connector.dataplane.meter import Meter, cut
+from connector.dataplane.ports import Ledger, Scan
+from connector.transfer.ticket import Ticket
+from policies.decision import Limits
+from schemas.errors import DataspaceError
+from schemas.usage import UsageKind
+
+EndKind = Literal["complete", "row-limit", "expired", "revoked", "suspended", "terminated", "failed"]
+
+LOOK_EVERY = timedelta(milliseconds=500)
+"""How long a stream goes on without looking whether it may."""
+
+_MOST_REASON = 300
+_log = structlog.get_logger("connector.dataplane")
+
+
+def shorten(reason: str) -> str:
+    """Cut a reason to a length that the log and the wire take."""
+    return reason[:_MOST_REASON]
+
+
+@dataclass(frozen=True)
+class End:
+    """How a stream ended. Units: rows that left in this stream."""
+
+    kind: EndKind
+    reason: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What was decided when a stream was opened.
+
+    `most` is the total of rows that the agreement may reach, `fields` what every record of the stream says.
+    Units: rows.
+    """
+
+    stream: str
+    ticket: Ticket
+    limits: Limits
+    most: int | None
+    start: int
+    fields: Mapping[str, Any]
+
+
+class Room(Protocol):
+    """What a stream asks of the room that opened it."""
+
+    block_rows: int
+
+    def now(self) -> datetime:
+        """Return the time, UTC."""
+        ...
+
+    def why_halt(self, ticket: Ticket) -> tuple[EndKind, str] | None:
+        """Say why the stream of a ticket may not go on, if it may not."""
+        ...
+
+    def closed(self, stream: OpenStream) -> None:
+        """Take note that a stream closed, and settle it."""
+        ...
+
+
+class OpenStream:
+    """One permitted reading of a dataset, for one thread; close it, whatever happened.
+
+    Shapes: `schema` is what the reader gets; `batches` yields each batch with the position after it,
+    counted in rows from the start of what the agreement shows.
+    """
+
+    def __init__(
+        self, admission: Admission, scan: Scan, enforcement: Enforcement, ledger: Ledger, room: Room
+    ) -> None:
+        self.id = admission.stream
+        self.ticket = admission.ticket
+        self.position = admission.start
+        self.end: End | None = None
+        self.schema = enforcement.schema.with_metadata(
+            {"transfer": self.ticket.transfer, "agreement": self.ticket.agreement, "stream": self.id}
+        )
+        self._admission, self._scan, self._enforcement = admission, scan, enforcement
+        self._ledger, self._room = ledger, room
+        self._meter = Meter(room.block_rows)
+        self._looked = room.now()
+        self._look = threading.Event()
+
+    def look_again(self) -> None:
+        """Have the stream look whether it may go on, before its next batch; from any thread."""
+        self._look.set()
+
+    def batches(self) -> Iterator[tuple[pa.RecordBatch, int]]:
+        """Yield what may leave, until `end` is set.
+
+        Raises:
+            DataspaceError: if it fails before anything was yielded; later failures are told by `end`.
+        """
+        try:
+            for scanned in self._scan.batches():
+                batch = self._enforcement.apply(scanned)
+                while batch.num_rows:
+                    piece = self._next_piece(batch)
+                    if piece is None:
+                        return
+                    yield piece, self.position
+                    batch = batch.slice(piece.num_rows)
+            self._finish("complete", "all rows were sent")
+        except GeneratorExit:
+            self._finish("failed", "the reader went away")
+            raise
+        except DataspaceError as error:
+            self._finish("failed", str(error))
+            if self._meter.sent == 0:
+                raise
+        except Exception as error:
+            _log.exception("stream failed", stream=self.id)
+            self._finish("failed", "something failed at the provider; it was logged there")
+            if self._meter.sent == 0:
+                raise DataspaceError("reading failed; it was logged here") from error
+        finally:
+            self.close()
+
+    def _next_piece(self, batch: pa.RecordBatch) -> pa.RecordBatch | None:
+        """Return as much of a batch as may leave now; None, with `end` set, if nothing may."""
+        why = self._why_halt()
+        if why is not None:
+            self._finish(*why)
+            return None
+        allowed = self._reserve(batch.num_rows)
+        if allowed == 0:
+            most = self._admission.most
+            self._finish("row-limit", f"the agreement allows {most} rows in all, and they are used")
+            return None
+        piece = cut(batch, allowed)
+        # Counted before it is handed over: what a broken connection swallowed may have arrived.
+        self._meter = self._meter.passed(piece.num_rows)
+        self.position += piece.num_rows
+        return piece
+
+    def _reserve(self, rows: int) -> int:
+        wanted = self._meter.wanted(rows)
+        if wanted:
+            admission = self._admission
+            record = self._ledger.record(UsageKind.STREAM_RESERVED, **admission.fields)
+            reservation = self._ledger.reserve(self.ticket.agreement, self.id, wanted, admission.most, record)
+            self._meter = self._meter.granted(reservation.rows)
+        return min(rows, self._meter.left)
+
+    def _why_halt(self) -> tuple[EndKind, str] | None:
+        now, until = self._room.now(), self._admission.limits.until
+        if until is not None and now >= until:
+            return "expired", f"the permission ended at {until.isoformat(timespec='seconds')}"
+        if self._look.is_set() or now - self._looked >= LOOK_EVERY:
+            self._look.clear()
+            self._looked = now
+            return self._room.why_halt(self.ticket)
+        return None
+
+    def _finish(self, kind: EndKind, reason: str) -> None:
+        if self.end is None:
+            self.end = End(kind, shorten(reason), self._meter.sent)
+
+    def close(self, reason: str = "the reader went away") -> None:
+        """Stop reading and settle what was sent; `reason` tells why, if the stream had not ended."""
+        self._finish("failed", reason)
+        self._scan.close()
+        self._room.closed(self)
+
+    def settle(self) -> None:
+        """Replace the reservations by what left; called once, by the room.
+
+        Raises:
+            StorageUnavailable: if it was not saved; the reservations stay counted as used.
+        """
+        end = self.end or End("failed", "unknown", self._meter.sent)
+        detail: dict[str, str | int] = {"end": end.kind, "reason": end.reason, "position": self.position}
+        record = self._ledger.record(UsageKind.STREAM_SETTLED, **self._admission.fields, detail=detail)
+        self._ledger.settle(self.ticket.agreement, self.id, self._meter.sent, record)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        match error:
+            case DataspaceError():
+                self.close(str(error))
+            case TimeoutError():
+                self.close("the reader took nothing for too long")
+            case _:
+                self.close()

@@ -1,0 +1,246 @@
+"""The processes of the story: one catalogue, three providers, one consumer; each with keys and a database of its own.
+
+Every process is started by the same command that an operator would type, from a settings file that an
+operator could have written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from connector.app import API_KEY_FILE, initialise
+from connector.client.management import Management
+from connector.settings import PREFIX
+from schemas.binding.client import Egress, Http
+from schemas.errors import Misconfigured, PeerUnavailable
+from schemas.identity import Member, MemberList, did_for, generate_key, public_jwk, sign_members
+
+LOOPBACK = ("127.0.0.0/8", "::1/128")
+
+NAMES: dict[str, str] = {
+    "mobility": "Hanse Mobility Operator",
+    "hospital": "Holsten University Hospital",
+    "lab": "Open Statistics Lab",
+    "developer": "Kogge AI",
+}
+"""The participants of the story, and what people call them."""
+
+
+@dataclass
+class Place:
+    """One process of the space."""
+
+    name: str
+    url: str
+    folder: Path
+    command: tuple[str, ...]
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def did(self) -> str:
+        """The participant's id."""
+        return did_for(self.url)
+
+    @property
+    def log(self) -> Path:
+        """Where the process writes its log."""
+        return self.folder / "log.jsonl"
+
+
+@dataclass
+class Space:
+    """The running data space."""
+
+    home: Path
+    http: Http
+    catalog: Place
+    participants: dict[str, Place] = field(default_factory=dict)
+
+    def places(self) -> list[Place]:
+        """Return every process, the catalogue first."""
+        return [self.catalog, *self.participants.values()]
+
+    def management(self, name: str) -> Management:
+        """Return a participant's management door, opened with the key in its folder."""
+        return Management(self.participants[name].url, self.api_key(name), self.http)
+
+    def api_key(self, name: str) -> str:
+        """Return the key of a participant's management door, from the file that only its owner can read."""
+        return (self.participants[name].folder / "state" / API_KEY_FILE).read_text(encoding="utf-8").strip()
+
+    def resident_bytes(self) -> int:
+        """Return the resident memory of all processes of the space, this one included."""
+        pids = [place.process.pid for place in self.places() if place.process]
+        return sum(_resident(pid) for pid in [*pids, os.getpid()])
+
+
+def _resident(pid: int) -> int:
+    """Shared pages are counted once for each process that maps them, so the sum is an upper bound."""
+    pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _free_ports(count: int) -> list[int]:
+    held = [socket.socket() for _ in range(count)]
+    try:
+        for each in held:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in held]
+    finally:
+        for each in held:
+            each.close()
+
+
+def _toml(values: Mapping[str, Any]) -> str:
+    """Write settings as TOML."""
+    return "".join(f"{key} = {_toml_value(value)}\n" for key, value in values.items())
+
+
+def _toml_value(value: Any) -> str:
+    """JSON's strings, numbers, booleans and arrays are TOML's too; its objects are not."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {_toml_value(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
+    return json.dumps(value)
+
+
+def prepare(home: Path, data: Path, ports: Mapping[str, int] | None = None) -> Space:
+    """Write settings, keys and the signed member list of every participant below `home`.
+
+    Args:
+        home: an empty folder.
+        data: a folder with one folder of data files a provider.
+        ports: a port for `catalog` and each participant; free ones where left out.
+    """
+    chosen = dict(ports or {})
+    missing = [name for name in ("catalog", *NAMES) if name not in chosen]
+    chosen.update(zip(missing, _free_ports(len(missing)), strict=True))
+    authority = generate_key()
+    jwk = {name: value for name, value in public_jwk(authority).items() if name in ("kty", "crv", "x", "kid")}
+    catalog = Place(
+        "catalog",
+        f"http://localhost:{chosen['catalog']}",
+        home / "catalog",
+        ("catalog", "serve"),
+    )
+    space = Space(home, Http(Egress.allowing(LOOPBACK), timeout=60), catalog)
+    catalog_key = generate_key()
+    members = [_member(catalog.did, str(catalog_key.kid), "catalog", "Catalogue of the data space")]
+    for name, title in NAMES.items():
+        url = f"http://localhost:{chosen[name]}"
+        place = Place(name, url, home / name, ("connector", "serve"))
+        settings: dict[str, Any] = {
+            "name": title,
+            "public_url": url,
+            "port": chosen[name],
+            "members": {"url": f"{catalog.url}/members.jwt", "authority": jwk},
+            "egress": {"allow": list(LOOPBACK)},
+            "log_level": "warning",
+        }
+        if name != "developer":
+            settings["data"] = {"roots": [str(data / name)]}
+            settings["stream"] = {"flight_port": 0} if name == "mobility" else {}
+            if name != "lab":  # the lab is crawled
+                settings["catalogs"] = [{"id": catalog.did, "url": catalog.url}]
+        place.folder.mkdir(parents=True, mode=0o700)
+        (place.folder / "hansa.toml").write_text(_toml(settings), encoding="utf-8")
+        thumbprint = initialise(place.folder / "state")
+        members.append(_member(place.did, thumbprint, "consumer" if name == "developer" else "provider", title))
+        space.participants[name] = place
+    _prepare_catalog(catalog, chosen["catalog"], catalog_key.as_dict(private=True), jwk)
+    now = datetime.now(UTC)
+    listed = MemberList(space="hansa-demo", serial=1, members=tuple(members))
+    signed = sign_members(listed, authority, at=now, life=timedelta(days=30))
+    (catalog.folder / "members.jwt").write_text(signed, encoding="ascii")
+    return space
+
+
+def _member(did: str, thumbprint: str, role: str, name: str) -> Member:
+    until = datetime.now(UTC) + timedelta(days=30)
+    return Member.read(
+        {"id": did, "thumbprint": thumbprint, "roles": [role], "validTo": until.isoformat(), "name": name}
+    )
+
+
+def _prepare_catalog(place: Place, port: int, key: Mapping[str, Any], authority: Mapping[str, str]) -> None:
+    settings = {
+        "title": "Catalogue of the demo data space",
+        "public_url": place.url,
+        "port": port,
+        "members": {"space": "hansa-demo", "authority_file": "authority.json", "list_file": "members.jwt"},
+        "egress": {"allow": list(LOOPBACK)},
+        "log_level": "warning",
+    }
+    place.folder.mkdir(parents=True, mode=0o700)
+    (place.folder / "hansa.toml").write_text(_toml(settings), encoding="utf-8")
+    (place.folder / "authority.json").write_text(json.dumps(dict(authority)), encoding="utf-8")
+    secret = place.folder / "key.json"
+    secret.touch(mode=0o600)
+    secret.write_text(json.dumps(dict(key)), encoding="utf-8")
+
+
+def _start(place: Place) -> None:
+    command = [sys.executable, "-m", "connector", *place.command, "--config", str(place.folder / "hansa.toml")]
+    quiet = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    with place.log.open("wb") as log:
+        place.process = subprocess.Popen(  # noqa: S603 - our own command, from our own settings
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=quiet, start_new_session=True
+        )
+
+
+def _await_ready(space: Space, place: Place, deadline: float) -> None:
+    while True:
+        process = place.process
+        if process is not None and process.poll() is not None:
+            tail = place.log.read_text(encoding="utf-8", errors="replace")[-2000:]
+            raise Misconfigured(f"{place.name} stopped with code {process.returncode}:\n{tail}")
+        try:
+            if space.http.get(f"{place.url}/readyz").ok:
+                return
+        except PeerUnavailable as error:
+            if time.monotonic() > deadline:
+                raise PeerUnavailable(f"{place.name} is not ready after a minute: {error}; see {place.log}") from None
+        time.sleep(0.05)
+
+
+@contextmanager
+def running(space: Space, on_ready: Callable[[Place], None] = lambda place: None) -> Iterator[Space]:
+    """Start every process, wait until each is ready, and stop them all at the end."""
+    try:
+        for place in space.places():
+            _start(place)
+        deadline = time.monotonic() + 60
+        for place in space.places():
+            _await_ready(space, place, deadline)
+            on_ready(place)
+        yield space
+    finally:
+        stop(space)
+
+
+def stop(space: Space) -> None:
+    """Stop the processes that this space started, by their ids; insist after ten seconds."""
+    alive = [place.process for place in space.places() if place.process and place.process.poll() is None]
+    for process in alive:
+        process.send_signal(signal.SIGTERM)
+    for process in alive:
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    space.http.close()
+

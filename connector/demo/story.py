@@ -1,0 +1,342 @@
+"""The story, told while it happens: publish, find, agree, stream, deny, audit; with the time that each step took."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+import connector
+from connector.client.find import search
+from connector.client.stream import DataStream
+from connector.demo import data, holdings
+from connector.demo.evidence import flip_a_byte
+from connector.demo.space import Space, prepare, running
+from schemas.errors import PeerUnavailable, StreamEnded, UseDenied
+
+CHUNK = 250
+"""Datasets published in one request."""
+RESEARCH = "dpv:ScientificResearch"
+PATIENCE = 60.0
+"""Seconds after which a catalogue that did not get everything is reported."""
+
+
+@dataclass
+class Telling:
+    """Prints the story, and keeps the time."""
+
+    console: Console
+    started: float = field(default_factory=time.perf_counter)
+
+    def chapter(self, number: int, title: str) -> None:
+        """Begin a chapter."""
+        at = time.perf_counter() - self.started
+        self.console.print(f"\n[accent]{number}. {title}[/]  [faint]{at:.1f} s[/]")
+
+    def say(self, text: str) -> None:
+        """Print a line of the story."""
+        self.console.print(f"   {text}")
+
+    @contextmanager
+    def counting(self, what: str, total: int) -> Iterator[Any]:
+        """Show progress on a terminal, and nothing when piped."""
+        columns = (TextColumn("   {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda done: bar.update(task, completed=done)
+
+
+def unpack_tables(console: Console) -> Path:
+    """Unpack the real tables into the cache folder, once; return that folder."""
+    home = data.cache_home()
+    if not home.exists():
+        telling = Telling(console)
+        telling.say("Unpacking 2,293 real tables to Parquet (once; they are kept in the cache) …")
+        with telling.counting("tables", 2293) as done:
+            data.unpack(home, lambda count, _: done(count))
+        telling.say(f"[faint]{time.perf_counter() - telling.started:.1f} s, kept at {home}[/]")
+    return home
+
+
+def tell(console: Console, tables: Path, *, serve: bool, folder: Path | None) -> None:
+    """Tell the whole story.
+
+    Args:
+        console: where to.
+        tables: folder of the unpacked tables.
+        serve: keep the data space running afterwards, until Ctrl-C.
+        folder: where the data space keeps its files; a temporary folder if None.
+    """
+    home = folder or Path(tempfile.mkdtemp(prefix="hansa-demo-"))
+    telling = Telling(console)
+    try:
+        space = prepare(home / "space", tables, ports=_usual_ports() if serve else None)
+        telling.say("Starting one catalogue, three providers and one consumer, each a process of its own …")
+        with running(space):
+            telling.say(f"[faint]ready after {time.perf_counter() - telling.started:.1f} s[/]")
+            _tell_all(telling, space, tables)
+            if serve:
+                _keep_serving(telling, space)
+    finally:
+        if folder is None:
+            shutil.rmtree(home, ignore_errors=True)
+
+
+def _usual_ports() -> dict[str, int] | None:
+    """On a terminal the pages stay at addresses that are easy to type, if they are free."""
+    import socket
+
+    ports = {"catalog": 8100, "mobility": 8101, "hospital": 8102, "lab": 8103, "developer": 8104}
+    for port in ports.values():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return None
+    return ports
+
+
+def _tell_all(telling: Telling, space: Space, tables: Path) -> None:
+    total = publish_all(telling, space, tables)
+    find(telling, space, total)
+    with open_flights(telling, space) as stream:
+        train(telling, stream)
+    enforced(telling, space)
+    denied(telling, space)
+    audited(telling, space)
+    used = space.resident_bytes() / 2**20
+    took = time.perf_counter() - telling.started
+    telling.say(f"\n   [faint]The whole space holds {used:,.0f} MiB resident; the story took {took:.1f} s.[/]")
+
+
+# --- 1. publish ------------------------------------------------------------------------------------------------
+
+
+def publish_all(telling: Telling, space: Space, tables: Path) -> int:
+    """Let the three holders publish at the same time; return how many datasets there are."""
+    telling.chapter(1, "Three holders publish their own files, each with an ODRL offer")
+    listed = data.unpacked(tables)
+    at = datetime.now(UTC)
+    counts = dict.fromkeys(data.HOLDERS, 0)
+    with telling.counting("published", len(listed)) as done:
+
+        def publish(holder: str) -> float:
+            start = time.perf_counter()
+            door = space.management(holder)
+            mine = [table for table in listed if table.holder == holder]
+            for first in range(0, len(mine), CHUNK):
+                items = [holdings.publication(table, tables / holder, at) for table in mine[first : first + CHUNK]]
+                answered = door.publish(items)
+                for refused in answered["refused"]:
+                    telling.say(f"[denied]refused[/] {refused['source']}: {refused['reason']}")
+                counts[holder] += len(answered["published"])
+                done(sum(counts.values()))
+            return time.perf_counter() - start
+
+        with ThreadPoolExecutor(len(data.HOLDERS)) as pool:
+            took = dict(zip(data.HOLDERS, pool.map(publish, data.HOLDERS), strict=True))
+    terms = {
+        "mobility": "research only",
+        "hospital": "purpose, time window, row filter, pseudonyms, hidden column, row cap",
+        "lab": "open for training",
+    }
+    for holder in data.HOLDERS:
+        name = _name(holder)
+        telling.say(f"{name:<28} {counts[holder]:>5,} datasets in {took[holder]:4.1f} s   [faint]{terms[holder]}[/]")
+    return sum(counts.values())
+
+
+def _name(holder: str) -> str:
+    from connector.demo.space import NAMES
+
+    return NAMES[holder]
+
+
+# --- 2. find ---------------------------------------------------------------------------------------------------
+
+
+def find(telling: Telling, space: Space, total: int) -> None:
+    """Wait until the catalogue has everything, then search it."""
+    telling.chapter(2, "All of them are in the shared catalogue")
+    start = time.perf_counter()
+    space.crawl("lab")
+    with telling.counting("in the catalogue", total) as done:
+        while (held := search(space.catalog.url, "", size=1)["total"]) < total:
+            if time.perf_counter() - start > PATIENCE:
+                raise PeerUnavailable(f"the catalogue holds {held} of {total} datasets after {PATIENCE:.0f} s")
+            done(held)
+            time.sleep(0.1)
+    telling.say(f"{total:,} datasets: two holders pushed theirs, the lab was crawled over the Dataspace Protocol")
+    found = search(space.catalog.url, "lung cancer", purpose=RESEARCH, size=3)
+    telling.say(f"search “lung cancer”: {found['total']} hits in {found['milliseconds']:.1f} ms; facets: {_facets(found)}")
+    for hit in found["hits"]:
+        answer = hit["eligibility"]["answer"]
+        colour = "granted" if answer.startswith("yours") else "denied" if answer.startswith("no") else "waiting"
+        telling.say(f"  {hit['title'][:52]:<54}may I train on this? [{colour}]{answer}[/]")
+
+
+def _facets(found: dict[str, Any]) -> str:
+    themes = found["facets"].get("publisher", [])
+    return ", ".join(f"{each['label']} {each['count']}" for each in themes[:3])
+
+
+# --- 3. agree, 4. stream -----------------------------------------------------------------------------------------
+
+
+def open_flights(telling: Telling, space: Space) -> DataStream:
+    """Run the line of the README."""
+    telling.chapter(3, "An AI developer opens a dataset in one line")
+    telling.say(f'[faint]connector.open("{space.catalog.url}", "{holdings.FLIGHTS}", purpose="{RESEARCH}")[/]')
+    stream = _open(space, holdings.FLIGHTS, RESEARCH)
+    for step, milliseconds in stream.timings.items():
+        telling.say(f"{step:<14}{milliseconds:8.1f} ms")
+    telling.say(f"{'together':<14}{sum(stream.timings.values()):8.1f} ms")
+    telling.say(f"[faint]first streamed batch {time.perf_counter() - telling.started:.1f} s after the start[/]")
+    return stream
+
+
+def _open(space: Space, dataset: str, purpose: str | None) -> DataStream:
+    door = space.participants["developer"]
+    return connector.open(
+        space.catalog.url, dataset, purpose=purpose, connector=door.url, key=space.api_key("developer")
+    )
+
+
+def train(telling: Telling, stream: DataStream) -> None:
+    """Train the small model on the stream."""
+    telling.chapter(4, "The stream trains a model, batch by batch")
+    from connector.demo.model import LatenessModel
+
+    model = LatenessModel()
+    start = time.perf_counter()
+    for batch in stream:
+        model.learn(batch)
+    took = time.perf_counter() - start
+    score = model.score()
+    shown = f"AUC {score:.3f}" if score is not None else "too few rows for a score"
+    rate = model.rows / took
+    telling.say(f"late flights: {shown} on the held-out tenth; {model.rows:,} rows at {rate:,.0f} rows/s, training included")
+
+
+def enforced(telling: Telling, space: Space) -> None:
+    """Show that filter, mask, hidden column and row cap of the hospital held."""
+    telling.say("")
+    telling.say(f"The hospital's terms for {holdings.PATIENTS}, as they came out of the stream:")
+    batches = []
+    with _open(space, holdings.PATIENTS, RESEARCH) as stream:
+        try:
+            batches.extend(stream)
+            ended = "complete"
+        except StreamEnded as end:
+            ended = end.reason
+        names = stream.schema.names
+    table = pa_table(batches, stream)
+    youngest = pc.min(table.column("age")).as_py()
+    first = table.column("id")[0].as_py()
+    telling.say(f"  [granted]row filter[/]   youngest patient is {youngest}, the terms let {holdings.LEAST_AGE} and older through")
+    telling.say(f"  [granted]pseudonym[/]    id is a keyed hash of this agreement: {first}")
+    telling.say(f"  [granted]hidden[/]       case.id is {'there' if 'case.id' in names else 'not there'}: {', '.join(names)}")
+    telling.say(f"  [granted]row cap[/]      {table.num_rows:,} rows, then: {ended}")
+
+
+def pa_table(batches: list[Any], stream: DataStream) -> Any:
+    """Return batches as one table."""
+    import pyarrow as pa
+
+    return pa.Table.from_batches(batches, schema=stream.schema)
+
+
+# --- 5. deny -----------------------------------------------------------------------------------------------------
+
+
+def denied(telling: Telling, space: Space) -> None:
+    """Ask for a use that the terms do not allow, and for more rows than they do."""
+    telling.chapter(5, "What the terms do not allow does not happen, and says why")
+    start = time.perf_counter()
+    try:
+        _open(space, holdings.FLIGHTS, "dpv:Marketing").close()
+        telling.say("[denied]a use for marketing was not denied[/]")
+    except UseDenied as error:
+        took = (time.perf_counter() - start) * 1000
+        telling.say(f"opening it for marketing is [denied]denied[/] after {took:.0f} ms:")
+        for reason in error.reasons:
+            telling.say(f"  {reason}")
+    try:
+        with _open(space, holdings.PATIENTS, RESEARCH) as stream:
+            rows = sum(batch.num_rows for batch in stream)
+        telling.say(f"[denied]{rows} more rows came[/]")
+    except (UseDenied, StreamEnded) as error:
+        telling.say("a second helping of the hospital's rows is [denied]denied[/]:")
+        telling.say(f"  {error}")
+
+
+# --- 6. audit ----------------------------------------------------------------------------------------------------
+
+
+def audited(telling: Telling, space: Space) -> None:
+    """Audit the logs with nothing but URLs, then a copy with one flipped byte."""
+    telling.chapter(6, "An auditor, with nothing but URLs, verifies the logs and replays every use")
+    urls = [_mandate(space, holder) for holder in ("mobility", "hospital")]
+    copies = space.home / "copies"
+    ran = _audit(*urls, "--save", str(copies))
+    for line in ran.stdout.splitlines():
+        telling.console.print(f"   {line}", markup=False)
+    if ran.returncode:
+        telling.say(f"[denied]the audit ended with {ran.returncode}[/]: {ran.stderr}")
+    entry = flip_a_byte(copies)
+    again = _audit("--copy", str(entry.folder))
+    telling.say(f"Then one byte of a copied log is flipped, in the record of entry {entry.index}:")
+    for line in (again.stdout + again.stderr).splitlines()[:8]:
+        telling.console.print(f"   {line}", markup=False)
+    if not again.returncode:
+        telling.say("[denied]the flipped byte was not caught[/]")
+
+
+def _mandate(space: Space, holder: str) -> str:
+    """The holder hands the auditor a URL; the auditor's process gets nothing else."""
+    config = space.participants[holder].folder / "hansa.toml"
+    return _hansa("connector", "mandate", "--config", str(config)).stdout.strip()
+
+
+def _audit(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return _hansa("audit", *arguments)
+
+
+def _hansa(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "connector", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+
+
+# --- afterwards --------------------------------------------------------------------------------------------------
+
+
+def _keep_serving(telling: Telling, space: Space) -> None:
+    telling.console.print("\n[accent]The data space keeps running.[/] Open:")
+    telling.say(f"{space.catalog.url}  the catalogue: search, terms, who takes part")
+    telling.say("and try, in another terminal:")
+    developer = space.participants["developer"]
+    key = developer.folder / "state" / "api-key"
+    telling.say(f"  export HANSA_CONNECTOR={developer.url} HANSA_API_KEY_FILE={key}")
+    telling.say(f"  hansa data search {space.catalog.url} penguins")
+    telling.say(f"  hansa data open {space.catalog.url} palmerpenguins.penguins -o penguins.parquet")
+    telling.say(f"  hansa connector status --config {developer.folder / 'hansa.toml'}")
+    telling.say("Ctrl-C ends it.")
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        telling.say("Stopping …")

@@ -1,0 +1,295 @@
+"""File facts and a publication become a dataset: what is told about data, and to whom it may be told.
+
+The catalogue is open to more people than any single offer. So columns that no offer releases are not
+described, and statistics are told only of what every offer releases unmasked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+
+from connector.offering.columns import can_hash
+from policies.compiled import CompiledPolicy
+from policies.plan import Comparison, DataPlan, Mask, plan_for
+from schemas.arrow import columns_of, fingerprint
+from schemas.base import LangString
+from schemas.canonical import digest
+from schemas.dcat import Agent, Column, ColumnStatistics, DataService, Dataset, Distribution
+from schemas.errors import Malformed, PolicyMismatch
+from schemas.odrl import Offer, terms
+from schemas.vocab import (
+    ACCESS_RIGHT,
+    ACCESS_RIGHTS,
+    DATA_THEME,
+    DATA_THEMES,
+    FORMAT_ARROW_FLIGHT,
+    FORMAT_ARROW_HTTP,
+    MEDIA_ARROW_STREAM,
+)
+
+MOST_TEXT = 20_000
+"""Characters of a title or description."""
+MOST_KEYWORDS = 100
+"""Keywords of a dataset."""
+MOST_COLUMNS = 10_000
+"""Columns of a dataset."""
+
+_ID = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`#]{1,500}")
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What a holder says about a file that it offers.
+
+    `id` is made from the participant's DID and the file's name where it is not given. Themes and access
+    rights are codes of the EU tables (`TRAN`, `PUBLIC`) or IRIs.
+    """
+
+    source: str
+    title: str
+    offers: tuple[Offer, ...]
+    id: str | None = None
+    description: str | None = None
+    keywords: tuple[str, ...] = ()
+    themes: tuple[str, ...] = ()
+    license: str | None = None
+    landing_page: str | None = None
+    access_rights: str | None = None
+    publisher: str | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who offers: its DID, its name, and the base URL of its DSP endpoints."""
+
+    did: str
+    name: str
+    dsp_url: str
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What there is to be had: columns as released (see `described_columns`), rows, and bytes of the file."""
+
+    columns: tuple[Column, ...]
+    rows: int
+    byte_size: int
+
+
+@dataclass(frozen=True)
+class PublicView:
+    """What of the data may be told to everybody.
+
+    `described` are the columns that at least one offer releases, `measured` those that every offer releases
+    unmasked. Statistics are over rows that pass `predicate`; `predicates` are the row filters of the offers.
+    """
+
+    described: tuple[str, ...]
+    measured: tuple[str, ...]
+    predicate: tuple[Comparison, ...]
+    predicates: tuple[tuple[Comparison, ...], ...]
+    masked: Mapping[str, Mask]
+
+
+def public_view(schema: pa.Schema, policies: Sequence[CompiledPolicy]) -> PublicView:
+    """Derive from the offers of a dataset what may be told about it.
+
+    Raises:
+        PolicyMismatch: if a mask cannot be laid over values of its column's type, or no column is left.
+    """
+    plans = [plan_for(permission) for policy in policies for permission in policy.permissions]
+    for plan in plans:
+        _check_masks(plan, schema)
+    shown = [set(plan.visible(schema.names)) for plan in plans]
+    described = tuple(name for name in schema.names if any(name in names for names in shown))
+    if not described:
+        raise PolicyMismatch("no offer releases any column; permit at least one")
+    measured = tuple(
+        name
+        for name in described
+        if all(name in names and plan.mask_of(name) is None for names, plan in zip(shown, plans, strict=True))
+    )
+    masked: dict[str, Mask] = {}
+    for name in described:
+        masks = {plan.mask_of(name) for names, plan in zip(shown, plans, strict=True) if name in names}
+        if len(masks) == 1 and (mask := masks.pop()) is not None:
+            masked[name] = mask
+    together = {comparison for plan in plans for comparison in plan.predicate}
+    return PublicView(
+        described=described,
+        measured=measured,
+        predicate=tuple(sorted(together, key=repr)),
+        predicates=tuple(dict.fromkeys(plan.predicate for plan in plans)),
+        masked=masked,
+    )
+
+
+def _check_masks(plan: DataPlan, schema: pa.Schema) -> None:
+    for name, mask in plan.masks:
+        if mask is Mask.HASH and not can_hash(schema.field(name).type):
+            raise PolicyMismatch(
+                f"mask on {name!r}: values of type {schema.field(name).type} cannot be hashed; "
+                "use 'null' or leave the column out"
+            )
+
+
+def described_columns(
+    schema: pa.Schema, view: PublicView, statistics: Mapping[str, ColumnStatistics]
+) -> tuple[Column, ...]:
+    """Describe the columns that are told of, as they are released."""
+    released = []
+    for field in (schema.field(name) for name in view.described):
+        match view.masked.get(field.name):
+            case None:
+                released.append(field)
+            case Mask.HASH:
+                released.append(pa.field(field.name, pa.string(), field.nullable))
+            case Mask.NULL:
+                released.append(pa.field(field.name, field.type, nullable=True))
+    told = set(view.measured)
+    return tuple(
+        column.model_copy(update={"statistics": statistics[column.name]})
+        if column.name in told and column.name in statistics
+        else column
+        for column in columns_of(released)
+    )
+
+
+def dataset_id(did: str, source: str) -> str:
+    """Return the id of a dataset that was given none: `urn:hansa:<participant>:<file name>`."""
+    stem = source.replace("\\", "/").rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    name = re.sub(r"[^A-Za-z0-9._~-]+", "-", stem).strip("-.") or digest(source)[7:19]
+    return f"urn:hansa:{did.split(':', 2)[-1]}:{name}"
+
+
+def offer_of(offer: Offer, dataset: str) -> Offer:
+    """Return an offer as it stands inside a dataset: without target, and with an id that hangs on its terms.
+
+    An id of the holder's own is kept; an empty one becomes `<dataset>:offer:<digest>`, so that the same terms
+    have the same id at each publication, and other terms another.
+
+    Raises:
+        PolicyMismatch: if it is the offer of another dataset.
+    """
+    if offer.target not in (None, "", dataset):
+        raise PolicyMismatch(
+            f"offer {offer.id!r} is for {offer.target!r}, not for {dataset!r}; leave target out"
+        )
+    own = offer.id or f"{dataset}:offer:{digest(terms(offer))[7:23]}"
+    return offer.model_copy(update={"id": own, "target": None})
+
+
+def check_publication(item: Publication) -> None:
+    """Check what a holder says about a file.
+
+    Raises:
+        Malformed: naming the member, its value, and what to write.
+    """
+    if not item.title.strip():
+        raise Malformed("title is empty; say in a few words what the data are")
+    for name, text in (("title", item.title), ("description", item.description or "")):
+        if len(text) > MOST_TEXT:
+            raise Malformed(f"{name} has {len(text)} characters; at most {MOST_TEXT}")
+    if item.id is not None and not _ID.fullmatch(item.id):
+        raise Malformed(f"id {item.id[:80]!r} is not an absolute IRI such as urn:example:flights")
+    if len(item.keywords) > MOST_KEYWORDS:
+        raise Malformed(f"{len(item.keywords)} keywords; at most {MOST_KEYWORDS}")
+    if not item.offers:
+        raise PolicyMismatch("no offer; say under which terms the data may be used")
+    ids = [offer.id for offer in item.offers if offer.id]
+    if len(set(ids)) < len(ids):
+        raise PolicyMismatch(f"two offers have the id {ids[0]!r}; give each its own")
+
+
+def _coded(value: str, codes: Mapping[str, str], base: str, name: str) -> str:
+    if value in codes:
+        return base + value
+    if _ID.fullmatch(value):
+        return value
+    raise Malformed(f"{name} {value[:80]!r} is neither an IRI nor one of {', '.join(codes)}")
+
+
+def _iri(value: str | None, name: str) -> str | None:
+    if value is not None and not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`]{1,2000}", value):
+        raise Malformed(f"{name} {value[:80]!r} is not an absolute IRI such as https://example.org/terms")
+    return value
+
+
+def distributions(dataset: str, holder: Holder, byte_size: int) -> tuple[Distribution, ...]:
+    """Return the two ways in which every dataset can be had."""
+    service = DataService(
+        id=f"{holder.dsp_url}#service",
+        endpoint_url=holder.dsp_url,
+        title=(LangString(value=f"Connector of {holder.name}"),),
+        endpoint_description="dspace:connector",
+    )
+    return tuple(
+        Distribution(
+            id=f"{dataset}:distribution:{short}",
+            format=format_,
+            access_service=service,
+            media_type=f"https://www.iana.org/assignments/media-types/{MEDIA_ARROW_STREAM}",
+            byte_size=byte_size,
+            title=(LangString(value=title, language="en"),),
+        )
+        for short, format_, title in (
+            ("http", FORMAT_ARROW_HTTP, "Arrow stream over HTTP"),
+            ("flight", FORMAT_ARROW_FLIGHT, "Arrow Flight"),
+        )
+    )
+
+
+def _extent_in_words(title: str, extent: Extent) -> LangString:
+    columns = extent.columns
+    names = ", ".join(column.name for column in columns[:20]) + ("…" if len(columns) > 20 else ".")
+    return LangString(
+        value=f"{title.strip().rstrip('.')}. {extent.rows} rows of {len(columns)} columns: {names}",
+        language="en",
+    )
+
+
+def describe(item: Publication, holder: Holder, extent: Extent, at: datetime) -> Dataset:
+    """Describe a dataset with all that DCAT-AP asks of it.
+
+    Args:
+        item: what its holder says.
+        holder: who offers it.
+        extent: what there is to be had.
+        at: when it was first published.
+
+    Raises:
+        Malformed: naming a member that does not fit.
+
+    Source: DCAT-AP 3.0.1 (title and description are mandatory).
+    """
+    name = item.id or dataset_id(holder.did, item.source)
+    about = LangString(value=item.description) if item.description else _extent_in_words(item.title, extent)
+    stamp = at.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return Dataset(
+        id=name,
+        has_policy=tuple(offer_of(offer, name) for offer in item.offers),
+        distribution=distributions(name, holder, extent.byte_size),
+        title=(LangString(value=item.title.strip()),),
+        description=(about,),
+        keyword=tuple(LangString(value=word.strip()[:200]) for word in item.keywords if word.strip()),
+        theme=tuple(_coded(theme, DATA_THEMES, DATA_THEME, "theme") for theme in item.themes),
+        publisher=Agent(id=holder.did, name=item.publisher or holder.name),
+        identifier=name,
+        issued=stamp,
+        modified=stamp,
+        version=item.version,
+        access_rights=_coded(item.access_rights, ACCESS_RIGHTS, ACCESS_RIGHT, "access right")
+        if item.access_rights
+        else None,
+        license=_iri(item.license, "license"),
+        landing_page=_iri(item.landing_page, "landing page"),
+        rows=extent.rows,
+        schema_fingerprint=fingerprint(extent.columns),
+        columns=extent.columns,
+    )

@@ -1,0 +1,226 @@
+"""What this participant offers: publish, withdraw, look up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from connector.offering.describe import (
+    Extent,
+    Holder,
+    Publication,
+    PublicView,
+    check_publication,
+    dataset_id,
+    describe,
+    described_columns,
+    offer_of,
+    public_view,
+)
+from connector.offering.ports import Offering, OfferingStore, Sources
+from connector.offering.profile import MOST_COLUMNS, profile, rows_to_profile
+from connector.offering.push import catalog_of
+from connector.outbox.ports import Outgoing
+from policies.compiled import compile_policy, fit_to_columns
+from schemas.arrow import columns_of
+from schemas.canonical import digest
+from schemas.dcat import Catalog, ColumnStatistics, Dataset
+from schemas.errors import AlreadyExists, NotFound, Refused, WorldMoved
+from schemas.odrl import terms
+from schemas.usage import UsageKind, UsageRecord
+
+BATCH = 200
+"""Publications that are saved in one transaction."""
+
+
+@dataclass(frozen=True)
+class PublishReport:
+    """What became of a batch of publications; `refused` holds (source, reason)."""
+
+    published: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
+
+
+class Offerings:
+    """Publishes files as datasets, and keeps what is offered.
+
+    Args:
+        store: where offerings are kept.
+        sources: reads the files.
+        usage_record: makes a record for the usage log.
+        announce: makes the messages that tell the catalogues.
+        clock: UTC, aware.
+        did: who offers, with its `name` and the base URL of its DSP endpoints, `dsp_url`.
+        wake: is told which outbox process has new mail.
+    """
+
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+        self,
+        *,
+        store: OfferingStore,
+        sources: Sources,
+        usage_record: Callable[..., UsageRecord],
+        announce: Callable[[Sequence[Offering], Sequence[str]], Sequence[Outgoing]],
+        clock: Callable[[], datetime],
+        did: str,
+        name: str,
+        dsp_url: str,
+        wake: Callable[[str], None] | None = None,
+    ) -> None:
+        self._store, self._sources = store, sources
+        self._record, self._announce = usage_record, announce
+        self._clock, self._wake = clock, wake
+        self._holder = Holder(did, name, dsp_url)
+
+    def publish(self, items: Sequence[Publication]) -> PublishReport:
+        """Publish files, each on its own: what is wrong with one stops no other.
+
+        Every term of every offer is checked against the data first; what cannot be kept is refused, by name.
+
+        Raises:
+            StorageUnavailable: if a batch was not saved; batches before it were.
+        """
+        published: list[str] = []
+        unchanged: list[str] = []
+        refused: list[tuple[str, str]] = []
+        for start in range(0, len(items), BATCH):
+            batch: dict[str, Offering] = {}
+            for item in items[start : start + BATCH]:
+                try:
+                    offering, is_new = self._prepare(item, batch)
+                except (Refused, WorldMoved) as error:
+                    refused.append((item.source, str(error)))
+                    continue
+                if is_new:
+                    batch[offering.dataset.id] = offering
+                else:
+                    unchanged.append(offering.dataset.id)
+            if batch:
+                self._save(list(batch.values()))
+                published.extend(batch)
+        return PublishReport(tuple(published), tuple(unchanged), tuple(refused))
+
+    def _save(self, offerings: Sequence[Offering]) -> None:
+        records = [
+            self._record(
+                UsageKind.ASSET_PUBLISHED,
+                dataset=offering.dataset.id,
+                rows=offering.dataset.rows,
+                # The terms by digest: a record is short, and the auditor gets the terms with the agreement.
+                policy=digest([terms(offer) for offer in offering.dataset.has_policy]),
+            )
+            for offering in offerings
+        ]
+        self._put(offerings, self._announce(offerings, ()), records)
+
+    def _put(
+        self, offerings: Sequence[Offering], outgoing: Sequence[Outgoing], records: Sequence[UsageRecord]
+    ) -> None:
+        self._store.put(offerings, outgoing=outgoing, records=records)
+        if self._wake is not None:
+            for process in dict.fromkeys(message.process for message in outgoing):
+                self._wake(process)
+
+    def _prepare(self, item: Publication, batch: dict[str, Offering]) -> tuple[Offering, bool]:
+        """Look at a file, check its offers against it, describe it; and say whether that is news."""
+        check_publication(item)
+        name = item.id or dataset_id(self._holder.did, item.source)
+        held = batch.get(name) or self._held(name)
+        source = str(self._sources.resolve(item.source))
+        if (
+            held is not None
+            and held.source != source
+            and (name in batch or (not item.id and not held.withdrawn))
+        ):
+            raise AlreadyExists(f"{name} is the id of another file already; give this one an 'id' of its own")
+        dataset = self._describe(replace(item, source=source, id=name))
+        if (
+            held is not None
+            and held.withdrawn is None
+            and held.source == source
+            and _same(held.dataset, dataset)
+        ):
+            return held, False
+        if held is not None:
+            dataset = dataset.model_copy(update={"issued": held.dataset.issued})
+        version = held.version if held is not None else 0
+        return Offering(dataset, source, self._clock(), version=version), True
+
+    def _held(self, name: str) -> Offering | None:
+        try:
+            return self._store.get(name)
+        except NotFound:
+            return None
+
+    def _describe(self, item: Publication) -> Dataset:
+        facts = self._sources.facts(item.source)
+        policies = [compile_policy(offer_of(offer, item.id or "")) for offer in item.offers]
+        for policy in policies:
+            fit_to_columns(policy, columns_of(facts.schema))
+        view = public_view(facts.schema, policies)
+        rows = max(
+            (self._sources.count(item.source, predicate) if predicate else facts.rows)
+            for predicate in view.predicates
+        )
+        columns = described_columns(facts.schema, view, self._profile(item.source, view, rows))
+        return describe(item, self._holder, Extent(columns, rows, facts.byte_size), self._clock())
+
+    def _profile(self, source: str, view: PublicView, rows: int) -> Mapping[str, ColumnStatistics]:
+        measured = view.measured[:MOST_COLUMNS]
+        if not measured:
+            return {}
+        most = rows_to_profile(len(measured))
+        table = self._sources.head(source, measured, view.predicate, most)
+        return profile(table, rows if table.num_rows == most else table.num_rows)
+
+    def withdraw(self, dataset: str) -> Offering:
+        """Offer a dataset no longer. Agreements that were made about it stand until they are revoked.
+
+        Raises:
+            NotFound: naming the id, also if it was withdrawn before.
+        """
+        held = self.get(dataset)
+        gone = replace(held, withdrawn=self._clock())
+        record = self._record(UsageKind.ASSET_WITHDRAWN, dataset=dataset)
+        self._put([gone], self._announce((), (dataset,)), [record])
+        return gone
+
+    def get(self, dataset: str) -> Offering:
+        """Return an offering that is not withdrawn.
+
+        Raises:
+            NotFound: naming the id.
+        """
+        held = self._store.get(dataset)
+        if held.withdrawn is not None:
+            raise NotFound(f"dataset {dataset[:200]!r} is not offered here")
+        return held
+
+    def page(self, offset: int, limit: int, text: str | None = None) -> Sequence[Offering]:
+        """Return offerings that are not withdrawn, ordered by dataset id."""
+        return self._store.page(offset, limit, text)
+
+    def count(self, text: str | None = None) -> int:
+        """Return how many datasets `page` would go through."""
+        return self._store.count(text)
+
+    def dataset(self, dataset: str) -> Dataset:
+        """Return the description of a dataset that is offered.
+
+        Raises:
+            NotFound: naming the id.
+        """
+        return self.get(dataset).dataset
+
+    def catalog(self, offset: int, limit: int, text: str | None = None) -> Catalog:
+        """Return a page of the catalogue of this participant."""
+        return catalog_of(self._holder, [offering.dataset for offering in self.page(offset, limit, text)])
+
+
+def _same(held: Dataset, new: Dataset) -> bool:
+    """Say whether two descriptions tell the same; when they were made does not count."""
+    dated = ("dct:issued", "dct:modified")
+    one, other = ({k: v for k, v in dataset.wire().items() if k not in dated} for dataset in (held, new))
+    return one == other

@@ -1,0 +1,115 @@
+"""Pure: how a message becomes something to be sent, and what becomes of foreign text on its way in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from connector.outbox.ports import Kind, Outgoing, Process
+from schemas.base import Message
+from schemas.binding.paths import join, path_for
+from schemas.errors import Malformed
+
+PATIENCE = timedelta(minutes=15)
+"""How long a message is tried before its process is given up."""
+
+MOST_ID = 512
+"""Bytes of an identifier that a peer chose."""
+MOST_REASONS = 8
+MOST_REASON = 400
+"""Reasons that a peer gave, and characters of each."""
+MOST_SEEN = 32
+"""Message ids remembered by a process; a repeat follows its original closely."""
+
+
+def letter(message: Message, process: Process, kind: Kind, at: datetime, patience: timedelta) -> Outgoing:
+    """Address a message to the counterparty of a process.
+
+    Args:
+        message: with its `@id`, which becomes the id of the outgoing message.
+        process: whose messages leave in order; without a counterparty's process id, the message opens one.
+        kind: the room that is told what became of it.
+        at: now.
+        patience: how long it is tried.
+
+    Raises:
+        Malformed: if the message has no `@id`, or no path.
+    """
+    if message.id is None:
+        raise Malformed(f"{type(message).__name__} has no '@id'; repeats could not be told apart")
+    return Outgoing(
+        id=message.id,
+        kind=kind,
+        process=process.pid,
+        recipient=process.counterparty,
+        method="POST",
+        url=join(process.callback, path_for(message, process.counter_pid)),
+        document=message.wire(),
+        created=at,
+        deadline=at + patience,
+        due=at,
+    )
+
+
+def bounded(name: str, value: str) -> str:
+    """Return an identifier that a peer chose, if it is short enough to be kept and logged.
+
+    Raises:
+        Malformed: naming the member and both sizes.
+    """
+    size = len(json.dumps(value, ensure_ascii=False).encode(errors="replace")) - 2
+    if not 0 < size <= MOST_ID:
+        raise Malformed(f"{name} of {size} bytes; expected 1 to {MOST_ID}")
+    if not value.isprintable():
+        raise Malformed(f"{name} holds characters that cannot be printed: {value[:60]!r}")
+    return value
+
+
+def checked_callback(url: str | None) -> str:
+    """Return a base URL that a peer gave; whether we may connect to it is the egress guard's to say.
+
+    Raises:
+        Malformed: if it is not an http(s) URL.
+    """
+    try:
+        parts = urlsplit(url or "")
+        fits = (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and not parts.query
+            and not parts.fragment
+        )
+    except ValueError:
+        fits = False
+    if not fits:
+        raise Malformed(f"callbackAddress {str(url)[:120]!r} is not an http(s) base URL")
+    return str(url)
+
+
+def readable(reasons: Sequence[Any]) -> tuple[str, ...]:
+    """Return the reasons that a peer gave (any JSON) as short texts."""
+    texts = []
+    for reason in reasons[:MOST_REASONS]:
+        said = reason.get("@value", reason) if isinstance(reason, dict) else reason
+        text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False, default=str)
+        texts.append(shorten(text))
+    return tuple(texts)
+
+
+def shorten(text: str, most: int = MOST_REASON) -> str:
+    """Return a text on one line and of at most `most` characters."""
+    line = " ".join("".join(mark if mark.isprintable() else " " for mark in text).split())
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def loggable(reasons: Sequence[str]) -> tuple[str, ...]:
+    """Return the first reasons, short enough for a record of the usage log (4 KiB in all)."""
+    return tuple(shorten(reason, 120) for reason in reasons[:3])
+
+
+def remember(seen: tuple[str, ...], message_id: str | None) -> tuple[str, ...]:
+    """Return the message ids to remember after one more."""
+    return seen if message_id is None else (*seen, message_id)[-MOST_SEEN:]

@@ -1,0 +1,407 @@
+"""Transfers, both roles: load, ask the table and the policy, save the move with all that it causes.
+
+What a crash leaves behind, and who repairs it, is said in `connector.outbox.process`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+from joserfc.jwk import OKPKey
+
+from connector.negotiation.ports import NegotiationStore, SignedAgreement
+from connector.offering.ports import OfferingStore
+from connector.outbox.letter import PATIENCE, bounded, checked_callback, remember, shorten
+from connector.outbox.ports import Delivery, Outgoing
+from connector.outbox.process import Processes, Stepped
+from connector.transfer.machine import MOVES, TURN, Said
+from connector.transfer.ports import Transfer, TransferStore
+from connector.transfer.steps import DENIED, Say, expected, heard, spoken, told
+from connector.transfer.ticket import Ticket, issue
+from connector.trust.ports import Caller
+from policies.compiled import compile_policy
+from policies.decision import Deny, decide
+from policies.use import Use, UseTotals
+from schemas.base import Message, Role
+from schemas.dsp.transfer import DataAddress, TransferRequestMessage
+from schemas.dsp.transfer import TransferState as State
+from schemas.errors import AlreadyExists, Forbidden, IllegalMove, Malformed, NotFound, Refused
+from schemas.odrl import DeclaredUse
+from schemas.usage import UsageRecord
+from schemas.vocab import ODRL
+
+TICKET_LIFE = timedelta(hours=24)
+"""How long a ticket opens streams, at most; the policy may end earlier."""
+
+_log = structlog.get_logger("connector.transfer")
+
+
+class Totals(Protocol):
+    """Knows what was used under an agreement."""
+
+    def totals(self, agreement: str) -> UseTotals:
+        """Return what an agreement has used."""
+        ...
+
+
+class Transfers(Processes[Transfer]):
+    """The transfers of one participant (also a Sender: it is told what became of its mail)."""
+
+    KIND = "transfer"
+
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+        self,
+        *,
+        store: TransferStore,
+        agreements: NegotiationStore,
+        offerings: OfferingStore,
+        usage: Totals,
+        addresses: Callable[[Transfer, str], DataAddress],
+        ticket_key: OKPKey,
+        wake: Callable[[str], None],
+        record: Callable[..., UsageRecord],
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+        did: str,
+        callback: str,
+        patience: timedelta = PATIENCE,
+        moved: Callable[[Transfer], None] | None = None,
+    ) -> None:
+        """Make the room.
+
+        `addresses` turns a transfer and its ticket into where the data is; `moved` is told of every saved
+        change of state, so that running streams can end; `callback` is our own DSP base URL.
+        """
+        super().__init__(
+            store=store, wake=wake, clock=clock, new_id=new_id, did=did, callback=callback, patience=patience
+        )
+        self._store = store
+        self._agreements = agreements
+        self._offerings = offerings
+        self._usage = usage
+        self._addresses = addresses
+        self._ticket_key = ticket_key
+        self._record = record
+        self._told = moved
+
+    def turn(self, process: Transfer) -> Role | None:
+        """Return whose turn it is; nobody's in a transfer that runs or rests."""
+        return TURN[process.state]
+
+    def has_ended(self, process: Transfer) -> bool:
+        """Return whether nothing can be said any more."""
+        return not MOVES[process.state]
+
+    def expected(self, process: Transfer) -> str:
+        """Say in words what has to be said next, and by whom."""
+        return expected(process)
+
+    # --- opening ---------------------------------------------------------------------------------
+
+    def request(self, agreement_id: str, use: DeclaredUse | None, format: str) -> Transfer:
+        """Open a transfer as consumer, for the use declared now or, if none is, at the negotiation.
+
+        Raises:
+            NotFound: if there is no such agreement.
+            Forbidden: if it was not given to us, or does not stand.
+        """
+        held = self._agreements.agreement(agreement_id)
+        if held.role is not Role.CONSUMER:
+            raise Forbidden(
+                f"agreement {agreement_id} was given by us to {held.counterparty}; only it can fetch data"
+            )
+        if not held.final or held.revoked is not None:
+            why = f"was revoked: {held.revoked}" if held.revoked else "is not final yet"
+            raise Forbidden(f"agreement {agreement_id} {why}; negotiate a new one")
+        pid, at, declared = self._new_id(), self._clock(), use or held.use
+        message = TransferRequestMessage(
+            id=self._new_id(),
+            consumer_pid=pid,
+            agreement_id=agreement_id,
+            format=format,
+            callback_address=self._callback,
+            use=declared,
+        )
+        new = Transfer(
+            pid=pid,
+            role=Role.CONSUMER,
+            counterparty=held.counterparty,
+            counter_pid=None,
+            callback=held.callback,
+            state=State.REQUESTED,
+            agreement=agreement_id,
+            dataset=held.agreement.target,
+            format=format,
+            use=declared,
+            created=at,
+            updated=at,
+        )
+        mail = (self._letter(new, message),)
+        self._store.add(new, outgoing=mail)
+        self._saved(new, mail)
+        return new
+
+    # --- hearing ---------------------------------------------------------------------------------
+
+    def receive(self, caller: Caller, message: Message, pid: str | None) -> Transfer:
+        """Take a message of a counterparty; `pid` is our own process id, absent where the message opens one.
+
+        A message that was seen before changes nothing.
+
+        Raises:
+            NotFound: if there is no such process or agreement, or it is not the caller's: the same answer.
+            IllegalMove: if the caller may not say that here.
+            Malformed: if the message does not fit the process.
+        """
+        if pid is None:
+            if not isinstance(message, TransferRequestMessage):
+                raise IllegalMove(f"{type(message).__name__} cannot open a transfer")
+            return self._receive_first(caller, message)
+
+        def hear(transfer: Transfer) -> Stepped[Transfer]:
+            self._check_party(caller, transfer)
+            if message.id is not None and message.id in transfer.seen:
+                return None
+            return heard(transfer, message, self._clock()), None
+
+        return self._move(pid, hear)
+
+    def _receive_first(self, caller: Caller, message: TransferRequestMessage) -> Transfer:
+        found = self._store.find(caller.id, message.consumer_pid)
+        if found is None:
+            new = self._requested(caller, message)
+            try:
+                self._store.add(new)
+            except AlreadyExists:
+                found = self._store.find(caller.id, message.consumer_pid)
+                if found is None:
+                    raise
+            else:
+                self._saved(new, ())
+                return new
+        if found.role is not Role.PROVIDER or found.agreement != message.agreement_id:
+            raise AlreadyExists(
+                f"your process id {message.consumer_pid!r} belongs to another transfer; use a fresh one"
+            )
+        return found
+
+    def _requested(self, caller: Caller, message: TransferRequestMessage) -> Transfer:
+        held = self._given(caller, message.agreement_id)
+        if not held.final:
+            raise IllegalMove(
+                f"agreement {message.agreement_id!r} is not final; finish its negotiation first"
+            )
+        formats = self._formats(held.agreement.target)
+        if message.format not in formats:
+            served = ", ".join(formats) or "none"
+            raise Malformed(
+                f"format {message.format[:80]!r} is not served for this dataset; served: {served}"
+            )
+        use, at = message.use, self._clock()
+        if use is not None:
+            bounded("action of the declared use", use.action)
+            bounded("purpose of the declared use", use.purpose or "none")
+        return Transfer(
+            pid=self._new_id(),
+            role=Role.PROVIDER,
+            counterparty=caller.id,
+            counter_pid=bounded("your process id", message.consumer_pid),
+            callback=checked_callback(message.callback_address),
+            state=State.REQUESTED,
+            agreement=held.agreement.id,
+            dataset=held.agreement.target,
+            format=message.format,
+            use=use or held.use,
+            created=at,
+            updated=at,
+            seen=remember((), message.id),
+        )
+
+    def _given(self, caller: Caller, agreement_id: str) -> SignedAgreement:
+        missing = NotFound(f"no agreement {agreement_id[:120]!r} of yours here")
+        try:
+            held = self._agreements.agreement(agreement_id)
+        except NotFound:
+            raise missing from None
+        if held.role is not Role.PROVIDER or held.counterparty != caller.id:
+            raise missing
+        return held
+
+    def _formats(self, dataset: str) -> tuple[str, ...]:
+        try:
+            offering = self._offerings.get(dataset)
+        except NotFound:
+            return ()
+        return tuple(dict.fromkeys(one.format for one in offering.dataset.distribution))
+
+    # --- speaking --------------------------------------------------------------------------------
+
+    def drive(self, pid: str) -> Transfer:
+        """If it is our turn (a consumer asked), decide, and start or refuse; nothing to do is no error."""
+
+        def answer(transfer: Transfer) -> Stepped[Transfer]:
+            if TURN[transfer.state] is not transfer.role:
+                return None
+            return self._say(transfer, self._start(transfer))
+
+        return self._move(pid, answer)
+
+    def _start(self, transfer: Transfer) -> Say:
+        """Return the start with a fresh ticket, or the termination that says why not."""
+        held, at = self._agreements.agreement(transfer.agreement), self._clock()
+        if held.revoked is not None:
+            return Say(
+                Said.TERMINATION, code="revoked", reasons=(f"the agreement was revoked: {held.revoked}",)
+            )
+        use = Use(
+            participant=transfer.counterparty,
+            action=transfer.use.action if transfer.use else ODRL + "use",
+            purpose=transfer.use.purpose if transfer.use else None,
+        )
+        try:
+            totals = self._usage.totals(transfer.agreement)
+            decision = decide(compile_policy(held.agreement), use, totals, at)
+            if isinstance(decision, Deny):
+                return Say(Said.TERMINATION, code=DENIED, reasons=tuple(map(str, decision.reasons)))
+            until = decision.limits.until
+            ticket = Ticket(
+                transfer=transfer.pid,
+                agreement=transfer.agreement,
+                consumer=transfer.counterparty,
+                dataset=transfer.dataset,
+                action=use.action,
+                purpose=use.purpose,
+                epoch=held.epoch,
+                expires=min(at + TICKET_LIFE, until) if until else at + TICKET_LIFE,
+            )
+            address = self._addresses(transfer, issue(ticket, self._ticket_key))
+        except Refused as error:
+            return Say(Said.TERMINATION, code=error.code, reasons=(str(error),))
+        return Say(Said.START, address=address)
+
+    def complete(self, pid: str) -> Transfer:
+        """Say that a transfer is complete.
+
+        Raises:
+            IllegalMove: if it is not running.
+        """
+        return self._move(pid, lambda transfer: self._say(transfer, Say(Said.COMPLETION)))
+
+    def suspend(self, pid: str, reason: str) -> Transfer:
+        """Pause a transfer; only we can resume it then.
+
+        Raises:
+            IllegalMove: if it is not running.
+        """
+        say = Say(Said.SUSPENSION, code="suspended", reasons=(shorten(reason),))
+        return self._move(pid, lambda transfer: self._say(transfer, say))
+
+    def resume(self, pid: str) -> Transfer:
+        """Resume a suspended transfer; a provider decides again, and gives a fresh ticket.
+
+        Raises:
+            IllegalMove: if it is not suspended.
+        """
+
+        def again(transfer: Transfer) -> Stepped[Transfer]:
+            if transfer.state is not State.SUSPENDED:
+                raise IllegalMove(f"transfer {pid} is {transfer.state}; only a suspended one can be resumed")
+            say = self._start(transfer) if transfer.role is Role.PROVIDER else Say(Said.START)
+            return self._say(transfer, say)
+
+        return self._move(pid, again)
+
+    def terminate(self, pid: str, reason: str) -> Transfer:
+        """End a transfer.
+
+        Raises:
+            IllegalMove: if it has ended already.
+        """
+        say = Say(Said.TERMINATION, code="terminated", reasons=(shorten(reason),))
+        return self._move(pid, lambda transfer: self._say(transfer, say))
+
+    def terminate_under(self, agreement_id: str, why: str) -> int:
+        """End every transfer under an agreement, as when it was revoked; return how many."""
+        running = [one for one in self.unfinished() if one.agreement == agreement_id]
+        for transfer in running:
+            self.terminate(transfer.pid, why)
+        return len(running)
+
+    # --- being told ------------------------------------------------------------------------------
+
+    def delivered(self, outgoing: Outgoing, delivery: Delivery) -> None:
+        """Learn the provider's process id from its answer to a request."""
+        if outgoing.document.get("@type") != TransferRequestMessage.TYPE:
+            return
+        answer = delivery.document if isinstance(delivery.document, dict) else {}
+        theirs = answer.get("providerPid")
+
+        def learn(transfer: Transfer) -> Stepped[Transfer]:
+            if transfer.counter_pid is not None or not isinstance(theirs, str) or not 0 < len(theirs) <= 512:
+                return None
+            known = replace(transfer, counter_pid=theirs)
+            if known.state is not State.TERMINATED:
+                return known, None
+            # We ended it before we knew where to say so.
+            say = Say(Said.TERMINATION, code=known.problem, reasons=known.reasons)
+            return self._say(replace(known, state=State.REQUESTED), say)
+
+        try:
+            self._move(outgoing.process, learn)
+        except AlreadyExists:
+            self.undeliverable(
+                outgoing, f"the peer answered with a process id it uses already: {theirs}"[:200], ()
+            )
+
+    def undeliverable(self, outgoing: Outgoing, problem: str, reasons: Sequence[str]) -> None:
+        """End a transfer whose message was refused, or could not be delivered in time."""
+        kind = outgoing.document.get("@type")
+        note = f"{kind} not taken: {shorten(problem)}"
+
+        def give_up(transfer: Transfer) -> Stepped[Transfer]:
+            if transfer.state is State.TERMINATED or transfer.problem == note:
+                return None
+            if transfer.state is State.COMPLETED:
+                return replace(transfer, problem=note), None
+            if (
+                transfer.role is Role.CONSUMER
+                and kind == "TransferStartMessage"
+                and transfer.state is State.STARTED
+            ):
+                # We asked to resume, and the provider does not want to: it stays suspended.
+                return replace(transfer, state=State.SUSPENDED, problem=note, updated=self._clock()), None
+            texts = tuple(map(shorten, reasons))
+            moved, message = self._say(
+                transfer, Say(Said.TERMINATION, code="not-taken", reasons=(note, *texts))
+            )
+            return replace(moved, problem=note, reasons=texts), message
+
+        _log.warning("message given up", process=outgoing.process, problem=note)
+        self._move(outgoing.process, give_up)
+
+    # --- inside ----------------------------------------------------------------------------------
+
+    def _save(self, before: Transfer, moved: Transfer, outgoing: Sequence[Outgoing]) -> Transfer:
+        kind = told(before.state, moved, self._digest(moved.agreement))
+        saved = self._store.save(
+            moved,
+            seen=before.version,
+            outgoing=outgoing,
+            records=() if kind is None else (self._record(kind[0], **kind[1]),),
+        )
+        if self._told is not None and saved.state is not before.state:
+            self._told(saved)
+        return saved
+
+    def _digest(self, agreement_id: str) -> str | None:
+        try:
+            return self._agreements.agreement(agreement_id).digest
+        except NotFound:
+            return None
+
+    def _say(self, transfer: Transfer, say: Say) -> tuple[Transfer, Message | None]:
+        return spoken(transfer, say, message_id=self._new_id(), at=self._clock())

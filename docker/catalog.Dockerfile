@@ -1,0 +1,40 @@
+# The image of the shared catalogue. Build from the root of the repository:
+#   docker build -f docker/catalog.Dockerfile -t hansa-catalog .
+ARG PYTHON=3.11-slim-bookworm
+
+FROM python:${PYTHON} AS build
+SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
+WORKDIR /src
+RUN python -m venv /opt/hansa
+# What Hansa stands on comes first: this layer is kept until pyproject.toml or constraints.txt changes.
+COPY pyproject.toml constraints.txt ./
+RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > /tmp/needs.txt \
+ && /opt/hansa/bin/pip install --no-cache-dir -c constraints.txt -r /tmp/needs.txt \
+ && rm -rf /opt/hansa/lib/python3*/site-packages/pyarrow/{include,src,tests}
+COPY assets.py ./
+RUN python assets.py
+COPY README.md LICENSE ./
+COPY schemas schemas
+COPY policies policies
+COPY connector connector
+COPY catalog catalog
+RUN /opt/hansa/bin/pip install --no-cache-dir --no-deps . \
+ && /opt/hansa/bin/python -m compileall -q /opt/hansa/lib \
+ && /opt/hansa/bin/pip uninstall --yes setuptools pip
+
+FROM python:${PYTHON}
+RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin hansa \
+ && install -d -o hansa -g hansa -m 0700 /data
+COPY --from=build /opt/hansa /opt/hansa
+ENV PATH=/opt/hansa/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+USER 10001
+WORKDIR /data
+VOLUME ["/data"]
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
+  CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8080/healthz', timeout=4)"]
+ENTRYPOINT ["hansa"]
+CMD ["catalog", "serve", "--config", "/etc/hansa/catalog.toml"]

@@ -1,0 +1,293 @@
+"""Living a log through again: every decision made anew, every row counted anew.
+
+The totals come from the log itself. A decision is logged after it was made, so rows that another stream
+reserved meanwhile may stand before it: it may have seen any of the last `RACE` totals of its agreement, but
+none that the agreement never had. Reservations are exact: each names the total that it found.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from policies.compiled import CompiledPolicy, compile_policy
+from policies.decision import Deny, Limits, Permit, decide
+from policies.findings import Check, Finding
+from policies.use import Use, UseTotals
+from schemas.canonical import digest
+from schemas.errors import DataspaceError
+from schemas.usage import AgreedTerms, UsageKind, UsageRecord
+
+RACE = 256
+"""How many totals back a decision may have looked, with that many streams of one agreement at a time."""
+GRACE = timedelta(seconds=2)
+"""Between looking at the clock and writing the record that says so."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class UseSummary:
+    """Who used what, under which agreement and for which purpose, and how much. Units: rows."""
+
+    counterparty: str
+    dataset: str
+    agreement: str
+    action: str
+    purpose: str | None
+    streams: int = 0
+    denied: int = 0
+    rows: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+
+
+@dataclass
+class _Stream:
+    summary: UseSummary
+    agreement: str
+    limits: Limits | None  # None: denied
+    most: int | None
+    told: tuple[str | None, ...]
+    reserved: int = 0
+    settled: bool = False
+
+
+@dataclass
+class _Account:
+    """What the log says of one agreement."""
+
+    terms: AgreedTerms | None
+    digest: str | None
+    policy: CompiledPolicy | None = None
+    final: bool = False
+    revoked: UsageRecord | None = None
+    total: int = 0
+    totals: deque[int] = field(default_factory=lambda: deque([0], maxlen=RACE))
+
+    def now_at(self, total: int) -> None:
+        self.total = total
+        self.totals.append(total)
+
+
+class Replay:
+    """One pass over the records of a log, in order; `findings` and `summaries` grow with it."""
+
+    def __init__(self, did: str, agreements: Mapping[str, AgreedTerms]) -> None:
+        self.findings: list[Finding] = []
+        self.decisions = 0
+        self._did = did
+        self._agreements = agreements
+        self._accounts: dict[str, _Account] = {}
+        self._streams: dict[str, _Stream] = {}
+        self._summaries: dict[tuple[str | None, ...], UseSummary] = {}
+        self._ids: set[str] = set()
+
+    @property
+    def summaries(self) -> tuple[UseSummary, ...]:
+        """Return who used what, in the order of first use."""
+        return tuple(self._summaries.values())
+
+    @property
+    def open_streams(self) -> int:
+        """Return how many streams have reserved rows and are not settled: they run, or wait for a restart."""
+        return sum(1 for stream in self._streams.values() if stream.reserved and not stream.settled)
+
+    def take(self, entry: int, record: UsageRecord) -> None:
+        """Take the next record."""
+        if record.log != self._did:
+            self._say(
+                Check.RECORD, entry, record, f"the record is of the log of {record.log}, not of {self._did}"
+            )
+        if record.id in self._ids:
+            self._say(Check.RECORD, entry, record, f"record id {record.id} occurs twice")
+        self._ids.add(record.id)
+        if record.agreement is None:
+            return
+        account = self._account(entry, record, record.agreement)
+        match record.kind:
+            case UsageKind.NEGOTIATION_FINALIZED:
+                account.final = True
+            case UsageKind.AGREEMENT_REVOKED:
+                account.revoked = account.revoked or record
+            case UsageKind.ACCESS_DECISION:
+                self._decision(entry, record, account)
+            case UsageKind.STREAM_RESERVED:
+                self._reserved(entry, record, account)
+            case UsageKind.STREAM_SETTLED:
+                self._settled(entry, record, account)
+
+    # --- agreements ----------------------------------------------------------------------------------
+
+    def _account(self, entry: int, record: UsageRecord, agreement: str) -> _Account:
+        account = self._accounts.get(agreement)
+        if account is None:
+            account = self._accounts[agreement] = self._opened(entry, record, agreement)
+        if record.policy is not None and account.digest is not None and record.policy != account.digest:
+            text = f"the record names agreement {record.policy}, but {agreement} is {account.digest}"
+            self._say(Check.AGREEMENT, entry, record, text)
+        return account
+
+    def _opened(self, entry: int, record: UsageRecord, agreement: str) -> _Account:
+        terms = self._agreements.get(agreement)
+        if terms is None:
+            self._say(Check.AGREEMENT, entry, record, f"agreement {agreement} cannot be had")
+            return _Account(None, None)
+        try:
+            found = digest(terms.agreement.wire())
+            if terms.agreement.id != agreement or found != terms.digest:
+                text = f"agreement {agreement} was shown with digest {terms.digest}, its terms make {found}"
+                self._say(Check.AGREEMENT, entry, record, text)
+            return _Account(terms, found)
+        except DataspaceError as error:
+            self._say(Check.AGREEMENT, entry, record, f"agreement {agreement} has no exact form: {error}")
+            return _Account(None, None)
+
+    # --- streams -------------------------------------------------------------------------------------
+
+    def _decision(self, entry: int, record: UsageRecord, account: _Account) -> None:
+        self.decisions += 1
+        before, at = record.rows_before or 0, _time(record)
+        summary = self._summary(record)
+        summary.first, summary.last = summary.first or at, at
+        limits = self._replayed(entry, record, account, UseTotals(max(before, 0)), at)
+        if before not in account.totals:
+            text = f"decided on {before} rows used, but the agreement stood at {account.total}"
+            self._say(Check.DECISION, entry, record, text)
+        permitted = record.decision == "permit"
+        if permitted and (not account.final or _long_revoked(account, record)):
+            why = "was revoked" if account.final else "is not final"
+            self._say(Check.DECISION, entry, record, f"permitted, although the agreement {why} at that point")
+        summary.streams += permitted
+        summary.denied += not permitted
+        if record.stream is None:
+            return  # a decision about a transfer, of which no stream came
+        if record.stream in self._streams:
+            self._say(Check.STREAM, entry, record, f"stream {record.stream} was decided on twice")
+            return
+        most = before + limits.rows if limits is not None and limits.rows is not None else None
+        self._streams[record.stream] = _Stream(
+            summary, str(record.agreement), limits if permitted else None, most, _told(record)
+        )
+
+    def _replayed(
+        self, entry: int, record: UsageRecord, account: _Account, totals: UseTotals, at: datetime
+    ) -> Limits | None:
+        policy = self._policy(entry, record, account)
+        if policy is None:
+            return Limits()  # said already; without the agreement nothing more can be checked
+        use = Use(record.counterparty or "", record.action or "", record.purpose)
+        decision = decide(policy, use, totals, at)
+        match decision:
+            case Permit(limits=limits):
+                if record.decision != "permit":
+                    text = f"logged as {record.decision}, but the agreement permits it"
+                    self._say(Check.DECISION, entry, record, text)
+                return limits
+            case Deny(reasons=reasons):
+                if record.decision != "deny":
+                    why = "; ".join(reason.text for reason in reasons)
+                    text = f"logged as {record.decision}, but the agreement denies it: {why}"
+                    self._say(Check.DECISION, entry, record, text)
+                return None
+
+    def _policy(self, entry: int, record: UsageRecord, account: _Account) -> CompiledPolicy | None:
+        if account.policy is None and account.terms is not None:
+            try:
+                account.policy = compile_policy(account.terms.agreement)
+            except DataspaceError as error:
+                text = f"agreement {record.agreement} cannot be understood: {error}"
+                self._say(Check.AGREEMENT, entry, record, text)
+                account.terms = None
+        return account.policy
+
+    def _reserved(self, entry: int, record: UsageRecord, account: _Account) -> None:
+        rows, stream = record.rows or 0, self._stream_of(entry, record)
+        if rows <= 0:
+            self._say(Check.LIMIT, entry, record, f"reserved {rows} rows")
+            return
+        if record.rows_before != account.total:
+            text = f"reserved at {record.rows_before} rows, but the agreement stood at {account.total}"
+            self._say(Check.LIMIT, entry, record, text)
+        if account.revoked is not None:
+            text = f"{rows} rows reserved after the agreement was revoked by {account.revoked.id}"
+            self._say(Check.LIMIT, entry, record, text)
+        if stream is not None:
+            self._within(entry, record, stream, account.total + rows)
+            stream.reserved += rows
+        account.now_at(account.total + rows)
+
+    def _within(self, entry: int, record: UsageRecord, stream: _Stream, total: int) -> None:
+        if stream.settled:
+            self._say(
+                Check.STREAM, entry, record, f"stream {record.stream} reserved rows after it was settled"
+            )
+        if stream.limits is None:
+            self._say(Check.STREAM, entry, record, f"stream {record.stream} was denied, and reserved rows")
+            return
+        if stream.most is not None and total > stream.most:
+            text = f"the agreement reached {total} rows; at most {stream.most} were permitted"
+            self._say(Check.LIMIT, entry, record, text)
+        until = stream.limits.until
+        if until is not None and _time(record) >= until + GRACE:
+            text = (
+                f"rows reserved at {_time(record).isoformat()}; the permission ended at {until.isoformat()}"
+            )
+            self._say(Check.LIMIT, entry, record, text)
+
+    def _settled(self, entry: int, record: UsageRecord, account: _Account) -> None:
+        rows, stream = record.rows or 0, self._stream_of(entry, record)
+        if stream is None:
+            return
+        if stream.settled:
+            self._say(Check.STREAM, entry, record, f"stream {record.stream} was settled twice")
+            return
+        if not 0 <= rows <= stream.reserved:
+            text = f"stream {record.stream} sent {rows} rows, but had reserved {stream.reserved}"
+            self._say(Check.LIMIT, entry, record, text)
+        without = account.total - stream.reserved
+        if record.rows_before is not None and record.rows_before != without:
+            text = f"settled at {record.rows_before} rows besides its own; the log makes {without}"
+            self._say(Check.LIMIT, entry, record, text)
+        stream.settled = True
+        stream.summary.rows += rows
+        stream.summary.last = _time(record)
+        account.now_at(without + rows)
+
+    def _stream_of(self, entry: int, record: UsageRecord) -> _Stream | None:
+        stream = self._streams.get(record.stream or "")
+        if stream is None or stream.agreement != record.agreement:
+            text = f"stream {record.stream} has no decision under agreement {record.agreement}"
+            self._say(Check.STREAM, entry, record, text)
+            return None
+        for mine, theirs in zip(_told(record), stream.told, strict=True):
+            if mine is not None and mine != theirs:
+                text = f"stream {record.stream} says {mine!r}, its decision said {theirs!r}"
+                self._say(Check.STREAM, entry, record, text)
+        return stream
+
+    # --- telling -------------------------------------------------------------------------------------
+
+    def _summary(self, record: UsageRecord) -> UseSummary:
+        key = (record.counterparty, record.dataset, record.agreement, record.action, record.purpose)
+        if key not in self._summaries:
+            who, what, agreement, action, purpose = (part or "" for part in key)
+            self._summaries[key] = UseSummary(who, what, agreement, action, purpose or None)
+        return self._summaries[key]
+
+    def _say(self, check: Check, entry: int, record: UsageRecord, what: str) -> None:
+        self.findings.append(Finding(check, what, entry, record.agreement))
+
+
+def _told(record: UsageRecord) -> tuple[str | None, ...]:
+    return (record.counterparty, record.dataset, record.transfer, record.action, record.purpose)
+
+
+def _long_revoked(account: _Account, record: UsageRecord) -> bool:
+    return account.revoked is not None and _time(record) >= _time(account.revoked) + GRACE
+
+
+def _time(record: UsageRecord) -> datetime:
+    return _EPOCH + timedelta(microseconds=record.at)
