@@ -19,7 +19,7 @@ from schemas.dcat import DataService, Dataset
 from schemas.errors import Malformed, TooLarge
 from schemas.vocab import ACCESS_RIGHT, DATA_THEME
 
-MOST_DOCUMENT = 512 << 10
+MOST_DOCUMENT = 2 << 20
 """Bytes of one dataset's document."""
 UNSTATED = "UNSTATED"
 """The access facet of a dataset that does not state its access rights."""
@@ -67,10 +67,10 @@ class Entry:
     themes: tuple[str, ...]
     keywords: tuple[str, ...]
     offers: str = field(repr=False)
-    texts: str = field(repr=False)
+    texts: str = field(default="", repr=False)
     """Titles and keywords in every language: what a search weighs most."""
-    details: str = field(repr=False)
-    """Descriptions and names of columns: what a search weighs least."""
+    details: str = field(default="", repr=False)
+    """Descriptions and names of columns: what a search weighs least. Both are for the index; it alone keeps them."""
 
 
 @dataclass(frozen=True)

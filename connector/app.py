@@ -32,12 +32,13 @@ from connector.api.identity import identity_router
 from connector.api.management import management_router
 from connector.dataplane.service import Streams
 from connector.negotiation.judge import Judge
+from connector.negotiation.ports import SignedAgreement
 from connector.negotiation.service import Negotiations
 from connector.offering.describe import Holder
 from connector.offering.push import CatalogPush
 from connector.offering.service import Offerings
 from connector.outbox.service import Outbox
-from connector.settings import Settings
+from connector.settings import API_KEY_FILE, Settings
 from connector.transfer.service import Transfers
 from connector.trust.members import MembersTrust, fetch_members
 from connector.usage.mandate import AuditGate, mandate
@@ -46,11 +47,11 @@ from schemas.binding.client import Egress, Http
 from schemas.binding.did import DidResolver
 from schemas.binding.server import install_errors
 from schemas.identity import DidService, MemberList, document_for
+from schemas.usage import AgreedTerms
 
 DSP_PREFIX = "/dsp/2025-1"
 KEY_FILE = "key.json"
 MASK_FILE = "mask-secret"
-API_KEY_FILE = "api-key"
 
 
 def utc_now() -> datetime:
@@ -263,9 +264,30 @@ def _open_doors(
             usage=connector.usage,
         )
     )
-    app.include_router(evidence_router(usage=connector.usage, gate=gate, agreements=connector.negotiations))
+    app.include_router(
+        evidence_router(
+            log=connector.usage,
+            agreement=lambda name: agreed_terms(connector.stores.negotiations.agreement(name)),
+            gate=gate,
+        )
+    )
     app.include_router(health_router(connector.usage, connector.outbox, lambda: streams.count))
     app.router.lifespan_context = _lifespan(connector)
+
+
+def agreed_terms(held: SignedAgreement) -> AgreedTerms:
+    """Return an agreement as evidence."""
+    return AgreedTerms(
+        agreement=held.agreement,
+        digest=held.digest,
+        role=held.role,
+        counterparty=held.counterparty,
+        negotiation=held.negotiation,
+        use=held.use,
+        final=held.final,
+        epoch=held.epoch,
+        revoked=held.revoked,
+    )
 
 
 def _lifespan(connector: Connector) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

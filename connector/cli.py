@@ -6,6 +6,7 @@ no import crosses the wall between connector and catalogue.
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Annotated
@@ -43,9 +44,10 @@ def demo(
     """Run a small data space on real data, and tell its whole story with timings."""
     from connector.demo.story import tell, unpack_tables
 
-    home = unpack_tables()
+    home = unpack_tables(out)
     if not prepare:
-        tell(home, serve=serve, folder=folder)
+        keep = sys.stdout.isatty() if serve is None else serve
+        tell(out, home, serve=keep, folder=folder)
 
 
 @app.callback(invoke_without_command=True)

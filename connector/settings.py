@@ -23,8 +23,12 @@ from schemas.identity import did_for
 
 
 PREFIX = "HANSA_"
-CLIENT_VARIABLES = frozenset({"HANSA_CONNECTOR", "HANSA_API_KEY", "HANSA_API_KEY_FILE"})
-"""What an AI developer's client reads; no settings of a connector."""
+API_KEY_FILE = "api-key"
+"""The file in `data_dir` that holds the key of the management door."""
+OTHER_VARIABLES = frozenset(
+    {"HANSA_CONNECTOR", "HANSA_API_KEY", "HANSA_API_KEY_FILE", "HANSA_CONFIG", "HANSA_CATALOG_CONFIG"}
+)
+"""What the client and the command line read; no settings of a connector."""
 
 
 class _Section(BaseModel):
@@ -164,7 +168,7 @@ def _refuse_unknown(environment: Mapping[str, str]) -> None:
     """Find misspelt variables, which pydantic-settings would pass over."""
     for name in environment:
         field = name.removeprefix(PREFIX).split("__")[0].lower()
-        if name.startswith(PREFIX) and name not in CLIENT_VARIABLES and field not in Settings.model_fields:
+        if name.startswith(PREFIX) and name not in OTHER_VARIABLES and field not in Settings.model_fields:
             known = ", ".join(PREFIX + known.upper() for known in Settings.model_fields)
             raise Misconfigured(f"environment variable {name} names no setting; known: {known}")
 

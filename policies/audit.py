@@ -236,13 +236,11 @@ def _check_tiles(evidence: Evidence, leaves: list[bytes] | None) -> Iterator[Fin
     for tile, data in grown_tiles(0, leaves or [], _reader(evidence)):
         if tile.level == 0:
             continue
-        try:
-            held = read_tile(tile, _reader(evidence))
-        except (NotFound, EvidenceBroken) as error:
-            yield Finding(Check.TILES, str(error))
-        else:
-            if b"".join(held) != data:
-                yield Finding(Check.TILES, f"{tile.path} is not what the tiles below it make")
+        held = _read(read_tile, tile, evidence)
+        if isinstance(held, str):
+            yield Finding(Check.TILES, held)
+        elif b"".join(held) != data:
+            yield Finding(Check.TILES, f"{tile.path} is not what the tiles below it make")
 
 
 def _read_record(data: bytes, entry: int, findings: list[Finding]) -> UsageRecord | None:
@@ -272,5 +270,7 @@ def _read(
 ) -> tuple[bytes, ...] | str:
     try:
         return read(file, _reader(evidence))
-    except (NotFound, EvidenceBroken) as error:
+    except NotFound:
+        return f"{file.path} is missing"
+    except EvidenceBroken as error:
         return str(error)

@@ -261,21 +261,16 @@ def _unmet(policy: CompiledPolicy, condition: Condition, use: Use, at: datetime)
 
 
 def _unmet_combination(policy: CompiledPolicy, condition: Combination, use: Use, at: datetime) -> Reason:
-    parts = [part for part in condition.parts if holds(part, use, at) is not True]
-    if condition.form == "xone" and len(parts) < len(condition.parts):
-        text = f"not exactly one of these holds: {'; '.join(phrase(part) for part in condition.parts)}"
-        return Reason(text, None, "odrl:xone")
-    inner = [_unmet(policy, part, use, at) for part in parts]
-    word = " and " if condition.form == "and" else " or "
-    fixes = list(dict.fromkeys(reason.fix for reason in inner if reason.fix))
-    return Reason(
-        word.join(dict.fromkeys(reason.text for reason in inner))
-        if len(inner) == 1
-        else f"{'not all' if condition.form == 'and' else 'none'} of these holds: "
-        + "; ".join(phrase(part) for part in condition.parts),
-        word.join(fixes) or None,
-        inner[0].term,
-    )
+    unmet = [part for part in condition.parts if holds(part, use, at) is not True]
+    if len(condition.parts) == 1 and unmet:
+        return _unmet(policy, unmet[0], use, at)
+    words = "; ".join(phrase(part) for part in condition.parts)
+    if condition.form == "xone" and len(unmet) < len(condition.parts):
+        return Reason(f"not exactly one of these holds: {words}", None, "odrl:xone")
+    inner = [_unmet(policy, part, use, at) for part in unmet]
+    lead, word = ("not all", ", and ") if condition.form == "and" else ("none", ", or ")
+    fixes = dict.fromkeys(reason.fix for reason in inner if reason.fix)
+    return Reason(f"{lead} of these holds: {words}", word.join(fixes) or None, inner[0].term)
 
 
 def _out_of_time(policy: CompiledPolicy, limit: TimeLimit, use: Use, at: datetime) -> Reason:

@@ -195,7 +195,7 @@ def _duty(name: str, verb: str) -> Action:
 
 ACTIONS: tuple[Action, ...] = (
     _ours(USE, None, "use the data", Label.ENFORCED),
-    _ours(TRAIN, USE, "train models on the data, fine-tuning included"),
+    _ours(TRAIN, USE, "train or fine-tune models on the data"),
     _ours(FINE_TUNE, TRAIN, "fine-tune existing models on the data"),
     _ours(EVALUATE, USE, "evaluate models on the data"),
     _ours(ANALYSE, USE, "analyse the data"),

@@ -129,12 +129,12 @@ def _normal_condition(condition: Condition) -> Any:
 def _differences(requested: CompiledPolicy, offered: CompiledPolicy) -> tuple[str, ...]:
     found = []
     for kind, ours, theirs in (
-        ("permission", offered.permissions, requested.permissions),
-        ("prohibition", offered.prohibitions, requested.prohibitions),
-        ("obligation", offered.duties, requested.duties),
+        ("a permission", offered.permissions, requested.permissions),
+        ("a prohibition", offered.prohibitions, requested.prohibitions),
+        ("an obligation", offered.duties, requested.duties),
     ):
-        found += _one_way(f"the offer has a {kind} that the request lacks", ours, theirs)
-        found += _one_way(f"the request has a {kind} that the offer lacks", theirs, ours)
+        found += _one_way(f"the offer has {kind} that the request lacks", ours, theirs)
+        found += _one_way(f"the request has {kind} that the offer lacks", theirs, ours)
     return tuple(found)
 
 

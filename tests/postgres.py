@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ START_SECONDS = 60
 
 
 def find_binaries() -> Path:
-    """Return the folder of the newest PostgreSQL server; without one the tests fail, since they would prove less."""
+    """Return the folder of the newest PostgreSQL server; without one the tests that need it fail."""
     found = sorted(BINARIES.glob("*/bin/initdb"), key=lambda file: float(file.parts[-3]))
     if not found:
         raise RuntimeError(
@@ -41,12 +42,11 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def running_postgres(folder: Path) -> Iterator[str]:
-    """Start a server with its data in `folder`, and yield its URL without a database name."""
+def running_postgres() -> Iterator[str]:
+    """Start a server in a folder of its own, and yield its URL without a database name."""
     binaries, account = find_binaries(), _account()
-    for step in (folder, *folder.parents):
-        if step.stat().st_uid == os.geteuid() and not step.stat().st_mode & 0o001:
-            step.chmod(step.stat().st_mode | 0o011)  # the server's user has to pass through
+    # Not below pytest's folder: every session closes that to other users again, the server's among them.
+    folder = Path(tempfile.mkdtemp(prefix="hansa-postgres-"))
     data = folder / "data"
     data.mkdir()
     os.chown(folder, account.pw_uid, account.pw_gid)
@@ -92,7 +92,7 @@ def running_postgres(folder: Path) -> Iterator[str]:
             server.kill()
             server.wait()
         log.close()
-        shutil.rmtree(data, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
@@ -104,7 +104,8 @@ def _wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> N
             psycopg.connect(url, connect_timeout=2).close()
         except psycopg.OperationalError:
             if time.monotonic() > deadline:
-                raise RuntimeError(f"no PostgreSQL after {START_SECONDS} s: {log.read_text()[-2000:]}") from None
+                said = log.read_text()[-2000:]
+                raise RuntimeError(f"no PostgreSQL after {START_SECONDS} s: {said}") from None
             time.sleep(0.05)
         else:
             return

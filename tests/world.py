@@ -82,24 +82,32 @@ class Wire(httpx2.BaseTransport):
 
 
 class Failing:
-    """A store whose next call of one method fails, before or after it did its work."""
+    """A store of which one call will fail, before or after it did its work."""
 
     def __init__(self, store: Any) -> None:
         self._store = store
-        self.plan: list[tuple[str, str]] = []
+        self._plan: tuple[str, str] | None = None
+        self._spared = 0
+
+    def fail(self, method: str, when: str, *, spare: int = 0) -> None:
+        """Have a call of a method fail `when` ("before" or "after" saving), after so many that succeed."""
+        self._plan, self._spared = (method, when), spare
 
     def __getattr__(self, name: str) -> Any:
         real = getattr(self._store, name)
-        if not callable(real) or not self.plan or self.plan[0][0] != name:
+        if self._plan is None or self._plan[0] != name:
             return real
 
-        def fail(*args: Any, **kwargs: Any) -> Any:
-            _, when = self.plan.pop(0)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if self._plan is None or self._spared:
+                self._spared -= 1
+                return real(*args, **kwargs)
+            (_, when), self._plan = self._plan, None
             if when == "after":
                 real(*args, **kwargs)
             raise StorageUnavailable(f"the disk is full ({name}, {when} saving)")
 
-        return fail
+        return call
 
 
 @dataclass

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, insert, select, text, update
 
-from catalog.adapters.tables import LIVE, Database, changes, facets, from_micros, records, to_micros
+from catalog.adapters.rows import WHOLE, change_of, change_row, facet_rows, record_of, values_of
+from catalog.adapters.tables import (
+    LIVE,
+    Database,
+    changes,
+    documents,
+    facets,
+    from_micros,
+    records,
+    to_micros,
+)
 from catalog.adapters.words import Words, words_for
 from catalog.ports import Holding, Saved
 from catalog.records import CatalogRecord, Change, ChangeKind, Entry, Origin, Way, diff
@@ -26,67 +35,14 @@ def _chunks(items: Iterable[str]) -> Iterable[list[str]]:
     return (everything[start : start + _CHUNK] for start in range(0, len(everything), _CHUNK))
 
 
-def _values(entry: Entry, origin: Origin) -> dict[str, Any]:
-    return {
-        "participant": origin.participant,
-        "dataset": entry.dataset,
-        "way": origin.way.value,
-        "document": entry.document,
-        "digest": entry.digest,
-        "title": entry.title,
-        "language": entry.language,
-        "description": entry.description,
-        "publisher": entry.publisher,
-        "identifier": entry.identifier,
-        "endpoint": entry.endpoint,
-        "rows": entry.rows,
-        "byte_size": entry.byte_size,
-        "access": entry.access,
-        "themes": json.dumps(entry.themes),
-        "keywords": json.dumps(entry.keywords),
-        "offers": entry.offers,
-        "texts": entry.texts,
-        "details": entry.details,
-        "folded_id": entry.dataset.lower(),
-        "folded_title": entry.title.lower(),
-        "tail": re.split(r"[^\w]+", entry.dataset.lower())[-1],
-    }
-
-
-def record_of(row: Row[Any]) -> CatalogRecord:
-    held = row._mapping
-    entry = Entry(
-        **{name: held[name] for name in _PLAIN},
-        themes=tuple(json.loads(held["themes"])),
-        keywords=tuple(json.loads(held["keywords"])),
-    )
-    first, changed = from_micros(held["first_seen"]), from_micros(held["changed"])
-    assert first is not None and changed is not None  # noqa: S101 (columns are NOT NULL)
-    return CatalogRecord(
-        entry=entry,
-        origin=Origin(held["participant"], Way(held["way"])),
-        version=held["version"],
-        first_seen=first,
-        changed=changed,
-        withdrawn=from_micros(held["withdrawn"]),
-        reason=held["reason"],
-    )
-
-
-_PLAIN = (
-    "dataset", "document", "digest", "title", "language", "description", "publisher", "identifier", "endpoint",
-    "rows", "byte_size", "access", "offers", "texts", "details",
-)  # fmt: skip
-
-
 @dataclass
 class _Work:
     """What one save has to write."""
 
     new: list[Entry] = field(default_factory=list)
-    renewed: list[tuple[int, Entry]] = field(default_factory=list)
-    updates: list[dict[str, Any]] = field(default_factory=list)
-    changes: list[dict[str, Any]] = field(default_factory=list)
+    renewed: list[tuple[int, int, Entry]] = field(default_factory=list)
+    """Key, new version and entry."""
+    changes: list[Change] = field(default_factory=list)
     same: list[str] = field(default_factory=list)
     restored: int = 0
 
@@ -125,7 +81,7 @@ class SqlRecords:
         with self._database.write() as connection:
             self._lock(connection, origin.participant)
             held = self._held(connection, origin.participant, [entry.dataset for entry in entries])
-            work = _sort(entries, held, origin, to_micros(at))
+            work = _sort(entries, held, origin, at)
             self._write(connection, work, origin, to_micros(at))
             if run is not None:
                 for chunk in _chunks([*same, *(entry.dataset for entry in entries)]):
@@ -138,7 +94,7 @@ class SqlRecords:
                     )
         return Saved(
             added=len(work.new),
-            changed=len(work.updates) - work.restored,
+            changed=len(work.renewed) - work.restored,
             restored=work.restored,
             unchanged=len(same) + len(work.same),
         )
@@ -149,40 +105,45 @@ class SqlRecords:
             connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(participant))))
 
     @staticmethod
-    def _held(connection: Connection, participant: str, datasets: list[str]) -> dict[str, Row[Any]]:
-        wanted = (records.c.key, records.c.dataset, records.c.digest, records.c.version, records.c.withdrawn,
-                  records.c.document)  # fmt: skip
+    def _held(connection: Connection, participant: str, datasets: list[str]) -> dict[str, Any]:
+        wanted = select(
+            records.c.key, records.c.dataset, records.c.digest, records.c.version, records.c.withdrawn,
+            documents.c.document,
+        ).join(documents, documents.c.record == records.c.key)  # fmt: skip
         return {
             row.dataset: row
             for chunk in _chunks(datasets)
             for row in connection.execute(
-                select(*wanted).where(records.c.participant == participant, records.c.dataset.in_(chunk))
+                wanted.where(records.c.participant == participant, records.c.dataset.in_(chunk))
             )
         }
 
     def _write(self, connection: Connection, work: _Work, origin: Origin, micros: int) -> None:
-        if work.updates:
-            # One statement a record: `bindparam` names must differ from the columns they set.
-            for values in work.updates:
-                key = values.pop("key")
-                connection.execute(update(records).where(records.c.key == key).values(**values))
-            connection.execute(delete(facets).where(facets.c.record.in_([key for key, _ in work.renewed])))
-        indexed = list(work.renewed)
-        if work.new:
-            rows = [
-                {**_values(entry, origin), "version": 1, "first_seen": micros, "changed": micros}
-                for entry in work.new
-            ]
-            inserted = connection.execute(insert(records).returning(records.c.key, records.c.dataset), rows)
-            keys = {row.dataset: row.key for row in inserted}
-            indexed += [(keys[entry.dataset], entry) for entry in work.new]
-        if indexed:
-            self._words.put(connection, indexed)
+        for key, version, entry in work.renewed:
+            values = {**values_of(entry, origin), "version": version, "changed": micros}
             connection.execute(
-                insert(facets), [row for key, entry in indexed for row in _facet_rows(key, entry)]
+                update(records).where(records.c.key == key).values(**values, withdrawn=None, reason=None)
+            )
+        keys = [key for key, _, _ in work.renewed]
+        _drop(connection, facets, keys)
+        _drop(connection, documents, keys)
+        written = [(key, entry) for key, _, entry in work.renewed]
+        if work.new:
+            born = {"version": 1, "first_seen": micros, "changed": micros}
+            inserted = connection.execute(
+                insert(records).returning(records.c.key, records.c.dataset),
+                [{**values_of(entry, origin), **born} for entry in work.new],
+            )
+            made = {row.dataset: row.key for row in inserted}
+            written += [(made[entry.dataset], entry) for entry in work.new]
+        if written:
+            self._words.put(connection, written)
+            connection.execute(insert(facets), [row for pair in written for row in facet_rows(*pair)])
+            connection.execute(
+                insert(documents), [{"record": key, "document": entry.document} for key, entry in written]
             )
         if work.changes:
-            connection.execute(insert(changes), work.changes)
+            connection.execute(insert(changes), [change_row(change) for change in work.changes])
 
     def withdraw(self, participant: str, dataset: str, reason: str, at: datetime) -> bool:
         """Withdraw one dataset and keep its tombstone; false if there is none to withdraw."""
@@ -216,23 +177,15 @@ class SqlRecords:
             if not gone:
                 return 0
             self._words.drop(connection, [row.key for row in gone])
-            connection.execute(
-                insert(changes),
-                [
-                    _change(
-                        row.participant, row.dataset, ChangeKind.WITHDRAWN, row.version, micros, (reason,)
-                    )
-                    for row in gone
-                ],
-            )
-            for start in range(0, len(gone), _CHUNK):
-                part = [row.key for row in gone[start : start + _CHUNK]]
-                connection.execute(delete(facets).where(facets.c.record.in_(part)))
+            kind = ChangeKind.WITHDRAWN
+            told = [Change(row.participant, row.dataset, kind, row.version, at, (reason,)) for row in gone]
+            connection.execute(insert(changes), [change_row(change) for change in told])
+            _drop(connection, facets, [row.key for row in gone])
         return len(gone)
 
     def find(self, dataset: str, participant: str | None = None) -> tuple[CatalogRecord, ...]:
         """Return the records of an id, tombstones included: one a participant that uses it."""
-        wanted = select(records).where(records.c.dataset == dataset).order_by(records.c.participant)
+        wanted = WHOLE.where(records.c.dataset == dataset).order_by(records.c.participant)
         if participant is not None:
             wanted = wanted.where(records.c.participant == participant)
         with self._database.read() as connection:
@@ -247,7 +200,7 @@ class SqlRecords:
             .limit(_MOST_CHANGES)
         )
         with self._database.read() as connection:
-            return tuple(_as_change(row._mapping) for row in connection.execute(wanted))
+            return tuple(change_of(row) for row in connection.execute(wanted))
 
     def holdings(self) -> tuple[Holding, ...]:
         """Return what each participant has here, most datasets first."""
@@ -279,64 +232,29 @@ class SqlRecords:
             connection.execute(text("SELECT 1"))
 
 
-def _sort(entries: Sequence[Entry], held: Mapping[str, Row[Any]], origin: Origin, micros: int) -> _Work:
+def _sort(entries: Sequence[Entry], held: Mapping[str, Any], origin: Origin, at: datetime) -> _Work:
     work = _Work()
     for entry in entries:
         row = held.get(entry.dataset)
         if row is None:
             work.new.append(entry)
-            work.changes.append(_change(origin.participant, entry.dataset, ChangeKind.ADDED, 1, micros))
+            work.changes.append(Change(origin.participant, entry.dataset, ChangeKind.ADDED, 1, at))
             continue
         if row.withdrawn is None and row.digest == entry.digest:
             work.same.append(entry.dataset)
             continue
         back = row.withdrawn is not None
         kind = ChangeKind.RESTORED if back else ChangeKind.CHANGED
+        # Where the documents are the same, what changed is the connector that all datasets share.
+        differing = diff(json.loads(row.document), json.loads(entry.document))
+        named = differing if differing or back else ("service",)
+        version = row.version + 1
         work.restored += back
-        differing = diff(json.loads(row.document), json.loads(entry.document)) or (
-            () if back else ("service",)
-        )
-        work.changes.append(
-            _change(origin.participant, entry.dataset, kind, row.version + 1, micros, differing)
-        )
-        work.renewed.append((row.key, entry))
-        work.updates.append(
-            {**_values(entry, origin), "key": row.key, "version": row.version + 1, "changed": micros,
-             "withdrawn": None, "reason": None}
-        )  # fmt: skip
+        work.changes.append(Change(origin.participant, entry.dataset, kind, version, at, named))
+        work.renewed.append((row.key, version, entry))
     return work
 
 
-def _facet_rows(key: int, entry: Entry) -> list[dict[str, Any]]:
-    pairs = {
-        ("publisher", entry.publisher),
-        ("access", entry.access),
-        *(("theme", theme) for theme in entry.themes),
-    }
-    return [{"kind": kind, "value": value, "record": key} for kind, value in sorted(pairs)]
-
-
-def _change(
-    participant: str, dataset: str, kind: ChangeKind, version: int, micros: int, members: tuple[str, ...] = ()
-) -> dict[str, Any]:
-    return {
-        "participant": participant,
-        "dataset": dataset,
-        "kind": kind.value,
-        "version": version,
-        "at": micros,
-        "members": json.dumps(members),
-    }
-
-
-def _as_change(held: Mapping[str, Any]) -> Change:
-    at = from_micros(held["at"])
-    assert at is not None  # noqa: S101 (the column is NOT NULL)
-    return Change(
-        participant=held["participant"],
-        dataset=held["dataset"],
-        kind=ChangeKind(held["kind"]),
-        version=held["version"],
-        at=at,
-        members=tuple(json.loads(held["members"])),
-    )
+def _drop(connection: Connection, table: Table, keys: Sequence[int]) -> None:
+    for start in range(0, len(keys), _CHUNK):
+        connection.execute(delete(table).where(table.c.record.in_(keys[start : start + _CHUNK])))

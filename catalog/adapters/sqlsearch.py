@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     CTE,
+    BigInteger,
     ColumnElement,
     Connection,
     Row,
     Select,
     and_,
     case,
+    cast,
     distinct,
     func,
     literal,
@@ -23,7 +27,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from catalog.adapters.sql import record_of
+from catalog.adapters.rows import WHOLE, record_of
 from catalog.adapters.tables import LIVE, Database, facets, records
 from catalog.adapters.words import Words, words_for
 from catalog.records import CatalogRecord
@@ -46,55 +50,46 @@ class SqlFinder:
     def search(self, query: Query) -> Found:
         """Return a page of live records with the counts over all hits."""
         with self._database.read() as connection:
-            if query.narrowed:
-                hits = self._hits(query)
-            else:
-                hits = (
-                    select(records.c.key, literal(0).label("rank"), literal(0.0).label("score"))
-                    .where(LIVE)
-                    .cte()
-                )
-            ordered = (
-                select(hits.c.key, func.count().over().label("total"))
-                .join(records, records.c.key == hits.c.key)
-                .order_by(*_order(hits))
-                .limit(query.size)
-                .offset((query.page - 1) * query.size)
-            )
-            page = connection.execute(ordered).all()
-            keys = [row.key for row in page]
+            hits, order = self._hits(query)
+            # The keys of all hits are read once, and counted over: matching twice would cost more.
+            keys = list(connection.execute(hits.order_by(*order)).scalars())
+            start = (query.page - 1) * query.size
+            page = keys[start : start + query.size]
             rows = {
                 row._mapping["key"]: record_of(row)
-                for row in connection.execute(select(records).where(records.c.key.in_(keys)))
+                for row in connection.execute(WHOLE.where(records.c.key.in_(page)))
             }
-            total = (
-                page[0].total
-                if page
-                else connection.execute(select(func.count()).select_from(hits)).scalar_one()
-            )
-            counted = connection.execute(
-                select(facets.c.kind, facets.c.value, func.count().label("count"))
-                .join(hits, hits.c.key == facets.c.record)
-                .group_by(facets.c.kind, facets.c.value)
-            ).all()
-            found = tuple(rows[key] for key in keys)
-            return Found(found, total, _facets(counted), self._ambiguous(connection, found))
+            found = tuple(rows[key] for key in page)
+            return Found(found, len(keys), self._count(connection, keys), self._ambiguous(connection, found))
 
-    def _hits(self, query: Query) -> CTE:
-        conditions: list[ColumnElement[bool]] = [LIVE]
+    def _hits(self, query: Query) -> tuple[Select[int], tuple[ColumnElement[Any], ...]]:
+        """Select the keys of all hits, and say how they are ordered."""
+        wanted = select(records.c.key).where(LIVE)
         for kind, value in (("theme", query.theme), ("publisher", query.publisher), ("access", query.access)):
             if value is not None:
                 having = select(facets.c.record).where(facets.c.kind == kind, facets.c.value == value)
-                conditions.append(records.c.key.in_(having))
+                wanted = wanted.where(records.c.key.in_(having))
+        by_title = (records.c.folded_title, records.c.key)
         if not query.folded:
-            return (
-                select(records.c.key, literal(0).label("rank"), literal(0.0).label("score"))
-                .where(*conditions)
-                .cte("hits")
-            )
+            return wanted, by_title
         matches = self._matches(query)
-        joined = select(records.c.key, _rank(query.folded).label("rank"), matches.c.score.label("score"))
-        return joined.join(matches, matches.c.key == records.c.key).where(*conditions).cte("hits")
+        return (
+            wanted.join(matches, matches.c.key == records.c.key),
+            (_rank(query.folded), matches.c.score, *by_title),
+        )
+
+    def _count(self, connection: Connection, keys: Sequence[int]) -> Facets:
+        if self._database.is_sqlite:
+            given = func.json_each(json.dumps(keys)).table_valued("value")
+            wanted = select(given.c.value)
+        else:
+            wanted = select(func.unnest(cast(list(keys), ARRAY(BigInteger))))
+        counted = connection.execute(
+            select(facets.c.kind, facets.c.value, func.count().label("count"))
+            .where(facets.c.record.in_(wanted))
+            .group_by(facets.c.kind, facets.c.value)
+        ).all()
+        return _facets(counted)
 
     def _matches(self, query: Query) -> CTE:
         ways: list[Select[Any]] = []
@@ -129,9 +124,9 @@ class SqlFinder:
         self, query: Query, *, after: tuple[str, str] | None = None, offset: int = 0, limit: int
     ) -> tuple[CatalogRecord, ...]:
         """Return live records that fit a query, ordered by participant and id, after a given one."""
-        wanted = select(records).where(LIVE)
+        wanted = WHOLE.where(LIVE)
         if query.narrowed:
-            wanted = wanted.where(records.c.key.in_(select(self._hits(query).c.key)))
+            wanted = wanted.where(records.c.key.in_(self._hits(query)[0]))
         if after is not None:
             wanted = wanted.where(
                 tuple_(records.c.participant, records.c.dataset) > tuple_(*map(literal, after))
@@ -157,10 +152,6 @@ def _rank(folded: str) -> ColumnElement[int]:
         (records.c.folded_title.startswith(folded, autoescape=True), 3),
         else_=4,
     )
-
-
-def _order(hits: CTE) -> tuple[ColumnElement[Any], ...]:
-    return (hits.c.rank, hits.c.score, records.c.folded_title, hits.c.key)
 
 
 def _facets(counted: Iterable[Row[Any]]) -> Facets:

@@ -47,7 +47,6 @@ records = Table(
     Column("participant", Text, nullable=False),
     Column("dataset", Text, nullable=False),
     Column("way", Text, nullable=False),
-    Column("document", Text, nullable=False),
     Column("digest", Text, nullable=False),
     Column("title", Text, nullable=False),
     Column("language", Text),
@@ -61,8 +60,6 @@ records = Table(
     Column("themes", Text, nullable=False),
     Column("keywords", Text, nullable=False),
     Column("offers", Text, nullable=False),
-    Column("texts", Text, nullable=False),
-    Column("details", Text, nullable=False),
     Column("folded_id", Text, nullable=False),
     Column("folded_title", Text, nullable=False),
     Column("tail", Text, nullable=False),
@@ -74,6 +71,14 @@ records = Table(
     Column("reason", Text),
     Index(None, "participant", "dataset", unique=True),
     Index(None, "dataset"),
+)
+
+# Apart from the records, so that a search reads short rows only.
+documents = Table(
+    "documents",
+    metadata,
+    Column("record", _KEY, ForeignKey("records.key"), primary_key=True, autoincrement=False),
+    Column("document", Text, nullable=False),
 )
 
 LIVE = records.c.withdrawn.is_(None)
@@ -139,9 +144,14 @@ def to_micros(at: datetime) -> int:
     return (at - _EPOCH) // timedelta(microseconds=1)
 
 
-def from_micros(micros: int | None) -> datetime | None:
+def moment(micros: int) -> datetime:
     """Return a time from microseconds since 1970-01-01 UTC."""
-    return None if micros is None else _EPOCH + timedelta(microseconds=micros)
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def from_micros(micros: int | None) -> datetime | None:
+    """Return a time that may be absent."""
+    return None if micros is None else moment(micros)
 
 
 class Database:

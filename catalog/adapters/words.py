@@ -66,7 +66,8 @@ class FtsWords:
     def matching(self, words: Sequence[str]) -> Select[tuple[int, float]]:
         """Select key and score (less is better) of the records in which every word begins some word."""
         quoted = " AND ".join(f'"{word}"*' for word in words)
-        found = _FTS_MATCH.bindparams(match=quoted).subquery()
+        # bm25 works only in a query of its own, which the planner must not fold into another.
+        found = _FTS_MATCH.bindparams(match=quoted).cte("found").prefix_with("MATERIALIZED")
         return select(found.c.key, found.c.score)
 
 

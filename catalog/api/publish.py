@@ -1,7 +1,5 @@
 """Pushing datasets in, taking them out, and telling the catalogue whom to crawl."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any

@@ -6,9 +6,10 @@ Unlike the form on the wire nothing is pruned, so that a foreign policy comes ba
 from __future__ import annotations
 
 import json
-from typing import Generic, TypeVar
+from types import GenericAlias
+from typing import Any, Generic, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 from pydantic_core import PydanticSerializationError
 
 from schemas.errors import Malformed
@@ -20,7 +21,12 @@ class Stored(Generic[T]):
     """Writes values of one type as JSON text, and reads them."""
 
     def __init__(self, kind: type[T]) -> None:
-        self._adapter: TypeAdapter[T] = TypeAdapter(kind)
+        # A tuple of one, since only a type that is no class of ours takes a configuration from outside: numbers
+        # that JSON lacks must reach `json.dumps`, which refuses them, and not turn into null on the way.
+        shape: Any = GenericAlias(tuple, (kind,))
+        self._adapter: TypeAdapter[tuple[T]] = TypeAdapter(
+            shape, config=ConfigDict(ser_json_inf_nan="constants")
+        )
 
     def write(self, value: T) -> str:
         """Write a value.
@@ -29,11 +35,11 @@ class Stored(Generic[T]):
             Malformed: if it holds a number or a text that JSON cannot carry.
         """
         try:
-            document = self._adapter.dump_python(value, mode="json", by_alias=True)
+            (document,) = self._adapter.dump_python((value,), mode="json", by_alias=True)
             return json.dumps(document, allow_nan=False)
         except (PydanticSerializationError, ValueError) as error:
             raise Malformed(f"{type(value).__name__} holds a value that JSON cannot carry: {error}") from None
 
     def read(self, text: str) -> T:
         """Read a value that `write` wrote."""
-        return self._adapter.validate_python(json.loads(text))
+        return self._adapter.validate_python((json.loads(text),))[0]

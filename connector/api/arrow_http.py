@@ -38,7 +38,7 @@ SEND_SECONDS = 60.0
 HEAD_SECONDS = 10.0
 """Seconds in which a request has to arrive."""
 # What has left for the kernel cannot be called back when an agreement is revoked: so not much of it.
-_SEND_BUFFER = 256 << 10
+_SEND_BUFFER = 416 << 10
 _MOST_PARTS = 512
 _RETRY_SECONDS = 2
 

@@ -1,18 +1,21 @@
-"""`hansa connector …`: what the operator and the data holder of a participant type."""
+"""`hansa connector …`: what the operator and the data holder of a participant type.
+
+The server's parts are loaded by the verbs that need them: the others answer at once.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from connector import app as parts
 from connector.client.management import Management, quoted
 from connector.commands.terminal import err, out, print_json, print_table, reporting, shorten
-from connector.settings import Settings, load
+from connector.settings import API_KEY_FILE, Settings, load
 from schemas.binding.client import Egress, Http
 from schemas.errors import Malformed, Misconfigured
 from schemas.identity import did_for
@@ -32,7 +35,7 @@ def opened(settings: Settings) -> Management:
     Raises:
         Misconfigured: if its API key is not there to read.
     """
-    file = settings.data_dir / parts.API_KEY_FILE
+    file = settings.data_dir / API_KEY_FILE
     try:
         key = file.read_text(encoding="utf-8").strip()
     except OSError as error:
@@ -63,10 +66,12 @@ def init(
         raise Misconfigured(f"{target} exists; choose another folder, or edit it")
     if authority is not None and catalog is None:
         raise Misconfigured("--authority needs --catalog, where the signed member list is served")
+    from connector.app import initialise
+
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     jwk = _public_key(authority) if authority else None
     target.write_text(_settings_text(name, public_url.rstrip("/"), port, catalog, jwk, data), encoding="utf-8")
-    thumbprint = parts.initialise(folder / "state")
+    thumbprint = initialise(folder / "state")
     out.print(f"Made [accent]{target}[/] and keys in {folder / 'state'}.")
     out.print("Tell the authority of the data space, so that it lists you as a member:")
     out.print(f"  id          {did_for(public_url)}\n  thumbprint  {thumbprint}", markup=False)
@@ -106,11 +111,23 @@ def _settings_text(
     return "\n".join(text)
 
 
+class _WithoutPandas:
+    """Hides pandas from pyarrow.dataset, which loads it where it is installed: a server makes no data frames."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        """Say that pandas is not there, and nothing of any other module."""
+        if name == "pandas":
+            raise ModuleNotFoundError("a serving connector loads no pandas", name=name)
+
+
 @app.command()
 @reporting
 def serve(config: Config = HERE) -> None:
     """Serve this participant until it is told to stop."""
-    parts.serve(load(config))
+    sys.meta_path.insert(0, _WithoutPandas())
+    from connector.app import serve as serve_until_stopped
+
+    serve_until_stopped(load(config))
 
 
 @app.command()
@@ -267,4 +284,6 @@ def mandate(
 
     Whoever has the URL can read them: hand it over as you would hand over a key.
     """
-    out.print(parts.mandate_url(load(config), timedelta(days=days)), markup=False)
+    from connector.app import mandate_url
+
+    out.print(mandate_url(load(config), timedelta(days=days)), markup=False)

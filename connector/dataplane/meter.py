@@ -11,10 +11,12 @@ import pyarrow as pa
 class Meter:
     """How far a stream is.
 
-    Units: rows. `block` is the least that is reserved at once, `sent` never passes `reserved`.
+    Units: rows. `block` is what is reserved at once; less where no more than `expected` will come in all.
+    `sent` never passes `reserved`.
     """
 
     block: int
+    expected: int
     reserved: int = 0
     sent: int = 0
 
@@ -25,7 +27,10 @@ class Meter:
 
     def wanted(self, rows: int) -> int:
         """Return how many rows to reserve before `rows` more may leave; 0 if enough are."""
-        return max(self.block, rows - self.left) if rows > self.left else 0
+        if rows <= self.left:
+            return 0
+        rest = self.expected - self.reserved
+        return max(rows - self.left, min(self.block, rest) if rest > 0 else self.block)
 
     def granted(self, rows: int) -> Meter:
         """Return the meter after a reservation."""

@@ -133,7 +133,8 @@ class Streams:
         try:
             enforcement = Enforcement.of(plan, scan.schema, mask_key(self._mask_secret, pass_.agreement))
             most = None if permit.limits.rows is None else used + permit.limits.rows
-            admission = Admission(stream, pass_, permit.limits, most, start, fields)
+            expected = max(0, (offering.dataset.rows or 0) - start)
+            admission = Admission(stream, pass_, permit.limits, most, start, expected, fields)
             opened = OpenStream(admission, scan, enforcement, self._usage, self)
         except DataspaceError:
             scan.close()

@@ -29,6 +29,9 @@ EndKind = Literal["complete", "row-limit", "expired", "revoked", "suspended", "t
 LOOK_EVERY = timedelta(milliseconds=500)
 """How long a stream goes on without looking whether it may."""
 
+UNLIMITED_BLOCKS = 8
+"""How many blocks are reserved at once where no limit counts rows."""
+
 _MOST_REASON = 300
 _log = structlog.get_logger("connector.dataplane")
 
@@ -51,8 +54,8 @@ class End:
 class Admission:
     """What was decided when a stream was opened.
 
-    `most` is the total of rows that the agreement may reach, `fields` what every record of the stream says.
-    Units: rows.
+    `most` is the total of rows that the agreement may reach, `expected` how many this stream has, as far as
+    its description tells, `fields` what every record of the stream says. Units: rows.
     """
 
     stream: str
@@ -60,6 +63,7 @@ class Admission:
     limits: Limits
     most: int | None
     start: int
+    expected: int
     fields: Mapping[str, Any]
 
 
@@ -100,7 +104,9 @@ class OpenStream:
         )
         self._admission, self._scan, self._enforcement = admission, scan, enforcement
         self._ledger, self._room = ledger, room
-        self._meter = Meter(room.block_rows)
+        # What a crash leaves reserved counts as used: under a limit that is the reader's loss, so it stays small.
+        blocks = 1 if admission.most is not None else UNLIMITED_BLOCKS
+        self._meter = Meter(blocks * room.block_rows, admission.expected)
         self._looked = room.now()
         self._look = threading.Event()
 

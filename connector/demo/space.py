@@ -19,12 +19,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from connector.app import API_KEY_FILE, initialise
+from connector.app import DSP_PREFIX, initialise
 from connector.client.management import Management
-from connector.settings import PREFIX
+from connector.settings import API_KEY_FILE, PREFIX
 from schemas.binding.client import Egress, Http
-from schemas.errors import Misconfigured, PeerUnavailable
+from schemas.errors import Misconfigured, PeerRefused, PeerUnavailable
 from schemas.identity import Member, MemberList, did_for, generate_key, public_jwk, sign_members
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
@@ -79,6 +80,14 @@ class Space:
     def api_key(self, name: str) -> str:
         """Return the key of a participant's management door, from the file that only its owner can read."""
         return (self.participants[name].folder / "state" / API_KEY_FILE).read_text(encoding="utf-8").strip()
+
+    def crawl(self, name: str) -> None:
+        """Have the catalogue crawl a participant now, as its operator would."""
+        key = (self.catalog.folder / "operator.key").read_text(encoding="utf-8").strip()
+        url = f"{self.catalog.url}/origins/{quote(self.participants[name].did, safe='')}/crawl"
+        reply = self.http.post(url, {}, {"Authorization": f"Bearer {key}"})
+        if not reply.ok:
+            raise PeerRefused(f"the catalogue answered {reply.status} to a crawl of {name}", peer_status=reply.status)
 
     def resident_bytes(self) -> int:
         """Return the resident memory of all processes of the space, this one included."""
@@ -160,7 +169,7 @@ def prepare(home: Path, data: Path, ports: Mapping[str, int] | None = None) -> S
         thumbprint = initialise(place.folder / "state")
         members.append(_member(place.did, thumbprint, "consumer" if name == "developer" else "provider", title))
         space.participants[name] = place
-    _prepare_catalog(catalog, chosen["catalog"], catalog_key.as_dict(private=True), jwk)
+    _prepare_catalog(space, chosen["catalog"], catalog_key.as_dict(private=True), jwk)
     now = datetime.now(UTC)
     listed = MemberList(space="hansa-demo", serial=1, members=tuple(members))
     signed = sign_members(listed, authority, at=now, life=timedelta(days=30))
@@ -175,12 +184,14 @@ def _member(did: str, thumbprint: str, role: str, name: str) -> Member:
     )
 
 
-def _prepare_catalog(place: Place, port: int, key: Mapping[str, Any], authority: Mapping[str, str]) -> None:
+def _prepare_catalog(space: Space, port: int, key: Mapping[str, Any], authority: Mapping[str, str]) -> None:
+    place, lab = space.catalog, space.participants["lab"]
     settings = {
         "title": "Catalogue of the demo data space",
         "public_url": place.url,
         "port": port,
         "members": {"space": "hansa-demo", "authority_file": "authority.json", "list_file": "members.jwt"},
+        "origins": [{"id": lab.did, "url": f"{lab.url}{DSP_PREFIX}"}],
         "egress": {"allow": list(LOOPBACK)},
         "log_level": "warning",
     }

@@ -71,6 +71,8 @@ class CatalogPush:
 
     def __call__(self, offered: Sequence[Offering], withdrawn: Sequence[str]) -> Sequence[Outgoing]:
         """Return the messages that tell every catalogue of offered datasets and of withdrawn ids."""
+        if not self._catalogs:
+            return ()
         told = [
             catalog_of(self._holder, part).wire()
             for part in _parts([offering.dataset for offering in offered])

@@ -145,7 +145,7 @@ class Outbox:
         for process in self._store.due(self._clock()):
             self.wake(process)
         for chore in self._chores:
-            chore()
+            self._safely("chore failed", chore)
 
     def _wake_at(self, due: datetime, process: str) -> None:
         with self._timer:

@@ -1,0 +1,160 @@
+"""The second door for bulk data: Arrow Flight, on the same tickets.
+
+`DoGet` with a ticket of JSON: `{"transfer": …, "authorization": …, "start": …, "columns": […]}`. gRPC has a
+status of its own for the end of a stream, so whatever but a complete one ends as an error with the reason.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.flight as fl
+import structlog
+
+from connector.dataplane.service import Streams
+from connector.dataplane.stream import OpenStream
+from schemas.binding.server import reasons_of
+from schemas.errors import DataspaceError, Malformed, Unauthenticated
+
+MOST_TICKET = 32 << 10
+"""Bytes of a Flight ticket."""
+MOST_STREAMS = 64
+"""Streams at a time."""
+
+Metered = tuple[pa.RecordBatch, int]
+
+_MEMBERS = {"transfer", "authorization", "start", "columns"}
+_log = structlog.get_logger("connector.flight")
+
+
+class FlightDoor:
+    """Serves streams over Arrow Flight.
+
+    Args:
+        streams: opens them.
+        host: address to listen on.
+        port: 0 chooses a free one.
+        most_streams: at a time.
+    """
+
+    def __init__(
+        self, *, streams: Streams, host: str = "127.0.0.1", port: int = 0, most_streams: int = MOST_STREAMS
+    ) -> None:
+        self._streams, self._host, self._port, self._most = streams, host, port, most_streams
+        self._server: _Server | None = None
+
+    def start(self) -> tuple[str, int]:
+        """Listen, and return the address."""
+        shown = f"[{self._host}]" if ":" in self._host else self._host
+        self._server = _Server(f"grpc://{shown}:{self._port}", self._streams, self._most)
+        return self._host, int(self._server.port)
+
+    def stop(self) -> None:
+        """Stop listening, and break the streams that are open."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.stopping.set()
+            server.shutdown()
+
+
+class _Server(fl.FlightServerBase):  # type: ignore[misc]  # pyarrow ships no types
+    def __init__(self, location: str, streams: Streams, most: int) -> None:
+        self.stopping = threading.Event()
+        self._streams = streams
+        self._free = threading.Semaphore(most)
+        super().__init__(location)
+
+    def do_get(self, _context: Any, ticket: fl.Ticket) -> fl.FlightDataStream:
+        """Serve one stream."""
+        if not self._free.acquire(blocking=False):
+            raise fl.FlightUnavailableError("as many streams are open here as may be; try again soon")
+        stream: OpenStream | None = None
+        try:
+            stream = self._open(bytes(ticket.ticket))
+            batches = stream.batches()
+            first = next(batches, None)  # what fails at once fails before the stream begins
+        except BaseException as error:
+            self._free.release()
+            if stream is not None:
+                stream.close()
+            if isinstance(error, DataspaceError):
+                raise flight_error(error) from None
+            if isinstance(error, Exception):
+                _log.exception("unexpected failure")
+                raise fl.FlightInternalError("something failed here; it was logged") from None
+            raise
+        return fl.GeneratorStream(stream.schema, self._sent(stream, first, batches))
+
+    def _open(self, ticket: bytes) -> OpenStream:
+        said = read_ticket(ticket)
+        return self._streams.open(said["authorization"], said["start"], said["columns"], said["transfer"])
+
+    def _sent(
+        self, stream: OpenStream, first: Metered | None, batches: Iterator[Metered]
+    ) -> Iterator[pa.RecordBatch]:
+        try:
+            item = first
+            while item is not None and not self.stopping.is_set():
+                yield item[0]
+                item = next(batches, None)
+        finally:
+            stream.close()
+            self._free.release()
+        end = stream.end
+        if end is not None and end.kind != "complete":
+            told = json.dumps({"end": end.kind, "reason": end.reason, "rows": end.rows}).encode()
+            raise fl.FlightCancelledError(f"{end.kind}: {end.reason}", told)
+
+
+def read_ticket(ticket: bytes) -> dict[str, Any]:
+    """Read the ticket of a DoGet.
+
+    Raises:
+        Malformed: naming what does not fit.
+        Unauthenticated: if it holds no authorization.
+    """
+    if len(ticket) > MOST_TICKET:
+        raise Malformed(f"a ticket of {len(ticket)} bytes; at most {MOST_TICKET}")
+    said: Any = None
+    with suppress(ValueError, RecursionError):
+        said = json.loads(ticket)
+    if not isinstance(said, dict) or set(said) - _MEMBERS:
+        raise Malformed(f"the ticket is not a JSON object of {', '.join(sorted(_MEMBERS))}")
+    start, columns, transfer = said.get("start", 0), said.get("columns"), said.get("transfer")
+    if isinstance(start, bool) or not isinstance(start, int):
+        raise Malformed(f"start {str(start)[:40]!r} is not a row number")
+    if columns is not None and not (
+        isinstance(columns, list) and all(isinstance(one, str) for one in columns)
+    ):
+        raise Malformed("columns is not an array of names")
+    if transfer is not None and not isinstance(transfer, str):
+        raise Malformed("transfer is not text")
+    authorization = said.get("authorization")
+    if not isinstance(authorization, str) or not authorization:
+        raise Unauthenticated("the ticket holds no 'authorization'; put the ticket of the data address there")
+    return {
+        "authorization": authorization.removeprefix("Bearer ").strip(),
+        "start": start,
+        "columns": columns,
+        "transfer": transfer,
+    }
+
+
+def flight_error(error: DataspaceError) -> fl.FlightError:
+    """Return the Flight error that tells of one of ours, with code and reasons as JSON beside it."""
+    told = json.dumps({"code": error.code, "status": error.status, "reasons": reasons_of(error)}).encode()
+    match error.status:
+        case 401:
+            kind = fl.FlightUnauthenticatedError
+        case 403:
+            kind = fl.FlightUnauthorizedError
+        case 503:
+            kind = fl.FlightUnavailableError
+        case _:
+            kind = fl.FlightServerError
+    return kind(f"{error.code}: {error}", told)

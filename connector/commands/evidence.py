@@ -1,0 +1,80 @@
+"""`hansa audit`: is the evidence whole, and was every use within its agreement?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from connector.commands.terminal import out, print_json, print_table, reporting, shorten
+from schemas.binding.client import Egress, Http
+from schemas.errors import Malformed
+from schemas.vocab import compact_iri
+
+if TYPE_CHECKING:
+    from policies.audit import AuditReport
+
+MOST_SHOWN = 20
+"""Findings that are printed; `--json` gives all."""
+
+
+@reporting
+def audit(
+    urls: Annotated[
+        list[str] | None, typer.Argument(help="Evidence URLs, each with its mandate in the fragment.")
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(help="Keep copies here; the next audit then also proves that each log only grew."),
+    ] = None,
+    copy: Annotated[Path | None, typer.Option(help="Audit a copy on disk instead, without the network.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Verify usage logs, replay every use against its agreement, and say who used what.
+
+    Nothing of the participants is trusted but the key in their DID document. Exit code 4 if anything does
+    not hold.
+    """
+    from connector.auditor import audit_copy, audit_urls
+
+    if bool(urls) == bool(copy):
+        raise Malformed("give evidence URLs, or --copy FOLDER; a holder makes a URL with `hansa connector mandate`")
+    if copy is not None:
+        reports: tuple[AuditReport, ...] = (audit_copy(copy),)
+    else:
+        # An auditor reads what was named on the command line; plain http stays for loopback.
+        reports = audit_urls(urls or [], Http(Egress.allowing(("0.0.0.0/0", "::/0")), timeout=60), save)
+    if as_json:
+        print_json([report.as_json() for report in reports])
+    else:
+        for report in reports:
+            _print(report)
+    if not all(report.holds for report in reports):
+        raise typer.Exit(4)
+
+
+def _print(report: AuditReport) -> None:
+    """Open with the verdict; then who used what."""
+    verdict = "[granted]verified[/]" if report.holds else "[denied]does not hold[/]"
+    out.print(f"{verdict} to size {report.size:,}: usage log of [accent]{report.did}[/]")
+    out.print(f"  root {report.root.hex()[:16]}…, {report.decisions:,} decisions replayed, {report.agreements:,} agreements", style="faint")
+    for finding in report.findings[:MOST_SHOWN]:
+        out.print(f"  broken  {finding}", style="denied", markup=False)
+    if len(report.findings) > MOST_SHOWN:
+        out.print(f"  and {len(report.findings) - MOST_SHOWN:,} more; see --json", style="denied")
+    rows = [
+        (
+            use.counterparty,
+            use.dataset.rsplit(":", 1)[-1],
+            shorten(use.agreement, 20),
+            compact_iri(use.action),
+            compact_iri(use.purpose) if use.purpose else None,
+            use.streams,
+            use.denied,
+            use.rows,
+        )
+        for use in report.uses
+    ]
+    columns = ("  who", "dataset", "agreement", "action", "purpose", "streams", "denied", "rows")
+    print_table(columns, rows, "  Nobody has used anything yet.")

@@ -1,0 +1,334 @@
+"""An audit finds what is wrong with a log, and names the entry."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from policies.audit import AuditReport, Evidence, audit
+from policies.evidence.checkpoint import Checkpoint
+from policies.evidence.commitment import commit
+from policies.evidence.note import SigningKey, sign
+from policies.evidence.tree import leaf_hash, root
+from policies.findings import MEANING, Check
+from schemas.errors import Malformed
+from schemas.usage import UsageKind
+from schemas.vocab import DPV
+from tests.log_builders import AGREEMENT, KEY, ORIGIN, Told, agreement, evidence, honest, salt, terms_of
+from tests.policy_builders import LAB, NOON, RESEARCH, limit
+
+
+def found(report: AuditReport) -> set[tuple[Check, int | None]]:
+    return {(finding.check, finding.entry) for finding in report.findings}
+
+
+def flipped(data: bytes, at: int, bit: int = 0) -> bytes:
+    return data[:at] + bytes([data[at] ^ (1 << bit)]) + data[at + 1 :]
+
+
+def large(count: int) -> Evidence:
+    told = honest()
+    for place in range(count):
+        told.tell(UsageKind.ASSET_PUBLISHED, dataset=f"urn:d:{place}", agreement=None, policy=None)
+    return told.evidence()
+
+
+def test_an_honest_log_holds_and_says_who_used_what() -> None:
+    report = audit(honest().evidence())
+    assert report.holds, report.findings
+    assert (report.size, report.decisions, report.open_streams) == (10, 3, 0)
+    used, denied = report.uses
+    assert (used.counterparty, used.agreement, used.purpose) == (LAB, AGREEMENT, RESEARCH)
+    assert (used.rows, used.streams, used.denied) == (700, 2, 0)
+    assert (denied.rows, denied.streams, denied.denied, denied.purpose) == (0, 0, 1, None)
+    assert used.first is not None
+    assert used.last is not None
+    assert NOON < used.first < used.last
+    assert report.as_json()["uses"][0]["rows"] == 700
+
+
+def test_every_check_has_a_meaning() -> None:
+    assert set(MEANING) == set(Check)
+
+
+def test_a_log_of_many_tiles_holds() -> None:
+    assert audit(large(600)).holds
+
+
+# --- the tree ----------------------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_any_flipped_bit_in_a_record_names_its_entry(data: st.DataObject) -> None:
+    whole = honest().evidence()
+    entry = data.draw(st.integers(0, len(whole.records) - 1))
+    record, salted = whole.records[entry] or (b"", b"")
+    part, bit = data.draw(st.sampled_from([0, 1])), data.draw(st.integers(0, 7))
+    at = data.draw(st.integers(0, len((record, salted)[part]) - 1))
+    changed = (flipped(record, at, bit), salted) if part == 0 else (record, flipped(salted, at, bit))
+    records = [*whole.records[:entry], changed, *whole.records[entry + 1 :]]
+    report = audit(replace(whole, records=records))
+    assert (Check.TREE, entry) in found(report)
+    assert {finding.entry for finding in report.findings if finding.check is Check.TREE} == {entry}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_any_flipped_bit_in_a_file_is_found(data: st.DataObject) -> None:
+    whole = _LARGE
+    path = data.draw(st.sampled_from(sorted(whole.files)))
+    at = data.draw(st.integers(0, len(whole.files[path]) - 1))
+    report = audit(replace(whole, files={**whole.files, path: flipped(whole.files[path], at)}))
+    assert report.failed(Check.TILES)
+    assert {finding.check for finding in report.findings} == {Check.TILES}
+
+
+_LARGE = large(600)
+
+
+@pytest.mark.parametrize("path", ["tile/0/001", "tile/entries/001"])
+def test_a_flipped_byte_in_a_tile_or_bundle_names_the_entry(path: str) -> None:
+    width = len(_LARGE.files[path]) // 256
+    report = audit(replace(_LARGE, files={**_LARGE.files, path: flipped(_LARGE.files[path], 7 * width + 5)}))
+    assert found(report) == {(Check.TILES, 256 + 7)}
+    assert path in str(report.findings[0])
+
+
+def test_a_missing_file_is_named_and_said_once() -> None:
+    for path in ("tile/0/000", "tile/entries/000", "tile/1/000.p/2"):
+        files = {name: data for name, data in _LARGE.files.items() if name != path}
+        report = audit(replace(_LARGE, files=files))
+        assert len(report.findings) == 1
+        assert path in str(report.findings[0])
+
+
+def test_a_record_that_is_missing_is_named() -> None:
+    whole = honest().evidence()
+    report = audit(replace(whole, records=[*whole.records[:-1], None]))
+    assert (Check.RECORD, len(whole.records) - 1) in found(report)
+    report = audit(replace(whole, records=whole.records[:-1]))
+    assert (Check.RECORD, len(whole.records) - 1) in found(report)
+
+
+def test_records_that_were_all_rewritten_do_not_make_the_signed_root() -> None:
+    whole, other = honest().evidence(), honest()
+    other.records[3] = other.records[3].model_copy(update={"counterparty": "did:web:nobody.example"})
+    forged = other.evidence(checkpoint=whole.checkpoint)
+    report = audit(forged)
+    assert (Check.TREE, None) in found(report)
+
+
+def test_two_records_that_changed_places_are_both_named() -> None:
+    whole = honest().evidence()
+    records = list(whole.records)
+    records[4], records[5] = records[5], records[4]
+    assert {(Check.TREE, 4), (Check.TREE, 5)} <= found(audit(replace(whole, records=records)))
+
+
+# --- signature and history ---------------------------------------------------------------------------
+
+
+def test_a_checkpoint_signed_by_another_key_is_found() -> None:
+    whole = honest().evidence()
+    other = SigningKey(ORIGIN, Ed25519PrivateKey.from_private_bytes(b"x" * 32))
+    assert found(audit(replace(whole, keys=(other.verifier,)))) == {(Check.SIGNATURE, None)}
+    assert found(audit(replace(whole, keys=()))) == {(Check.SIGNATURE, None)}
+
+
+def test_a_checkpoint_of_another_log_is_found() -> None:
+    whole = honest().evidence()
+    assert found(audit(replace(whole, origin="lab.example/usage"))) == {(Check.SIGNATURE, None)}
+
+
+def test_a_flipped_byte_in_the_checkpoint_is_found_or_makes_it_unreadable() -> None:
+    whole = honest().evidence()
+    for at in range(len(whole.checkpoint)):
+        try:
+            report = audit(replace(whole, checkpoint=flipped(whole.checkpoint, at)))
+        except Malformed:
+            continue
+        assert report.failed(Check.SIGNATURE)
+
+
+def test_a_log_that_grew_is_consistent_with_what_was_seen() -> None:
+    told = honest()
+    earlier = told.evidence()
+    seen = Checkpoint(ORIGIN, len(earlier.records), _root(earlier))
+    told.decided("s4").reserved("s4", 10).settled("s4", 10)
+    assert audit(told.evidence(seen=seen)).holds
+
+
+def test_a_log_that_was_rewritten_or_shortened_since_it_was_seen_is_found() -> None:
+    told = honest()
+    earlier = told.evidence()
+    seen = Checkpoint(ORIGIN, len(earlier.records), _root(earlier))
+    told.records[0] = told.records[0].model_copy(update={"dataset": "urn:another"})
+    assert found(audit(told.evidence(seen=seen))) == {(Check.HISTORY, None)}
+    told = honest()
+    told.records.pop()
+    assert found(audit(told.evidence(seen=seen))) == {(Check.HISTORY, None)}
+
+
+def _root(whole: Evidence) -> bytes:
+    return root(leaf_hash(commit(*opened)) for opened in whole.records if opened)
+
+
+# --- records and agreements --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "record",
+    [b"", b"no JSON", b"[]", b'{"id":"a"}', b'{ "id": "a"}', b"\xff\xfe", b"[" * 5000],
+)
+def test_a_committed_record_that_cannot_be_read_is_named(record: bytes) -> None:
+    told = honest()
+    opened = [(item.canonical(), salt(at)) for at, item in enumerate(told.records)]
+    opened.append((record, salt(len(opened))))
+    report = audit(evidence(opened, {AGREEMENT: terms_of(told.agreed)}))
+    assert found(report) == {(Check.RECORD, len(opened) - 1)}
+
+
+def test_a_record_of_another_log_or_with_an_id_used_twice_is_named() -> None:
+    told = honest()
+    told.records[1] = told.records[1].model_copy(update={"log": "did:web:other.example"})
+    told.records[2] = told.records[2].model_copy(update={"id": told.records[0].id})
+    assert found(audit(told.evidence())) == {(Check.RECORD, 1), (Check.RECORD, 2)}
+
+
+def test_an_agreement_that_cannot_be_had_is_named_once() -> None:
+    report = audit(honest().evidence(agreements={}))
+    assert found(report) == {(Check.AGREEMENT, 1)}
+
+
+def test_an_agreement_with_other_terms_than_were_signed_is_found() -> None:
+    told = honest()
+    wider = terms_of(agreement(limit("rowCount", "lteq", 10_000_000)))
+    report = audit(told.evidence(agreements={AGREEMENT: wider}))
+    assert report.failed(Check.AGREEMENT)
+    claimed = wider.model_copy(update={"digest": terms_of(told.agreed).digest})
+    assert audit(told.evidence(agreements={AGREEMENT: claimed})).failed(Check.AGREEMENT)
+
+
+# --- decisions, limits, streams ----------------------------------------------------------------------
+
+
+def test_a_permit_that_the_agreement_denies_is_found() -> None:
+    told = Told().finalized().decided("s1", purpose=DPV + "Marketing")
+    report = audit(told.evidence())
+    assert found(report) == {(Check.DECISION, 2)}
+    assert "purpose" in str(report.findings[0])
+
+
+def test_a_denial_that_the_agreement_permits_is_found() -> None:
+    assert found(audit(Told().finalized().decided("s1", "deny").evidence())) == {(Check.DECISION, 2)}
+
+
+def test_a_permit_after_the_last_day_is_found() -> None:
+    told = Told(at=datetime(2026, 12, 1, tzinfo=UTC)).finalized().decided("s1")
+    assert found(audit(told.evidence())) == {(Check.DECISION, 2)}
+
+
+def test_a_decision_on_totals_that_never_were_is_found() -> None:
+    told = Told().finalized().decided("s1").reserved("s1", 400).decided("s2", rows_before=399)
+    assert found(audit(told.evidence())) == {(Check.DECISION, 4)}
+
+
+def test_a_decision_may_have_been_overtaken_by_another_stream() -> None:
+    told = Told().finalized().decided("s1").reserved("s1", 400).decided("s2", rows_before=0)
+    assert audit(told.evidence()).holds
+
+
+def test_a_permit_before_the_agreement_stood_is_found() -> None:
+    assert found(audit(Told().decided("s1").evidence())) == {(Check.DECISION, 0)}
+
+
+def test_rows_past_the_cap_are_found() -> None:
+    told = Told().finalized().decided("s1").reserved("s1", 1000).reserved("s1", 1)
+    report = audit(told.evidence())
+    assert found(report) == {(Check.LIMIT, 4)}
+    assert "1001 rows; at most 1000" in str(report.findings[0])
+
+
+def test_two_streams_that_pass_the_cap_together_are_found() -> None:
+    told = Told().finalized().decided("s1").decided("s2").reserved("s1", 600).reserved("s2", 600)
+    assert found(audit(told.evidence())) == {(Check.LIMIT, 5)}
+
+
+def test_rows_given_back_may_be_used_again() -> None:
+    told = Told().finalized().decided("s1").reserved("s1", 1000).settled("s1", 10)
+    assert audit(told.decided("s2").reserved("s2", 990).settled("s2", 990).evidence()).holds
+
+
+def test_rows_after_the_last_moment_are_found() -> None:
+    told = (
+        Told(at=datetime(2026, 11, 30, 23, 59, 50, tzinfo=UTC)).finalized().decided("s1").reserved("s1", 10)
+    )
+    told.at = datetime(2026, 12, 1, 0, 1, tzinfo=UTC)
+    assert found(audit(told.reserved("s1", 10).evidence())) == {(Check.LIMIT, 4)}
+
+
+def test_a_reservation_that_hides_what_was_used_is_found() -> None:
+    told = Told().finalized().decided("s1").reserved("s1", 100).reserved("s1", 100, rows_before=0)
+    assert found(audit(told.evidence())) == {(Check.LIMIT, 4)}
+
+
+def test_rows_without_a_permit_are_found() -> None:
+    assert found(audit(Told().finalized().reserved("s1", 10).evidence())) == {(Check.STREAM, 2)}
+    told = Told().finalized().decided("s1", "deny", purpose=DPV + "Marketing").reserved("s1", 10)
+    assert (Check.STREAM, 3) in found(audit(told.evidence()))
+
+
+def test_rows_after_a_revocation_are_found() -> None:
+    told = Told().finalized().decided("s1").reserved("s1", 10)
+    told.tell(UsageKind.AGREEMENT_REVOKED)
+    assert found(audit(told.reserved("s1", 10).evidence())) == {(Check.LIMIT, 5)}
+
+
+def test_a_permit_long_after_a_revocation_is_found_and_one_that_crossed_it_is_not() -> None:
+    told = Told().finalized()
+    told.tell(UsageKind.AGREEMENT_REVOKED)
+    assert audit(told.decided("s1").evidence()).holds
+    told.at += timedelta(minutes=1)
+    assert found(audit(told.decided("s2").evidence())) == {(Check.DECISION, 4)}
+
+
+def test_a_stream_that_sent_more_than_it_reserved_is_found() -> None:
+    told = Told().finalized().decided("s1").reserved("s1", 10).settled("s1", 11)
+    assert found(audit(told.evidence())) == {(Check.LIMIT, 4)}
+
+
+def test_a_stream_settled_twice_is_found_and_counted_once() -> None:
+    told = Told().finalized().decided("s1").reserved("s1", 10).settled("s1", 10).settled("s1", 10)
+    report = audit(told.evidence())
+    assert found(report) == {(Check.STREAM, 5)}
+    assert report.uses[0].rows == 10
+
+
+def test_a_stream_for_somebody_else_than_was_decided_is_found() -> None:
+    told = Told().finalized().decided("s1").reserved("s1", 10, counterparty="did:web:friend.example")
+    assert found(audit(told.evidence())) == {(Check.STREAM, 3)}
+
+
+def test_a_stream_that_a_crash_left_open_is_settled_with_all_it_reserved() -> None:
+    told = Told().finalized().decided("s1").reserved("s1", 10).reserved("s1", 20)
+    assert audit(told.evidence()).open_streams == 1
+    nothing = dict.fromkeys(("counterparty", "dataset", "policy", "action", "purpose", "transfer"))
+    told.settled("s1", 30, detail={"end": "crashed"}, **nothing)
+    report = audit(told.evidence())
+    assert report.holds
+    assert (report.uses[0].rows, report.open_streams) == (30, 0)
+
+
+def test_a_log_signed_over_false_records_is_still_found_out() -> None:
+    """Whoever holds the key can sign what he likes; the replay judges what was signed."""
+    told = Told().finalized().decided("s1").reserved("s1", 5000, rows_before=0).settled("s1", 5000)
+    whole = told.evidence()
+    text = Checkpoint(ORIGIN, len(whole.records), _root(whole)).encode()
+    report = audit(replace(whole, checkpoint=sign(text, KEY).encode()))
+    assert {finding.check for finding in report.findings} == {Check.LIMIT}
