@@ -1,4 +1,4 @@
-"""Where the parts of the catalogue meet: the clock, ids, keys and adapters are made here and given to the rooms."""
+"""Where the parts of the catalogue meet: clock, ids, keys and adapters are made here and given out."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from catalog.api.publish import origins_router, publish_router
 from catalog.api.search import Searching, search_router
 from catalog.crawl import Crawler
 from catalog.ingest import Ingest
-from catalog.members import Callers, Members
+from catalog.members import Authority, Callers, Members
 from catalog.ports import Finder, Records
 from catalog.settings import Settings
 from schemas.binding.client import Egress, Http
@@ -52,7 +52,8 @@ DATABASE_FILE = "catalog.db"
 _HEADERS = (
     (
         b"content-security-policy",
-        b"default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+        b"default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self';"
+        b" frame-ancestors 'none'",
     ),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -107,7 +108,7 @@ class Parts:
 
 
 def make_keys(folder: Path, *, authority: bool) -> None:
-    """Make the keys of a new catalogue, and those of the data space's authority if asked; what is there stays."""
+    """Make the keys of a new catalogue, and of its data space's authority if asked; what is there stays."""
     make_key(folder / KEY_FILE)
     make_secret(folder / OPERATOR_FILE)
     if authority:
@@ -133,16 +134,17 @@ def operator_key(settings: Settings) -> str:
 def open_members(settings: Settings) -> Members:
     """Return the member list of the settings."""
     chosen = settings.members
-    signer = load_key(chosen.authority_key_file) if chosen.authority_key_file else None
     return Members(
         FolderMembers(
             settings.data_dir / PLAIN_MEMBERS, chosen.list_file or settings.data_dir / SIGNED_MEMBERS
         ),
         now,
-        space=chosen.space,
-        life=timedelta(days=chosen.life_days),
-        authority_key=signer,
-        authority=load_key(chosen.authority_file, private=False) if chosen.authority_file else None,
+        Authority(
+            space=chosen.space,
+            life=timedelta(days=chosen.life_days),
+            signer=load_key(chosen.authority_key_file) if chosen.authority_key_file else None,
+            public=load_key(chosen.authority_file, private=False) if chosen.authority_file else None,
+        ),
     )
 
 
@@ -247,9 +249,7 @@ def make_app(settings: Settings) -> FastAPI:
     app.include_router(publish_router(parts.ingest, callers))
     app.include_router(origins_router(parts.crawler, key_of_operator))
     app.include_router(search_router(about, searching, callers))
-    install_pages(
-        app, Pages(about, parts.records, parts.finder, searching, parts.members, parts.crawler), callers
-    )
+    install_pages(app, Pages(about, parts.records, searching, parts.members, parts.crawler), callers)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
     app.add_middleware(_Shell, answers=answers)
     return app

@@ -85,7 +85,7 @@ def serve(config: Config = DEFAULT_CONFIG) -> None:
     )
 
 
-_TEMPLATE = """# A catalogue of a data space. Environment variables override: HANSA_PORT=8100, HANSA_MEMBERS__SPACE=…
+_TEMPLATE = """# A catalogue of a data space. Environment variables override, for example HANSA_PORT=8100
 title = "Data catalogue"
 host = "{host}"
 port = {port}
@@ -107,7 +107,7 @@ allow = [{allow}]
 
 
 @app.command()
-def init(
+def init(  # noqa: PLR0913 (one parameter an option)
     folder: Annotated[Path, typer.Argument(help="folder to make")],
     public_url: Annotated[
         str, typer.Option(help="URL by which others will reach it")
@@ -224,7 +224,7 @@ def _thumbprint_of(settings: Settings, participant: str) -> str:
 
 
 @members.command("add")
-def add_member(
+def add_member(  # noqa: PLR0913 (one parameter an option)
     participant: Annotated[str, typer.Argument(help="the participant's DID")],
     role: Annotated[list[str], typer.Option(help=f"one of {', '.join(_ROLES)}; may be given several times")],
     thumbprint: Annotated[

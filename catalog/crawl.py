@@ -23,6 +23,7 @@ CLAIM = timedelta(seconds=120)
 """How long an instance may be silent before another takes its crawl over."""
 FIRST_RETRY = timedelta(seconds=5)
 MOST_PAGES = 10_000
+THREADS = 2
 _LONGEST_NAP = 30.0
 
 _log = structlog.get_logger("catalog.crawl")
@@ -46,7 +47,6 @@ class Crawler:
         *,
         clock: Callable[[], datetime],
         interval: timedelta,
-        threads: int = 2,
     ) -> None:
         """Make a crawler; `interval` lies between two successful crawls of an origin."""
         self._origins = origins
@@ -58,7 +58,7 @@ class Crawler:
         self._stopping = False
         self._threads = [
             threading.Thread(target=self._loop, name=f"crawl-{number}", daemon=True)
-            for number in range(threads)
+            for number in range(THREADS)
         ]
 
     def start(self) -> None:

@@ -1,7 +1,8 @@
 """DCAT models -> RDF: the DCAT-AP view of a dataset, as JSON-LD and Turtle.
 
-The Dataspace Protocol puts offers on the dataset; DCAT-AP allows one policy, on the distribution. So where there
-is exactly one offer it stands on both. Both forms are made from the same JSON-LD, whose context is inline.
+The Dataspace Protocol puts offers on the dataset; DCAT-AP allows one policy, on the distribution. So where
+there is exactly one offer it stands on both. Both forms are made from the same JSON-LD, whose context is
+inline.
 
 Source: DCAT-AP 3.0.1; ODRL 2.2; CSVW.
 """
@@ -61,7 +62,7 @@ def _links(iris: Iterable[str]) -> list[Node]:
 
 
 def _operand(value: Any) -> Any:
-    if isinstance(value, Mapping) or isinstance(value, bool | int | float):
+    if isinstance(value, Mapping | bool | int | float):
         return value
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_operand(item) for item in value]

@@ -1,8 +1,8 @@
 """The one door for metadata, pushed or crawled.
 
-A document under the DSP context is read as plain JSON (no RDF in the path), what is unchanged is recognised by
-its digest before anything is parsed, and everything else is saved in one transaction. A dataset that cannot be
-taken is refused by name and does not hold up the others.
+A document under the DSP context is read as plain JSON (no RDF in the path), what is unchanged is recognised
+by its digest before anything is parsed, and everything else is saved in one transaction. A dataset that
+cannot be taken is refused by name and does not hold up the others.
 """
 
 from __future__ import annotations
@@ -16,14 +16,12 @@ from catalog.ports import Records, Saved
 from catalog.records import (
     Entry,
     Origin,
+    Surroundings,
     as_list,
     dataset_id,
-    digest_of,
     document_text,
     entry_from,
-    services_of,
 )
-from schemas.dcat import DataService
 from schemas.errors import Forbidden, Malformed, NotFound, Refused
 from schemas.jsonld import compact_form
 
@@ -75,7 +73,7 @@ class Ingest:
                 f"the catalogue is of {str(said)[:120]!r}, but was given by {origin.participant!r}"
             )
         batch = _Batch(origin.participant)
-        batch.read(catalogue)
+        batch.read(catalogue, Surroundings(origin.participant))
         batch.sort(self._records)
         saved = Saved()
         if batch.entries or batch.same:
@@ -113,45 +111,38 @@ class _Batch:
         self.entries: list[Entry] = []
         self.same: list[str] = []
         self.refused: list[RefusedDataset] = []
-        self._read: dict[str, tuple[Mapping[str, Any], str, str, Mapping[str, DataService]]] = {}
+        self._read: dict[str, tuple[Mapping[str, Any], str, Surroundings]] = {}
 
-    def read(self, catalogue: Mapping[str, Any], outer: Mapping[str, DataService] | None = None) -> None:
-        """Read the datasets of a catalogue and of the participant's own catalogues nested in it."""
-        services = {**(outer or {}), **services_of(as_list(catalogue.get("service")))}
+    def read(self, catalogue: Mapping[str, Any], outer: Surroundings) -> None:
+        """Read the datasets of a catalogue, and of the participant's own catalogues nested in it."""
+        around = outer.within(catalogue)
         for raw in as_list(catalogue.get("dataset")):
-            self._read_one(raw, services)
+            self._read_one(raw, around)
         for nested in as_list(catalogue.get("catalog")):
             if (
                 isinstance(nested, Mapping)
                 and nested.get("participantId", self.participant) == self.participant
             ):
-                self.read(nested, services)
+                self.read(nested, around)
 
-    def _read_one(self, raw: Any, services: Mapping[str, DataService]) -> None:
+    def _read_one(self, raw: Any, around: Surroundings) -> None:
         said = raw.get("@id") if isinstance(raw, Mapping) else None
         try:
             dataset = dataset_id(raw)
             if dataset in self._read:
                 raise Malformed("the same '@id' stands twice in one catalogue")
-            text = document_text(raw, services)
+            self._read[dataset] = (raw, document_text(raw, around.services), around)
         except Refused as error:
             self.refused.append(RefusedDataset(str(said)[:512], str(error)))
-            return
-        self._read[dataset] = (raw, text, digest_of(f"{text}\n{_base(services)}"), services)
 
     def sort(self, records: Records) -> None:
         """Find out what is unchanged, and read the rest."""
         held = records.digests(self.participant, self._read.keys())
-        for dataset, (raw, text, digest, services) in self._read.items():
-            if held.get(dataset) == digest:
+        for dataset, (raw, text, around) in self._read.items():
+            if held.get(dataset) == around.digest(text):
                 self.same.append(dataset)
                 continue
             try:
-                self.entries.append(entry_from(raw, text, digest, services, self.participant))
+                self.entries.append(entry_from(raw, text, around))
             except Refused as error:
                 self.refused.append(RefusedDataset(dataset, str(error)))
-
-
-def _base(services: Mapping[str, DataService]) -> str:
-    """Return what a dataset without an access service of its own depends on."""
-    return next((service.endpoint_url for service in services.values() if service.endpoint_url), "")

@@ -35,6 +35,19 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
+class Authority:
+    """Who signs the member list of which space: us, if we hold the private key, else somebody we know.
+
+    Units: a signed list holds for `life`.
+    """
+
+    space: str
+    life: timedelta
+    signer: OKPKey | None = None
+    public: OKPKey | None = None
+
+
+@dataclass(frozen=True)
 class _Known:
     marks: tuple[object, object]
     token: str
@@ -50,19 +63,15 @@ class Members:
         self,
         files: MemberFiles,
         clock: Callable[[], datetime],
-        *,
-        space: str,
-        life: timedelta,
-        authority_key: OKPKey | None = None,
-        authority: OKPKey | None = None,
+        authority: Authority,
     ) -> None:
-        """Make it from files, a clock, and the authority's private key or at least its public one."""
+        """Make it from files, a clock, and what is known of the authority."""
         self._files = files
         self._clock = clock
-        self._space = space
-        self._life = life
-        self._signer = authority_key
-        self._authority = authority_key or authority
+        self._space = authority.space
+        self._life = authority.life
+        self._signer = authority.signer
+        self._authority = authority.signer or authority.public
         self._lock = threading.Lock()
         self._known: _Known | None = None
 
@@ -166,7 +175,7 @@ class Members:
     def _must_sign(
         self, signed: tuple[str, object] | None, plain: tuple[bytes, object] | None, now: datetime
     ) -> bool:
-        """Whether we, the authority, have a list that is unsigned, differs from the signed one, or grows old."""
+        """Whether we, the authority, have a list that is unsigned, differs from the signed one, or ages."""
         if signed is None:
             return plain is not None
         try:
@@ -250,7 +259,7 @@ class Callers:
             return verify_self_issued(token, self._listed_key(member, fresh=True), self._did, at)
 
     def _listed_key(self, member: Member, *, fresh: bool = False) -> DidDocument:
-        """Only the key that the authority listed may speak: a second one in the DID document proves nothing here."""
+        """Only the key that the authority listed may speak; another in the DID document proves nothing."""
         try:
             document = self._resolver.resolve(member.id, fresh=fresh)
         except DataspaceError as error:
@@ -260,7 +269,7 @@ class Callers:
         )
         if fresh and not listed:
             raise Unauthenticated(
-                f"the DID document of {member.id} does not hold the key {member.thumbprint} of the member list"
+                f"the DID document of {member.id} lacks the key {member.thumbprint} of the member list"
             )
         return document.model_copy(update={"verification_method": listed})
 

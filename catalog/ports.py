@@ -1,4 +1,4 @@
-"""What the catalogue needs from the world; each line of a docstring is a promise that contract tests check."""
+"""What the catalogue needs from the world; each line is a promise that contract tests check."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Records(Protocol):
         ...
 
     def withdraw_unseen(self, participant: str, run: int, reason: str, at: datetime) -> int:
-        """Withdraw what an earlier crawl of this participant saw and crawl `run` did not; returns how many."""
+        """Withdraw what an earlier crawl of a participant saw and crawl `run` did not; returns how many."""
         ...
 
     def withdraw_all(self, participant: str, reason: str, at: datetime) -> int:
@@ -98,8 +98,8 @@ class Finder(Protocol):
     def search(self, query: Query) -> Found:
         """Return a page of live records with the counts over all hits.
 
-        Every word of the text must begin a word of the dataset's texts, or the whole text be part of its id or
-        title. An id, identifier or title that equals the text comes first, then an id that ends in it.
+        Every word of the text must begin a word of the dataset's texts, or the whole text be part of its id
+        or title. An id, identifier or title that equals the text comes first, then an id that ends in it.
         """
         ...
 

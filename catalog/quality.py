@@ -1,7 +1,7 @@
 """How good a dataset's metadata is: a score compatible with MQA, and how ready it is for AI, both explained.
 
-MQA reads metadata of open portals; where it asks whether a URL answers, a data space has a connector: a dataset
-that is negotiated counts as reachable when its endpoint is stated, because the catalogue has just spoken to it.
+MQA reads metadata of open portals; where it asks whether a URL answers, a data space has a connector: a
+dataset that is negotiated counts as reachable when its endpoint is stated.
 
 Source: data.europa.eu Metadata Quality Assessment (weights and bands; 405 points).
 """
@@ -17,8 +17,18 @@ from schemas.dcat import DataService, Dataset
 from schemas.vocab import ACCESS_RIGHT, ACCESS_RIGHTS, MEDIA_ARROW_STREAM, MEDIA_PARQUET
 
 _BANDS = ((351, "excellent"), (221, "good"), (121, "sufficient"), (0, "poor"))
-_OPEN_FORMATS = frozenset({"text/csv", "application/json", "application/ld+json", "text/turtle", "application/xml",
-                           "application/geo+json", MEDIA_PARQUET, MEDIA_ARROW_STREAM})  # fmt: skip
+_OPEN_FORMATS = frozenset(
+    {
+        "text/csv",
+        "application/json",
+        "application/ld+json",
+        "text/turtle",
+        "application/xml",
+        "application/geo+json",
+        MEDIA_PARQUET,
+        MEDIA_ARROW_STREAM,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,10 @@ _Test = tuple[str, str, int, Callable[[Dataset], object], str]
 
 def _media(dataset: Dataset) -> set[str]:
     return {item.media_type for item in dataset.distribution if item.media_type}
+
+
+def _streams_arrow(dataset: Dataset) -> bool:
+    return any("Arrow" in item.format for item in dataset.distribution)
 
 
 def _has_endpoint(dataset: Dataset) -> bool:
@@ -131,11 +145,11 @@ _MQA: tuple[_Test, ...] = (
 
 _READINESS: tuple[_Test, ...] = (
     ("AI readiness", "schema", 1, lambda d: d.columns, "Describe the columns."),
-    ("AI readiness", "schema fingerprint", 1, lambda d: d.schema_fingerprint, "State the schema's fingerprint."),
+    ("AI readiness", "schema fingerprint", 1, lambda d: d.schema_fingerprint, "State its fingerprint."),
     ("AI readiness", "row count", 1, lambda d: d.rows is not None, "State the number of rows."),
     ("AI readiness", "statistics", 1, lambda d: any(c.statistics for c in d.columns), "Profile the columns."),
     ("AI readiness", "machine-readable terms", 1, lambda d: d.has_policy, "Attach an ODRL offer."),
-    ("AI readiness", "columnar stream", 1, lambda d: any("Arrow" in i.format for i in d.distribution), "Stream Arrow."),
+    ("AI readiness", "columnar stream", 1, _streams_arrow, "Stream Arrow."),
     ("AI readiness", "version", 1, lambda d: d.version or d.modified, "State a version or a date of change."),
 )  # fmt: skip
 

@@ -17,7 +17,7 @@ from typing import Any
 from schemas.base import LangString
 from schemas.dcat import DataService, Dataset
 from schemas.errors import Malformed, TooLarge
-from schemas.vocab import ACCESS_RIGHT, DATA_THEME
+from schemas.vocab import ACCESS_RIGHT, DATA_THEME, FOAF
 
 MOST_DOCUMENT = 2 << 20
 """Bytes of one dataset's document."""
@@ -70,7 +70,7 @@ class Entry:
     texts: str = field(default="", repr=False)
     """Titles and keywords in every language: what a search weighs most."""
     details: str = field(default="", repr=False)
-    """Descriptions and names of columns: what a search weighs least. Both are for the index; it alone keeps them."""
+    """Descriptions and names of columns: what a search weighs least. Only the index keeps both texts."""
 
 
 @dataclass(frozen=True)
@@ -193,11 +193,6 @@ def document_text(raw: Mapping[str, Any], services: Mapping[str, DataService]) -
     return text
 
 
-def digest_of(text: str) -> str:
-    """Return the digest by which two documents are known to say the same."""
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def dataset_id(raw: Any) -> str:
     """Return the id of a dataset document.
 
@@ -217,26 +212,47 @@ def _clean(text: str) -> str:
     return _CONTROL.sub(" ", text).strip()
 
 
-def _endpoint(dataset: Dataset, services: Mapping[str, DataService]) -> str | None:
-    candidates = [item.access_service for item in dataset.distribution]
-    for candidate in candidates:
-        service = candidate if isinstance(candidate, DataService) else services.get(candidate)
+@dataclass(frozen=True)
+class Surroundings:
+    """What a dataset may leave to the catalogue around it: its services, and who publishes."""
+
+    publisher: str
+    services: Mapping[str, DataService] = field(default_factory=dict)
+
+    def within(self, catalogue: Mapping[str, Any]) -> Surroundings:
+        """Return the surroundings inside a catalogue document."""
+        said = catalogue.get("dct:publisher")
+        name = said.get(FOAF + "name") if isinstance(said, Mapping) else None
+        return Surroundings(
+            publisher=name[:200] if isinstance(name, str) and name.strip() else self.publisher,
+            services={**self.services, **services_of(as_list(catalogue.get("service")))},
+        )
+
+    @property
+    def endpoint(self) -> str | None:
+        """The endpoint of a dataset that names no service of its own."""
+        return next((item.endpoint_url for item in self.services.values() if item.endpoint_url), None)
+
+    def digest(self, text: str) -> str:
+        """Return the digest of a dataset in these surroundings: it changes with what it takes from them."""
+        return hashlib.sha256(f"{text}\n{self.endpoint}\n{self.publisher}".encode()).hexdigest()
+
+
+def _endpoint(dataset: Dataset, around: Surroundings) -> str | None:
+    for candidate in (item.access_service for item in dataset.distribution):
+        service = candidate if isinstance(candidate, DataService) else around.services.get(candidate)
         if service is not None and service.endpoint_url:
             return service.endpoint_url
-    return next((service.endpoint_url for service in services.values() if service.endpoint_url), None)
+    return around.endpoint
 
 
-def entry_from(
-    raw: Mapping[str, Any], text: str, digest: str, services: Mapping[str, DataService], participant: str
-) -> Entry:
+def entry_from(raw: Mapping[str, Any], text: str, around: Surroundings) -> Entry:
     """Read one dataset.
 
     Args:
         raw: the document as its provider wrote it.
         text: what `document_text` made of it.
-        digest: the digest of `text`.
-        services: the data services of the catalogue around it, by id.
-        participant: whose dataset it is; the publisher where none is named.
+        around: what it leaves to the catalogue around it.
 
     Raises:
         Malformed: naming what is missing or does not fit.
@@ -247,7 +263,7 @@ def entry_from(
     offers = [*dataset.has_policy, *(offer for item in dataset.distribution for offer in item.has_policy)]
     if not offers:
         raise Malformed("it has no offer (hasPolicy); the Dataspace Protocol asks for at least one")
-    endpoint = _endpoint(dataset, services)
+    endpoint = _endpoint(dataset, around)
     if endpoint is None or not endpoint.startswith(("http://", "https://")):
         raise Malformed(
             f"no distribution names a data service with an http(s) endpointURL; found {endpoint!r}"
@@ -262,11 +278,11 @@ def entry_from(
     return Entry(
         dataset=dataset.id,
         document=text,
-        digest=digest,
+        digest=around.digest(text),
         title=(title and _clean(title.value)) or dataset.identifier or dataset.id,
         language=title.language if title else None,
         description=_clean(description.value) if description else "",
-        publisher=_clean((publisher and (publisher.name or publisher.id)) or participant),
+        publisher=_clean((publisher and (publisher.name or publisher.id)) or around.publisher),
         identifier=_clean(dataset.identifier) if dataset.identifier else None,
         endpoint=endpoint,
         rows=dataset.rows,

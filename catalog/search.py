@@ -140,7 +140,7 @@ class Eligibility:
 
 @lru_cache(maxsize=4096)
 def compiled_offers(offers: str) -> tuple[tuple[Offer | None, CompiledPolicy | DataspaceError], ...]:
-    """Compile the offers of a record (JSON text); what nobody here can enforce stands as the error that says so."""
+    """Compile a record's offers (JSON text); one that nobody can enforce stands as the error saying so."""
     compiled: list[tuple[Offer | None, CompiledPolicy | DataspaceError]] = []
     for document in json.loads(offers):
         offer: Offer | None = None

@@ -1,7 +1,7 @@
 """Our own checks of what DCAT-AP asks of a dataset, as findings in plain words.
 
-First depth: the mandatory and recommended properties of Dataset, Distribution and Agent, and the code lists that
-`schemas.vocab` holds. Nothing is refused for a finding: the score tells.
+First depth: the mandatory and recommended properties of Dataset, Distribution and Agent, and the code lists
+that `schemas.vocab` holds. Nothing is refused for a finding: the score tells.
 
 Source: DCAT-AP 3.0.1.
 """

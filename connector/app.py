@@ -38,19 +38,18 @@ from connector.offering.describe import Holder
 from connector.offering.push import CatalogPush
 from connector.offering.service import Offerings
 from connector.outbox.service import Outbox
-from connector.settings import API_KEY_FILE, Settings
+from connector.settings import API_KEY_FILE, KEY_FILE, Settings
 from connector.transfer.service import Transfers
 from connector.trust.members import MembersTrust, fetch_members
 from connector.usage.mandate import AuditGate, mandate
 from connector.usage.service import UsageLog
 from schemas.binding.client import Egress, Http
 from schemas.binding.did import DidResolver
+from schemas.binding.paths import DSP_PREFIX
 from schemas.binding.server import install_errors
 from schemas.identity import DidService, MemberList, document_for
 from schemas.usage import AgreedTerms
 
-DSP_PREFIX = "/dsp/2025-1"
-KEY_FILE = "key.json"
 MASK_FILE = "mask-secret"
 
 
@@ -71,13 +70,6 @@ def initialise(state: Path) -> str:
     load_or_create_secret(state / MASK_FILE)
     write_once(state / API_KEY_FILE, secrets.token_urlsafe(32).encode() + b"\n", 0o600)
     return str(key.thumbprint())
-
-
-def mandate_url(settings: Settings, life: timedelta) -> str:
-    """Return the URL with which an auditor can read this participant's records."""
-    key = load_or_create_key(settings.data_dir / KEY_FILE)
-    token = mandate(key, settings.did, utc_now(), life.days)
-    return f"{settings.public_url}/evidence#mandate={token}"
 
 
 @dataclass(frozen=True)
@@ -101,6 +93,7 @@ class Connector:
     negotiations: Negotiations
     transfers: Transfers
     doors: StreamDoors
+    clock: Callable[[], datetime]
     app: FastAPI
 
     def start(self) -> None:
@@ -217,7 +210,7 @@ def build(settings: Settings, world: World | None = None) -> Connector:
         clock=world.clock,
         chores=(negotiations.tick, transfers.tick),
     )
-    connector = Connector(settings, stores, usage, outbox, offerings, negotiations, transfers, doors, FastAPI())
+    connector = Connector(settings, stores, usage, outbox, offerings, negotiations, transfers, doors, world.clock, FastAPI())
     gate = AuditGate(key=key, did=did, clock=world.clock, admit=trust.admit)
     _open_doors(connector, key, trust, gate, streams)
     return connector
@@ -262,6 +255,9 @@ def _open_doors(
             offerings=connector.offerings,
             outbox=connector.outbox,
             usage=connector.usage,
+            mandate=lambda days: (
+                f"{settings.public_url}/evidence#mandate={mandate(key, did, connector.clock(), days)}"
+            ),
         )
     )
     app.include_router(

@@ -23,6 +23,8 @@ from schemas.identity import did_for
 
 
 PREFIX = "HANSA_"
+KEY_FILE = "key.json"
+"""The file in `data_dir` that holds the participant's key (JWK)."""
 API_KEY_FILE = "api-key"
 """The file in `data_dir` that holds the key of the management door."""
 OTHER_VARIABLES = frozenset(

@@ -16,9 +16,18 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from policies.evidence.checkpoint import Checkpoint, verify_checkpoint
-from policies.evidence.commitment import commit
+from policies.evidence.commitment import SALT_BYTES, commit
 from policies.evidence.note import Note, VerifierKey
-from policies.evidence.tiles import WIDTH, Bundle, Read, Tile, grown_tiles, read_bundle, read_tile
+from policies.evidence.tiles import (
+    WIDTH,
+    Bundle,
+    Read,
+    Tile,
+    encode_bundle,
+    grown_tiles,
+    read_bundle,
+    read_tile,
+)
 from policies.evidence.tree import leaf_hash, root
 from policies.findings import Check, Finding
 from policies.replay import Replay, UseSummary
@@ -159,7 +168,10 @@ def _leaves(evidence: Evidence, size: int) -> tuple[list[bytes] | None, list[Fin
         width = min(WIDTH, size - index * WIDTH)
         bundle, tile = Bundle(index, width), Tile(0, index, width)
         entries, hashes = _read(read_bundle, bundle, evidence), _read(read_tile, tile, evidence)
-        findings += [Finding(Check.TILES, fault) for fault in (entries, hashes) if isinstance(fault, str)]
+        if isinstance(entries, str):
+            findings.append(Finding(Check.TILES, entries, _first_change(bundle, evidence)))
+        if isinstance(hashes, str):
+            findings.append(Finding(Check.TILES, hashes))
         for at in range(width):
             place = index * WIDTH + at
             opened = evidence.records[place] if place < len(evidence.records) else None
@@ -196,6 +208,19 @@ def _leaf(
     if held is not None and held != leaf:
         return leaf, (Check.TILES, f"{tile.path} holds another leaf than the record makes")
     return leaf, None  # a whole file is missing, which is said once
+
+
+def _first_change(bundle: Bundle, evidence: Evidence) -> int | None:
+    """Return the first entry at which a bundle that cannot be read differs from what the records make."""
+    held, place, at = evidence.files.get(bundle.path), bundle.index * WIDTH, 0
+    for opened in evidence.records[place : place + bundle.width]:
+        if held is None or opened is None or len(opened[1]) != SALT_BYTES:
+            return None
+        made = encode_bundle([commit(*opened)])
+        if held[at : at + len(made)] != made:
+            return place
+        place, at = place + 1, at + len(made)
+    return None
 
 
 def _commit(opened: Opened | None) -> bytes | None:

@@ -6,11 +6,10 @@ import json
 import socket
 import threading
 import time
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,7 +20,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from joserfc.jwk import OKPKey
 
-from catalog.app import AUTHORITY_FILE, OPERATOR_FILE, Parts, make_app, make_keys
+from catalog.app import AUTHORITY_FILE, OPERATOR_FILE, Parts, make_app, make_keys, new_id, now
 from catalog.settings import EgressSettings, MemberSettings, Settings
 from schemas.identity import Member, did_for, document_for, generate_key, self_issued
 from schemas.vocab import (
@@ -43,10 +42,6 @@ RESEARCH_ONLY = {
     "operator": "isA",
     "rightOperand": {"@id": DPV + "ResearchAndDevelopment"},
 }
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
 
 
 def free_port() -> int:
@@ -232,9 +227,7 @@ class Space:
     def token(
         self, who: Provider, audience: str | None = None, jti: str | None = None, at: datetime | None = None
     ) -> str:
-        return self_issued(
-            who.key, who.did, audience or self.did, jti=jti or str(uuid.uuid4()), at=at or now()
-        )
+        return self_issued(who.key, who.did, audience or self.did, jti=jti or new_id(), at=at or now())
 
     def as_(self, who: Provider, **changed: Any) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token(who, **changed)}"}

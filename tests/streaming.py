@@ -247,7 +247,9 @@ class Provider:
     def records(self) -> list[UsageRecord]:
         """Return what the usage log tells, in order."""
         self.stores.usage.sequence()
-        return [UsageRecord.model_validate_json(entry.record) for entry in self.stores.usage.entries(0, 10_000)]
+        return [
+            UsageRecord.model_validate_json(entry.record) for entry in self.stores.usage.entries(0, 10_000)
+        ]
 
     @contextmanager
     def door(self, **options: Any) -> Iterator[ArrowHttpDoor]:

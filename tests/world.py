@@ -77,8 +77,8 @@ class Wire(httpx2.BaseTransport):
     async def _call(self, app: Any, request: httpx2.Request) -> httpx2.Response:
         transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
         response = await transport.handle_async_request(request)
-        body = await response.aread()
-        return httpx2.Response(response.status_code, headers=response.headers, content=body)
+        body = b"".join([part async for part in response.aiter_raw()])
+        return httpx2.Response(response.status_code, headers=response.headers, stream=httpx2.ByteStream(body))
 
 
 class Failing:
@@ -148,7 +148,9 @@ class Party:
             provider=provider.did, endpoint=provider.dsp, dataset=dataset, offer=offer, use=use
         )
 
-    def agree(self, provider: Party, dataset: str, offer: Offer, use: DeclaredUse | None = None) -> Negotiation:
+    def agree(
+        self, provider: Party, dataset: str, offer: Offer, use: DeclaredUse | None = None
+    ) -> Negotiation:
         """Negotiate until nobody has mail any more, and return our side of it."""
         opened = self.ask(provider, dataset, offer, use)
         self.world.settle()
@@ -182,7 +184,9 @@ class Party:
 class World:
     """A data space with an authority, any number of connectors, one clock and one wire."""
 
-    def __init__(self, folder: Path, portal: BlockingPortal, database: Callable[[str], str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, portal: BlockingPortal, database: Callable[[str], str] | None = None
+    ) -> None:
         self.now = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
         self.wire = Wire(portal)
         self.parties: list[Party] = []
@@ -208,7 +212,8 @@ class World:
     def _member_list(self) -> PlainTextResponse:
         members = MemberList(space="test-space", serial=self.serial, members=tuple(self.members))
         return PlainTextResponse(
-            sign_members(members, self._authority, at=self.now, life=timedelta(hours=1)), media_type="application/jwt"
+            sign_members(members, self._authority, at=self.now, life=timedelta(hours=1)),
+            media_type="application/jwt",
         )
 
     def join(
@@ -226,7 +231,9 @@ class World:
         if listed:
             until = self.now + timedelta(days=365)
             self.members.append(
-                Member.model_validate({"id": did, "thumbprint": key.kid, "roles": roles, "valid_to": until, "name": name})
+                Member.model_validate(
+                    {"id": did, "thumbprint": key.kid, "roles": roles, "valid_to": until, "name": name}
+                )
             )
             self.serial += 1
         stores = SqlStores(self._database(name))
@@ -249,7 +256,9 @@ class World:
     ) -> Party:
         senders: dict[Any, Any] = {}
         woken: list[str] = []
-        outbox = Outbox(store=stores.outbox, courier=HttpCourier(http, trust), senders=senders, clock=self.clock)
+        outbox = Outbox(
+            store=stores.outbox, courier=HttpCourier(http, trust), senders=senders, clock=self.clock
+        )
 
         def record(kind: Any, **fields: Any) -> UsageRecord:
             at = int(self.now.timestamp() * 1_000_000)
@@ -296,14 +305,27 @@ class World:
         install_errors(app, PREFIX)
         self.wire.apps[urlsplit(url).netloc] = app
         return Party(
-            self, did, url, stores, trust, http, outbox, negotiations, transfers, negotiation_store, transfer_store, woken
+            self,
+            did,
+            url,
+            stores,
+            trust,
+            http,
+            outbox,
+            negotiations,
+            transfers,
+            negotiation_store,
+            transfer_store,
+            woken,
         )
 
     def settle(self, most: int = 200) -> int:
         """Deliver what is due until nobody has mail that is due; return how many rounds that took."""
         for turn in range(most):
             moved = [
-                party.outbox.deliver(process) for party in self.parties for process in party.stores.outbox.due(self.now)
+                party.outbox.deliver(process)
+                for party in self.parties
+                for process in party.stores.outbox.due(self.now)
             ]
             if not any(moved):
                 return turn

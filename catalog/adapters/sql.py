@@ -155,7 +155,7 @@ class SqlRecords:
         )
 
     def withdraw_unseen(self, participant: str, run: int, reason: str, at: datetime) -> int:
-        """Withdraw what an earlier crawl of this participant saw and crawl `run` did not; returns how many."""
+        """Withdraw what an earlier crawl of a participant saw and crawl `run` did not; returns how many."""
         return self._withdraw((records.c.participant == participant) & (records.c.run < run), reason, at)
 
     def withdraw_all(self, participant: str, reason: str, at: datetime) -> int:

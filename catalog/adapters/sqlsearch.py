@@ -137,7 +137,7 @@ class SqlFinder:
 
 
 def _rank(folded: str) -> ColumnElement[int]:
-    """Rank exact matches before the rest: the whole id or title, its last name, its end, the title's start."""
+    """Rank exact matches first: the whole id or title, the id's last name, its end, the title's start."""
     return case(
         (
             or_(

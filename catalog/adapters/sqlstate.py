@@ -78,7 +78,7 @@ class SqlOrigins:
             return _state(connection.execute(select(origins).where(origins.c.id == found)).one())
 
     def save(self, state: OriginState, until: datetime | None) -> bool:
-        """Keep how a crawl stands; `until` holds the claim, None gives it up; false if the origin is not there any more."""
+        """Keep how a crawl stands; `until` holds the claim, None gives it up; false if it was removed."""
         values = asdict(state)
         for name in _TIMES:
             values[name] = None if values[name] is None else to_micros(values[name])

@@ -1,4 +1,4 @@
-"""Full text in the two dialects: FTS5 on SQLite, tsvector on PostgreSQL; the words are always bound values."""
+"""Full text in the two dialects, FTS5 and tsvector; the words looked for are always bound values."""
 
 from __future__ import annotations
 

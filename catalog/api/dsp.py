@@ -1,7 +1,7 @@
 """The Dataspace Protocol's catalogue endpoints: the catalogue is a broker that serves what others offer.
 
-Each participant's datasets stand in a nested catalogue with its id and its connector, so that a consumer knows
-whom to ask; nothing is negotiated here.
+Each participant's datasets stand in a nested catalogue with its id and its connector, so that a consumer
+knows whom to ask; nothing is negotiated here.
 
 Source: Dataspace Protocol 2025-1, chapter 5; EDC's QuerySpec as its connectors send it.
 """

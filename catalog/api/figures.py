@@ -9,6 +9,9 @@ from markupsafe import Markup
 
 from schemas.dcat import Column
 
+NONE = "\N{EN DASH}"
+"""What stands where there is no value."""
+
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _MOST_BARS = 24
 WIDTH, HEIGHT = 96, 24
@@ -17,13 +20,13 @@ WIDTH, HEIGHT = 96, 24
 
 def count(number: int | None) -> str:
     """Write a count with thousands parted, or a dash for none."""
-    return "–" if number is None else f"{number:,}"
+    return NONE if number is None else f"{number:,}"
 
 
 def size(number: int | None) -> str:
     """Write bytes in binary units."""
     if number is None:
-        return "–"
+        return NONE
     value, unit = float(number), 0
     while value >= 1024 and unit < len(_UNITS) - 1:
         value, unit = value / 1024, unit + 1
@@ -33,7 +36,7 @@ def size(number: int | None) -> str:
 def when(at: datetime | None) -> str:
     """Write a time in UTC; the reader's local time is shown on hover by the page's script."""
     if at is None:
-        return "–"
+        return NONE
     utc = at.astimezone(UTC)
     return Markup('<time datetime="{}">{}</time>').format(
         utc.isoformat(timespec="seconds"), f"{utc:%Y-%m-%d %H:%M} UTC"
@@ -42,7 +45,7 @@ def when(at: datetime | None) -> str:
 
 def day(at: datetime | None) -> str:
     """Write a day in UTC."""
-    return "–" if at is None else f"{at.astimezone(UTC):%Y-%m-%d}"
+    return NONE if at is None else f"{at.astimezone(UTC):%Y-%m-%d}"
 
 
 def short(text: str, most: int = 44) -> str:

@@ -1,4 +1,4 @@
-"""The pages for people: search, a dataset, the participants. Plain HTML first; htmx only makes it livelier."""
+"""The pages for people: search, a dataset, the participants. Plain HTML; htmx only makes it livelier."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from catalog.api.search import (
 from catalog.crawl import Crawler
 from catalog.graph import MEDIA_JSONLD, MEDIA_TURTLE, catalog_jsonld, dataset_jsonld, dataset_node, turtle
 from catalog.members import Callers, Members
-from catalog.ports import Finder, Records
+from catalog.ports import Records
 from catalog.quality import assess
 from catalog.records import CatalogRecord
 from catalog.search import Eligibility, Facets, Found, Query, compiled_offers, facet_label
@@ -152,7 +152,6 @@ class Pages:
         self,
         about: About,
         records: Records,
-        finder: Finder,
         searching: Searching,
         members: Members,
         crawler: Crawler,
@@ -160,7 +159,6 @@ class Pages:
         """Make it over what the pages show."""
         self.about = about
         self.records = records
-        self.finder = finder
         self.searching = searching
         self.members = members
         self.crawler = crawler
@@ -274,6 +272,7 @@ class Pages:
             question=question,
             answer=answer,
             problem=problem,
+            path=dataset_url(record),
             line=open_line(self.about.root, record, question, answer),
             offers=_terms(record.entry.offers),
             charts=[(column, figures.bars(column)) for column in parsed.columns],
@@ -303,7 +302,7 @@ class Pages:
         """Give out the catalogue page by page, as JSON-LD or Turtle."""
         form = wanted_format(request, ("jsonld", "turtle"))
         after = (request.query_params.get("participant", ""), request.query_params.get("after", ""))
-        found = self.finder.page(Query(), after=after if after != ("", "") else None, limit=_EXPORT_PAGE + 1)
+        found = self.searching.page(after if after != ("", "") else None, _EXPORT_PAGE + 1)
         page = found[:_EXPORT_PAGE]
         nodes = [
             dataset_node(

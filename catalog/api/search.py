@@ -25,6 +25,7 @@ from policies.use import Use
 from schemas.errors import Malformed
 
 DEFAULT_ACTION = "train"
+EVERYTHING = Query()
 _FACETS = ("theme", "publisher", "access")
 
 
@@ -134,6 +135,10 @@ class Searching:
         spent = time.perf_counter() - begun
         self._seconds.observe(spent)
         return Answered(query, question, found, answers, round(spent * 1000, 2))
+
+    def page(self, after: tuple[str, str] | None, limit: int) -> tuple[CatalogRecord, ...]:
+        """Return all records, page by page, ordered by participant and id."""
+        return self._finder.page(EVERYTHING, after=after, limit=limit)
 
     def judge(self, record: CatalogRecord, question: Question) -> Eligibility:
         """Judge one record.

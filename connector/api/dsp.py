@@ -163,7 +163,7 @@ class Page:
             offset, limit, text = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
         except (ValueError, TypeError, RecursionError):
             raise Malformed("continuation is no token of this catalogue; start again without it") from None
-        return cls(_whole("offset", offset, MOST_OFFSET), _whole("limit", limit, MOST_PAGE), _text(text))
+        return cls(_whole("offset", offset, MOST_OFFSET), min(_limit(limit), MOST_PAGE), _text(text))
 
     @classmethod
     def from_filter(cls, filters: tuple[Any, ...]) -> Page:
@@ -194,10 +194,14 @@ def _from_query(query: Mapping[str, Any], text: str | None) -> Page:
         if said.get(name):
             raise Malformed(f"filter: QuerySpec.{name} is not supported; {_SUPPORTED}")
     offset = _whole("offset", said.get("offset", 0), MOST_OFFSET)
-    limit = _whole("limit", said.get("limit", MOST_PAGE), 2**31)
+    return Page(offset, min(_limit(said.get("limit", MOST_PAGE)), MOST_PAGE), text)
+
+
+def _limit(value: Any) -> int:
+    limit = _whole("limit", value, 2**31)
     if limit < 1:
-        raise Malformed(f"filter: limit is {limit}; expected at least 1")
-    return Page(offset, min(limit, MOST_PAGE), text)
+        raise Malformed("filter: limit is 0; expected at least 1")
+    return limit
 
 
 def _whole(name: str, value: Any, most: int) -> int:

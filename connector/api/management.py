@@ -81,6 +81,12 @@ class Why(Document):
     reason: str = Field(min_length=1, max_length=2000)
 
 
+class Term(Document):
+    """For how many days a mandate holds."""
+
+    days: int = Field(default=30, ge=1, le=366)
+
+
 async def _json(request: Request) -> Any:
     return parse_json(await bounded_body(request, MOST_BODY) or b"{}")
 
@@ -97,8 +103,9 @@ def management_router(  # noqa: PLR0913 - the rooms that the door opens to
     offerings: Offerings,
     outbox: Outbox,
     usage: UsageLog,
+    mandate: Callable[[int], str],
 ) -> APIRouter:
-    """Return the doors below `/management`."""
+    """Return the doors below `/management`; `mandate` makes an auditor's URL for so many days."""
 
     async def keep_out(request: Request) -> None:
         kind, _, token = request.headers.get("authorization", "").partition(" ")
@@ -122,6 +129,10 @@ def management_router(  # noqa: PLR0913 - the rooms that the door opens to
             "outbox": [views.mail(one) for one in outbox.pending()],
             "log": {"size": health.size, "backlog": health.backlog, "problem": health.problem},
         }
+
+    @router.post("/mandates", status_code=201)
+    def mandates(said: Said) -> Any:
+        return {"url": mandate(Term.read(said).days)}
 
     return router
 

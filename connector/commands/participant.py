@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -257,6 +256,17 @@ def revoke(
 
 @app.command()
 @reporting
+def approve(
+    negotiation: Annotated[str, typer.Argument(help="Id of the negotiation, as `status` shows it.")],
+    config: Config = HERE,
+) -> None:
+    """Say yes to a negotiation that waits for a person."""
+    answered = opened(load(config)).post(f"/negotiations/{quoted(negotiation)}/approval", {})
+    out.print(f"[granted]approved[/] {negotiation}, now {answered['state']}")
+
+
+@app.command()
+@reporting
 def status(config: Config = HERE, as_json: Json = False) -> None:
     """Say what waits: whose turn it is, since when, why, and the next try."""
     answered = opened(load(config)).get("/status")
@@ -267,7 +277,7 @@ def status(config: Config = HERE, as_json: Json = False) -> None:
     log = answered["log"]
     out.print(f"usage log: {log['size']:,} entries, {log['backlog']:,} waiting for their place")
     waiting = [
-        (shorten(row["pid"], 20), row["state"], row["turn"] or "nobody", row["since"], row["why"], row["nextTry"])
+        (row["pid"], row["state"], row["turn"] or "nobody", row["since"], row["why"], row["nextTry"])
         for row in (*answered["negotiations"], *answered["transfers"])
     ]
     columns = ("process", "state", "whose turn", "since", "why", "next try")
@@ -284,6 +294,4 @@ def mandate(
 
     Whoever has the URL can read them: hand it over as you would hand over a key.
     """
-    from connector.app import mandate_url
-
-    out.print(mandate_url(load(config), timedelta(days=days)), markup=False)
+    out.print(opened(load(config)).post("/mandates", {"days": days})["url"], markup=False)

@@ -6,7 +6,6 @@ so that an error in either stops the stream instead of leaking a row.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,12 +22,15 @@ from schemas.errors import DataspaceError, PolicyMismatch
 HASH_CHARACTERS = 16
 """Hexadecimal characters of a pseudonym: 64 bits."""
 
+MOST_KNOWN = 1 << 16
+"""Hashes that one stream keeps."""
+
 _WIDEST_DECIMAL = 76
 
 
 def mask_key(secret: bytes, agreement: str) -> bytes:
     """Derive the key of an agreement's pseudonyms: under another one the same value looks different."""
-    return hmac.digest(secret, b"hansa-mask-1\x00" + agreement.encode(), hashlib.sha256)
+    return hmac.digest(secret, b"hansa-mask-1\x00" + agreement.encode(), "sha256")
 
 
 def comparable(comparison: Comparison, datatype: pa.DataType) -> tuple[pa.DataType, list[pa.Scalar]]:
@@ -110,24 +112,52 @@ def rows_that_pass(predicate: tuple[Comparison, ...], columns: Mapping[str, pa.A
     return passed
 
 
-def pseudonyms(column: pa.Array, key: bytes) -> pa.Array:
-    """Replace each value by a keyed hash of its text; null stays null.
+class Pseudonyms:
+    """Replaces values by keyed hashes of their text; null stays null.
 
-    Shapes: a plain string column (not a dictionary, which would carry more than it shows) of equal length.
+    Hashes of values that come again are kept, a bounded number of them: columns that are masked often name
+    the same few thousand people.
     """
-    if pa.types.is_timestamp(column.type) and column.type.tz is not None:
-        column = column.cast(pa.timestamp(column.type.unit))  # its text must not hang on a time zone database
-    encoded = column.dictionary_encode()
-    values = encoded.dictionary
-    if not (pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type)):
-        values = values.cast(pa.binary() if pa.types.is_fixed_size_binary(values.type) else pa.string())
-    hashes = [
-        hmac.digest(key, value if isinstance(value, bytes) else value.encode(), hashlib.sha256).hex()[
-            :HASH_CHARACTERS
-        ]
-        for value in values.to_pylist()
-    ]
-    return pa.array(hashes, pa.string()).take(encoded.indices)
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self._known: dict[str | bytes, str] = {}
+
+    def of(self, column: pa.Array) -> pa.Array:
+        """Return the pseudonyms of a column.
+
+        Shapes: a plain string column of equal length (a dictionary would carry more than it shows).
+        """
+        if pa.types.is_timestamp(column.type) and column.type.tz is not None:
+            column = column.cast(
+                pa.timestamp(column.type.unit)
+            )  # its text must not hang on a time zone database
+        encoded = column.dictionary_encode()
+        values = encoded.dictionary
+        if not (pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type)):
+            values = values.cast(pa.binary() if pa.types.is_fixed_size_binary(values.type) else pa.string())
+        known = self._known
+        if len(known) > MOST_KNOWN:
+            known.clear()
+        texts = values.to_pylist()
+        for text in texts:
+            if text not in known:
+                raw = text if isinstance(text, bytes) else text.encode()
+                known[text] = hmac.digest(self._key, raw, "sha256")[: HASH_CHARACTERS // 2].hex()
+        return pa.array([known[text] for text in texts], pa.string()).take(encoded.indices)
+
+
+def exact(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch in buffers that hold its rows and nothing else; no copy where they do already.
+
+    Arrow pads what it sends to 64 bytes, and the padding of a slice is the beginning of the rows after it.
+    """
+    if batch.get_total_buffer_size() == batch.nbytes:
+        return batch
+    if batch.num_rows < 2:
+        return batch.take(pa.array(range(batch.num_rows), pa.int64()))
+    half = batch.num_rows // 2
+    return pa.concat_batches([batch.slice(0, half), batch.slice(half)])  # joining always copies, and fast
 
 
 @dataclass(frozen=True)
@@ -140,7 +170,7 @@ class Enforcement:
 
     plan: DataPlan
     schema: pa.Schema
-    key: bytes
+    pseudonyms: Pseudonyms
 
     @classmethod
     def of(cls, plan: DataPlan, scanned: pa.Schema, key: bytes) -> Enforcement:
@@ -158,7 +188,7 @@ class Enforcement:
         fields = [_released(plain.field(name), plan.mask_of(name)) for name in plan.visible(scanned.names)]
         if not fields:
             raise PolicyMismatch("the plan releases no column")
-        return cls(plan, pa.schema(fields), key)
+        return cls(plan, pa.schema(fields), Pseudonyms(key))
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return what may leave of a scanned batch.
@@ -178,7 +208,9 @@ class Enforcement:
                     "policy's row filter excludes; nothing of them was sent; report this"
                 )
         columns = [self._release(batch.column(at[field.name]), field) for field in self.schema]
-        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+        out = pa.RecordBatch.from_arrays(columns, schema=self.schema)
+        # Without a filter the rows after a batch are released too, and need no hiding.
+        return exact(out) if self.plan.predicate else out
 
     def _release(self, column: pa.Array, field: pa.Field) -> pa.Array:
         match self.plan.mask_of(field.name):
@@ -187,7 +219,7 @@ class Enforcement:
             case Mask.NULL:
                 return pa.nulls(len(column), field.type)
             case Mask.HASH:
-                return pseudonyms(_plain(column), self.key)
+                return self.pseudonyms.of(_plain(column))
 
 
 def _plain(column: pa.Array) -> pa.Array:

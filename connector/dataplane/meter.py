@@ -1,10 +1,8 @@
-"""The counting of rows: reserved in blocks before they leave, and cut exactly at the last one allowed."""
+"""The counting of rows: reserved in blocks before they leave, so that the last one allowed is the last."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-
-import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +43,3 @@ class Meter:
         if rows > self.left:
             raise ValueError(f"{rows} rows left, but only {self.left} were reserved")
         return replace(self, sent=self.sent + rows)
-
-
-def cut(batch: pa.RecordBatch, rows: int) -> pa.RecordBatch:
-    """Return the first rows of a batch, in buffers of their own.
-
-    A slice would share its last byte of bits (booleans, nulls) with the rows that were cut off.
-    """
-    if rows >= batch.num_rows:
-        return batch
-    return batch.take(pa.array(range(rows), pa.int64()))

@@ -16,8 +16,8 @@ from typing import Any, Literal, Protocol, Self
 import pyarrow as pa
 import structlog
 
-from connector.dataplane.enforce import Enforcement
-from connector.dataplane.meter import Meter, cut
+from connector.dataplane.enforce import Enforcement, exact
+from connector.dataplane.meter import Meter
 from connector.dataplane.ports import Ledger, Scan
 from connector.transfer.ticket import Ticket
 from policies.decision import Limits
@@ -104,9 +104,10 @@ class OpenStream:
         )
         self._admission, self._scan, self._enforcement = admission, scan, enforcement
         self._ledger, self._room = ledger, room
-        # What a crash leaves reserved counts as used: under a limit that is the reader's loss, so it stays small.
+        # What a crash leaves reserved counts as used: the reader's loss under a limit, so it stays small.
         blocks = 1 if admission.most is not None else UNLIMITED_BLOCKS
         self._meter = Meter(blocks * room.block_rows, admission.expected)
+        self._is_last = False
         self._looked = room.now()
         self._look = threading.Event()
 
@@ -156,7 +157,9 @@ class OpenStream:
             most = self._admission.most
             self._finish("row-limit", f"the agreement allows {most} rows in all, and they are used")
             return None
-        piece = cut(batch, allowed)
+        piece = batch.slice(0, allowed)
+        if self._is_last and allowed == self._meter.left:
+            piece = exact(piece)  # a slice would carry the beginning of rows beyond the limit
         # Counted before it is handed over: what a broken connection swallowed may have arrived.
         self._meter = self._meter.passed(piece.num_rows)
         self.position += piece.num_rows
@@ -169,6 +172,8 @@ class OpenStream:
             record = self._ledger.record(UsageKind.STREAM_RESERVED, **admission.fields)
             reservation = self._ledger.reserve(self.ticket.agreement, self.id, wanted, admission.most, record)
             self._meter = self._meter.granted(reservation.rows)
+            most = admission.most
+            self._is_last = most is not None and reservation.total + reservation.rows >= most
         return min(rows, self._meter.left)
 
     def _why_halt(self) -> tuple[EndKind, str] | None:

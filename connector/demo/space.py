@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from connector.app import DSP_PREFIX, initialise
 from connector.client.management import Management
-from connector.settings import API_KEY_FILE, PREFIX
+from connector.settings import API_KEY_FILE, KEY_FILE, PREFIX
 from schemas.binding.client import Egress, Http
+from schemas.binding.paths import DSP_PREFIX
 from schemas.errors import Misconfigured, PeerRefused, PeerUnavailable
 from schemas.identity import Member, MemberList, did_for, generate_key, public_jwk, sign_members
 
@@ -96,9 +96,11 @@ class Space:
 
 
 def _resident(pid: int) -> int:
-    """Shared pages are counted once for each process that maps them, so the sum is an upper bound."""
-    pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    """Return the proportional set size: pages that processes share are counted once over all of them."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    raise Misconfigured(f"the kernel does not tell the memory of process {pid}")
 
 
 def _free_ports(count: int) -> list[int]:
@@ -146,8 +148,8 @@ def prepare(home: Path, data: Path, ports: Mapping[str, int] | None = None) -> S
         ("catalog", "serve"),
     )
     space = Space(home, Http(Egress.allowing(LOOPBACK), timeout=60), catalog)
-    catalog_key = generate_key()
-    members = [_member(catalog.did, str(catalog_key.kid), "catalog", "Catalogue of the data space")]
+    thumbprint = _make_key(catalog.folder / KEY_FILE)
+    members = [_member(catalog.did, thumbprint, "catalog", "Catalogue of the data space")]
     for name, title in NAMES.items():
         url = f"http://localhost:{chosen[name]}"
         place = Place(name, url, home / name, ("connector", "serve"))
@@ -164,12 +166,12 @@ def prepare(home: Path, data: Path, ports: Mapping[str, int] | None = None) -> S
             settings["stream"] = {"flight_port": 0} if name == "mobility" else {}
             if name != "lab":  # the lab is crawled
                 settings["catalogs"] = [{"id": catalog.did, "url": catalog.url}]
-        place.folder.mkdir(parents=True, mode=0o700)
+        place.folder.mkdir(parents=True, mode=0o700, exist_ok=True)
         (place.folder / "hansa.toml").write_text(_toml(settings), encoding="utf-8")
-        thumbprint = initialise(place.folder / "state")
+        thumbprint = _make_key(place.folder / "state" / KEY_FILE)
         members.append(_member(place.did, thumbprint, "consumer" if name == "developer" else "provider", title))
         space.participants[name] = place
-    _prepare_catalog(space, chosen["catalog"], catalog_key.as_dict(private=True), jwk)
+    _prepare_catalog(space, chosen["catalog"], jwk)
     now = datetime.now(UTC)
     listed = MemberList(space="hansa-demo", serial=1, members=tuple(members))
     signed = sign_members(listed, authority, at=now, life=timedelta(days=30))
@@ -184,7 +186,16 @@ def _member(did: str, thumbprint: str, role: str, name: str) -> Member:
     )
 
 
-def _prepare_catalog(space: Space, port: int, key: Mapping[str, Any], authority: Mapping[str, str]) -> None:
+def _make_key(file: Path) -> str:
+    """Make a participant's key, as its server would at its first start, and return the thumbprint."""
+    key = generate_key()
+    file.parent.mkdir(parents=True, mode=0o700)
+    file.touch(mode=0o600)
+    file.write_text(json.dumps(key.as_dict(private=True)), encoding="utf-8")
+    return str(key.kid)
+
+
+def _prepare_catalog(space: Space, port: int, authority: Mapping[str, str]) -> None:
     place, lab = space.catalog, space.participants["lab"]
     settings = {
         "title": "Catalogue of the demo data space",
@@ -195,17 +206,16 @@ def _prepare_catalog(space: Space, port: int, key: Mapping[str, Any], authority:
         "egress": {"allow": list(LOOPBACK)},
         "log_level": "warning",
     }
-    place.folder.mkdir(parents=True, mode=0o700)
     (place.folder / "hansa.toml").write_text(_toml(settings), encoding="utf-8")
     (place.folder / "authority.json").write_text(json.dumps(dict(authority)), encoding="utf-8")
-    secret = place.folder / "key.json"
-    secret.touch(mode=0o600)
-    secret.write_text(json.dumps(dict(key)), encoding="utf-8")
 
 
 def _start(place: Place) -> None:
     command = [sys.executable, "-m", "connector", *place.command, "--config", str(place.folder / "hansa.toml")]
     quiet = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    # Five servers on one small machine: give memory back rather than keep it for the next stream.
+    quiet.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    quiet.setdefault("MALLOC_ARENA_MAX", "2")
     with place.log.open("wb") as log:
         place.process = subprocess.Popen(  # noqa: S603 - our own command, from our own settings
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=quiet, start_new_session=True

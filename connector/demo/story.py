@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -307,18 +308,14 @@ def audited(telling: Telling, space: Space) -> None:
 
 
 def _mandate(space: Space, holder: str) -> str:
-    """The holder hands the auditor a URL; the auditor's process gets nothing else."""
-    config = space.participants[holder].folder / "hansa.toml"
-    return _hansa("connector", "mandate", "--config", str(config)).stdout.strip()
+    """The holder makes a URL for the auditor, whose process gets nothing else."""
+    return str(space.management(holder).post("/mandates", {"days": 1})["url"])
 
 
 def _audit(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return _hansa("audit", *arguments)
-
-
-def _hansa(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "connector", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+    command = [sys.executable, "-m", "connector", "audit", *arguments]
+    wide = {**os.environ, "COLUMNS": "150"}  # one use a line
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=wide)  # noqa: S603 - our own
 
 
 # --- afterwards --------------------------------------------------------------------------------------------------

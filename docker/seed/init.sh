@@ -18,6 +18,8 @@ done
 
 hansa catalog init "$space/catalog" --public-url $catalog --space hansa-compose --authority --allow 127.0.0.0/8 --allow ::1/128
 member() { hansa catalog members add "$@" --config "$space/catalog/catalog.toml"; }
+own=$(python -c "import json, sys; print(json.load(open(sys.argv[1]))['kid'])" "$space/catalog/key.json")
+member did:web:localhost%3A8100 --role catalog --thumbprint "$own" --name "Catalogue"
 
 while read -r name port role title; do
     made=$(hansa connector init "$space/$name" --name "$title" --public-url "http://localhost:$port" --port "$port" \

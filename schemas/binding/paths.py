@@ -13,7 +13,10 @@ from urllib.parse import quote
 from schemas.base import Message, Role
 from schemas.dsp import catalog, negotiation, transfer
 from schemas.errors import Malformed
+from schemas.vocab import DSP_VERSION
 
+DSP_PREFIX = f"/dsp/{DSP_VERSION}"
+"""Where our own endpoints of the protocol hang below a participant's URL."""
 VERSION_PATH = "/.well-known/dspace-version"
 DATASET_PATH = "/catalog/datasets/{id}"
 NEGOTIATION_PATH = "/negotiations/{pid}"

@@ -54,6 +54,9 @@ def parse_json(body: bytes) -> Any:
     """
     try:
         document = json.loads(body, parse_constant=_refuse_constant)
+        if b"\\u" in body or b"\xed" in body:
+            # Half a surrogate pair is text that no encoder takes: refuse it before anybody keeps it.
+            json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise Malformed(f"body is not JSON: {str(error)[:120]}") from None
     check_depth(document)

@@ -88,7 +88,9 @@ class BareFlight(fl.FlightServerBase):
 
     def do_get(self, _context: Any, ticket: fl.Ticket) -> fl.FlightDataStream:
         if ticket.ticket == b"memory":
-            return fl.RecordBatchStream(pa.RecordBatchReader.from_batches(self._batches[0].schema, self._batches * REPEATS))
+            return fl.RecordBatchStream(
+                pa.RecordBatchReader.from_batches(self._batches[0].schema, self._batches * REPEATS)
+            )
         scanner = ds.dataset(self._path).scanner(batch_size=self._batches[0].num_rows, batch_readahead=2)
         return fl.RecordBatchStream(scanner.to_reader())
 
@@ -98,7 +100,11 @@ def serve(folder: Path) -> None:
     whole = table()
     provider = Provider(folder, block_rows=BLOCK_ROWS, batch_bytes=BATCH_BYTES)
     plain = provider.ticket(whole)
-    where: dict[str, Any] = {"bytes": whole.nbytes, "rows": whole.num_rows, "file": [provider.transfer, plain]}
+    where: dict[str, Any] = {
+        "bytes": whole.nbytes,
+        "rows": whole.num_rows,
+        "file": [provider.transfer, plain],
+    }
     guarded = provider.ticket(whole, limit("column/month", "lt", 8), limit("mask/tail", "eq", "hash"))
     where["policy"] = [provider.transfer, guarded]
     batches = whole.combine_chunks().to_batches(max_chunksize=whole.num_rows * BATCH_BYTES // whole.nbytes)
@@ -110,7 +116,8 @@ def serve(folder: Path) -> None:
     with provider.door():
         where |= {"url": provider.url, "memory url": f"http://{host}:{port}/streams/"}
         where["flight"] = f"grpc://127.0.0.1:{flight.port}"
-        print(json.dumps(where), flush=True)
+        sys.stdout.write(json.dumps(where) + "\n")
+        sys.stdout.flush()
         sys.stdin.read()
     door.stop()
     flight.shutdown()
@@ -164,7 +171,9 @@ def run() -> list[Row]:
     """Measure, print a table, and return its rows."""
     with tempfile.TemporaryDirectory() as folder:
         server = subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.stream", folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-m", "tests.bench.stream", folder],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         try:
             where = json.loads(server.stdout.readline())
@@ -180,13 +189,14 @@ def run() -> list[Row]:
             server.stdin.close()
             server.wait(30)
     by_name = {row.name: row for row in found}
-    print(f"{'stream':42} {'s':>7} {'Mrows/s':>8} {'GB/s':>6} {'of bare Flight':>15}")
+    lines = [f"{'stream':42} {'s':>7} {'Mrows/s':>8} {'GB/s':>6} {'of bare Flight':>15}"]
     for row in found:
         bare = by_name[row.name.split(",")[0] + ", bare Flight"]
-        print(
+        lines.append(
             f"{row.name:42} {row.seconds:7.2f} {row.rows / row.seconds / 1e6:8.2f} {row.rate:6.2f} "
             f"{row.rows / row.seconds / (bare.rows / bare.seconds):14.2f}x"
         )
+    sys.stdout.write("\n".join(lines) + "\n")
     return found
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.catalog_space import Provider, Space, dataset, flights, offer, running_catalogue, serving
 from schemas.vocab import DATA_THEME
+from tests.catalog_space import Provider, Space, dataset, flights, offer, running_catalogue, serving
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 

@@ -36,3 +36,11 @@ def provider(world: World) -> Party:
 def consumer(world: World) -> Party:
     """A participant that wants data."""
     return world.join("consumer")
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory, portal: BlockingPortal) -> Iterator[tuple[Party, Party]]:
+    """A provider and a consumer for tests after which everything is as before."""
+    made = World(tmp_path_factory.mktemp("quiet"), portal)
+    yield made.join("provider"), made.join("consumer")
+    made.close()

@@ -79,7 +79,9 @@ def test_a_passing_trouble_is_worth_another_try(status: int) -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413])
 def test_any_other_refusal_is_final_and_carries_the_peers_reasons(status: int) -> None:
-    carrier, _, _ = courier(httpx2.Response(status, json={"code": "illegal-move", "reason": ["one", {"two": 2}]}))
+    carrier, _, _ = courier(
+        httpx2.Response(status, json={"code": "illegal-move", "reason": ["one", {"two": 2}]})
+    )
     with pytest.raises(PeerRefused) as refused:
         carrier.carry(LETTER)
     assert refused.value.peer_status == status

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gzip
 import json
 import re
 from typing import Any
@@ -115,11 +114,23 @@ PLACES = [
         (b"\xff\xfe{}", 400, "body is not JSON"),
         (b"[]", 400, "expected a JSON-LD object"),
         (b"{}", 400, "no '@context'"),
-        (b'{"@context": ["https://w3id.org/dspace/2025/1/context.jsonld"], "@type": "Nonsense"}', 400, "expected '@type'"),
-        (b'{"@context": ["https://w3id.org/dspace/2025/1/context.jsonld"], "@type": ["A"]}', 400, "expected '@type'"),
+        (
+            b'{"@context": ["https://w3id.org/dspace/2025/1/context.jsonld"], "@type": "Nonsense"}',
+            400,
+            "expected '@type'",
+        ),
+        (
+            b'{"@context": ["https://w3id.org/dspace/2025/1/context.jsonld"], "@type": ["A"]}',
+            400,
+            "expected '@type'",
+        ),
         (b'{"@context": ["https://evil.example/context.jsonld"], "@type": "X"}', 400, "never fetched"),
         (b'{"@context": "https://w3id.org/dspace/2024/1/context.json", "@type": "X"}', 400, "never fetched"),
-        (b'{"@context": ["https://w3id.org/dspace/2025/1/context.jsonld", {"@import": "http://x/"}]}', 400, "never fetched"),
+        (
+            b'{"@context": ["https://w3id.org/dspace/2025/1/context.jsonld", {"@import": "http://x/"}]}',
+            400,
+            "never fetched",
+        ),
         (b"[" * 5000, 400, "body is not JSON"),
         (b'{"a":' * 70 + b"1" + b"}" * 70, 413, "nests deeper"),
         (b'{"@context": "' + b"x" * (1 << 20) + b'"}', 413, "at most"),
@@ -127,8 +138,9 @@ PLACES = [
     ],
 )
 def test_bad_bodies_get_a_typed_error_that_says_what_is_wrong(
-    provider: Party, consumer: Party, path: str, kind: str, body: bytes, status: int, says: str
+    quiet: tuple[Party, Party], path: str, kind: str, body: bytes, status: int, says: str
 ) -> None:
+    provider, consumer = quiet
     reply = raw(consumer, provider, path, body)
     assert reply.status_code == status
     said = error(reply)
@@ -144,9 +156,12 @@ def test_a_body_that_lies_about_its_length_is_cut_off(provider: Party, consumer:
 
 @pytest.mark.parametrize("token", ["", "Bearer x", "Basic YTpi", "x" * 20_000])
 def test_without_a_good_token_nothing_is_read_and_the_error_is_typed(
-    provider: Party, consumer: Party, token: str
+    quiet: tuple[Party, Party], token: str
 ) -> None:
-    reply = consumer.post(provider, "/negotiations/request", {"@context": CONTEXT, "@type": "Nonsense"}, token=token)
+    provider, consumer = quiet
+    reply = consumer.post(
+        provider, "/negotiations/request", {"@context": CONTEXT, "@type": "Nonsense"}, token=token
+    )
     assert reply.status == 401
     assert error(reply)["@type"] == "ContractNegotiationError"
 
@@ -160,7 +175,9 @@ def test_a_replayed_token_is_refused(provider: Party, consumer: Party) -> None:
 
 
 def test_an_error_echoes_the_process_ids_that_were_named(provider: Party, consumer: Party) -> None:
-    message = words.ContractAgreementVerificationMessage(id="m", provider_pid="urn:uuid:9", consumer_pid="urn:uuid:8")
+    message = words.ContractAgreementVerificationMessage(
+        id="m", provider_pid="urn:uuid:9", consumer_pid="urn:uuid:8"
+    )
     reply = consumer.post(provider, "/negotiations/urn:uuid:9/agreement/verification", message)
     said = error(reply)
     assert (reply.status, said["providerPid"], said["consumerPid"]) == (404, "urn:uuid:9", "urn:uuid:8")
@@ -188,20 +205,23 @@ def test_text_that_is_no_unicode_is_refused_and_not_stored(provider: Party, cons
         ({"callbackAddress": "file:///etc/passwd"}, "not an http(s) base URL"),
         ({"consumerPid": "x" * 600}, "consumerPid"),
         ({"consumerPid": ""}, "your process id"),
-        ({"consumerPid": "a\u0000b"}, "cannot be printed"),
+        ({"consumerPid": "a\u0000b"}, "NUL"),
         ({"offer": {"@id": "o", "permission": [{"action": "use"}]}}, "offer.target is missing"),
         ({"offer": {"@id": "o", "target": "t", "permission": [{"constraint": []}]}}, "action"),
         ({"https://w3id.org/hansa/policy/1#use": {"action": "x" * 600}}, "action of the declared use"),
     ],
 )
 def test_a_request_that_does_not_fit_is_refused_by_place_and_nothing_is_kept(
-    provider: Party, consumer: Party, change: dict[str, Any], says: str
+    quiet: tuple[Party, Party], change: dict[str, Any], says: str
 ) -> None:
+    provider, consumer = quiet
     provider.publish(DATASET, open_offer())
     message = words.ContractRequestMessage(
         id="m", consumer_pid="c", callback_address=consumer.dsp, offer=open_offer(target=DATASET)
     ).wire()
-    reply = consumer.post(provider, "/negotiations/request", {k: v for k, v in (message | change).items() if v is not None})
+    reply = consumer.post(
+        provider, "/negotiations/request", {k: v for k, v in (message | change).items() if v is not None}
+    )
     assert reply.status == 400
     assert says in error(reply)["reason"][0]
     assert provider.negotiations.recent() == []
@@ -212,14 +232,26 @@ def test_an_illegal_move_is_a_400_that_says_what_may_be_said(provider: Party, co
     ours = consumer.agree(provider, DATASET, open_offer())
     pid = str(ours.counter_pid)
     for path, message in (
-        ("request", words.ContractRequestMessage(
-            id="1", consumer_pid=ours.pid, provider_pid=pid, offer=open_offer(target=DATASET))),
-        ("agreement/verification", words.ContractAgreementVerificationMessage(
-            id="2", consumer_pid=ours.pid, provider_pid=pid)),
-        ("events", words.ContractNegotiationEventMessage(
-            id="3", consumer_pid=ours.pid, provider_pid=pid, event_type="FINALIZED")),
-        ("termination", words.ContractNegotiationTerminationMessage(
-            id="4", consumer_pid=ours.pid, provider_pid=pid)),
+        (
+            "request",
+            words.ContractRequestMessage(
+                id="1", consumer_pid=ours.pid, provider_pid=pid, offer=open_offer(target=DATASET)
+            ),
+        ),
+        (
+            "agreement/verification",
+            words.ContractAgreementVerificationMessage(id="2", consumer_pid=ours.pid, provider_pid=pid),
+        ),
+        (
+            "events",
+            words.ContractNegotiationEventMessage(
+                id="3", consumer_pid=ours.pid, provider_pid=pid, event_type="FINALIZED"
+            ),
+        ),
+        (
+            "termination",
+            words.ContractNegotiationTerminationMessage(id="4", consumer_pid=ours.pid, provider_pid=pid),
+        ),
     ):
         reply = consumer.post(provider, f"/negotiations/{pid}/{path}/", message)
         assert reply.status == 400
@@ -255,7 +287,11 @@ def test_a_foreign_form_of_json_ld_is_read(provider: Party, consumer: Party) -> 
 
 def filled(provider: Party, number: int) -> None:
     for index in range(number):
-        provider.publish(f"urn:ds:{index:04d}", open_offer(), title=f"Dataset {index} of {'taxis' if index % 2 else 'trains'}")
+        provider.publish(
+            f"urn:ds:{index:04d}",
+            open_offer(),
+            title=f"Dataset {index} of {'taxis' if index % 2 else 'trains'}",
+        )
 
 
 def ids(reply: Reply) -> list[str]:
@@ -281,8 +317,16 @@ def test_edcs_query_gives_exactly_its_page_and_a_crawler_comes_to_an_end(
     filled(provider, 5)
     seen: list[str] = []
     for offset in range(0, 100, 2):
-        query = {"@type": "QuerySpec", "offset": offset, "limit": 2, "sortOrder": "ASC", "filterExpression": []}
-        found = ids(consumer.post(provider, "/catalog/request", {**ASK, "@context": context, "filter": [query]}))
+        query = {
+            "@type": "QuerySpec",
+            "offset": offset,
+            "limit": 2,
+            "sortOrder": "ASC",
+            "filterExpression": [],
+        }
+        found = ids(
+            consumer.post(provider, "/catalog/request", {**ASK, "@context": context, "filter": [query]})
+        )
         seen += found
         if len(found) < 2:
             break
@@ -304,14 +348,19 @@ def test_pages_are_linked_both_ways_and_the_link_is_posted_to(provider: Party, c
     assert ids(consumer.post(provider, back.removeprefix(provider.dsp), ASK)) == pages[1]
 
 
-def test_words_can_be_looked_for_and_stay_looked_for_on_the_next_page(provider: Party, consumer: Party) -> None:
+def test_words_can_be_looked_for_and_stay_looked_for_on_the_next_page(
+    provider: Party, consumer: Party
+) -> None:
     filled(provider, 9)
     query = {"@type": EDC + "QuerySpec", EDC + "limit": {"@value": 3}, EDC + "offset": 0}
     reply = consumer.post(provider, "/catalog/request", {**ASK, "filter": [{"text": "trains"}, query]})
     assert ids(reply) == ["urn:ds:0000", "urn:ds:0002", "urn:ds:0004"]
     following = link(reply, "next")
     assert following is not None
-    assert ids(consumer.post(provider, following.removeprefix(provider.dsp), ASK)) == ["urn:ds:0006", "urn:ds:0008"]
+    assert ids(consumer.post(provider, following.removeprefix(provider.dsp), ASK)) == [
+        "urn:ds:0006",
+        "urn:ds:0008",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -326,12 +375,18 @@ def test_words_can_be_looked_for_and_stay_looked_for_on_the_next_page(provider: 
         [{"@type": "QuerySpec", "limit": 0}],
         [{"@type": "QuerySpec", "limit": True}],
         [{"@type": "QuerySpec", "sortField": "title"}],
-        [{"@type": "QuerySpec", "filterExpression": [{"operandLeft": "id", "operator": "=", "operandRight": "x"}]}],
+        [
+            {
+                "@type": "QuerySpec",
+                "filterExpression": [{"operandLeft": "id", "operator": "=", "operandRight": "x"}],
+            }
+        ],
     ],
 )
 def test_a_filter_that_is_not_supported_is_a_400_that_says_so(
-    provider: Party, consumer: Party, filters: list[Any]
+    quiet: tuple[Party, Party], filters: list[Any]
 ) -> None:
+    provider, consumer = quiet
     reply = consumer.post(provider, "/catalog/request", {**ASK, "filter": filters})
     assert reply.status == 400
     assert error(reply)["@type"] == "CatalogError"
@@ -351,7 +406,8 @@ def test_a_page_is_never_longer_than_the_bound(provider: Party, consumer: Party)
 
 
 @pytest.mark.parametrize("token", ["x", "bm9uc2Vuc2U", "WzAsMCxudWxsXQ", "Wy0xLDUsbnVsbF0", "e30"])
-def test_a_continuation_that_is_not_ours_is_refused(provider: Party, consumer: Party, token: str) -> None:
+def test_a_continuation_that_is_not_ours_is_refused(quiet: tuple[Party, Party], token: str) -> None:
+    provider, consumer = quiet
     reply = consumer.post(provider, f"/catalog/request?continuation={token}", ASK)
     assert reply.status == 400
 
@@ -366,8 +422,8 @@ def test_a_long_answer_is_zipped_for_who_takes_it(provider: Party, consumer: Par
     assert "content-encoding" not in refused.headers
     assert zipped.headers["content-encoding"] == "gzip"
     assert zipped.headers["vary"] == "Accept-Encoding"
-    assert gzip.decompress(zipped.content) == plain.content
-    assert len(zipped.content) * 3 < len(plain.content)
+    assert zipped.content == plain.content
+    assert int(zipped.headers["content-length"]) * 3 < len(plain.content)
 
 
 def test_a_dataset_is_found_by_its_id_even_if_that_is_a_url(provider: Party, consumer: Party) -> None:
@@ -390,6 +446,8 @@ def test_an_unknown_dataset_is_a_404_with_a_catalog_error(provider: Party, consu
 def test_a_transfer_message_does_not_belong_to_a_negotiation(provider: Party, consumer: Party) -> None:
     provider.publish(DATASET, open_offer())
     ours = consumer.agree(provider, DATASET, open_offer())
-    message = transfer.TransferCompletionMessage(id="m", provider_pid=str(ours.counter_pid), consumer_pid=ours.pid)
+    message = transfer.TransferCompletionMessage(
+        id="m", provider_pid=str(ours.counter_pid), consumer_pid=ours.pid
+    )
     assert consumer.post(provider, f"/transfers/{ours.counter_pid}/completion", message).status == 404
     assert consumer.post(provider, f"/negotiations/{ours.counter_pid}/events", message).status == 400

@@ -136,7 +136,9 @@ def test_a_verified_agreement_is_finalized() -> None:
 
 
 def test_an_offer_like_the_one_asked_for_is_accepted() -> None:
-    assert Judge()(consumer_case(state=State.OFFERED, offer=research_offer("another-id"))) == Say(Said.ACCEPTED)
+    assert Judge()(consumer_case(state=State.OFFERED, offer=research_offer("another-id"))) == Say(
+        Said.ACCEPTED
+    )
 
 
 def test_an_offer_of_other_terms_waits_for_a_person_and_says_how_it_differs() -> None:
@@ -160,14 +162,19 @@ def test_an_agreement_that_says_what_the_offer_said_is_verified() -> None:
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        ({"assigner": "did:web:somebody"}, "agreement.assigner is 'did:web:somebody', expected 'did:web:them'"),
+        (
+            {"assigner": "did:web:somebody"},
+            "agreement.assigner is 'did:web:somebody', expected 'did:web:them'",
+        ),
         ({"assignee": "did:web:somebody"}, "agreement.assignee"),
         ({"target": "urn:ds:2"}, "agreement.target is 'urn:ds:2', expected 'urn:ds:1'"),
         ({"permission": [{"action": "use"}]}, "the agreement's terms are not the offer's"),
         ({"prohibition": [{"action": "odrl:distribute"}]}, "the agreement's terms are not the offer's"),
     ],
 )
-def test_an_agreement_that_says_something_else_ends_it_and_names_what(changed: dict[str, Any], named: str) -> None:
+def test_an_agreement_that_says_something_else_ends_it_and_names_what(
+    changed: dict[str, Any], named: str
+) -> None:
     verdict = Judge()(consumer_case(state=State.AGREED, agreement=agreement(**changed)))
     assert isinstance(verdict, Say)
     assert (verdict.what, verdict.code) == (Said.TERMINATION, "agreement-mismatch")
@@ -175,9 +182,14 @@ def test_an_agreement_that_says_something_else_ends_it_and_names_what(changed: d
 
 
 def test_terms_of_a_foreign_profile_are_verified_when_they_come_back_word_for_word() -> None:
-    foreign = {"permission": [{"action": "use", "constraint": [
-        {"leftOperand": "dx:moonPhase", "operator": "eq", "rightOperand": "full"}
-    ]}]}
+    foreign = {
+        "permission": [
+            {
+                "action": "use",
+                "constraint": [{"leftOperand": "dx:moonPhase", "operator": "eq", "rightOperand": "full"}],
+            }
+        ]
+    }
     offer = Offer.read({"@id": "offer-foreign", **foreign})
     same = consumer_case(state=State.AGREED, offer=offer, agreement=agreement(**foreign))
     assert Judge()(same) == Say(Said.VERIFICATION)

@@ -57,7 +57,9 @@ def test_a_plain_identifier_is_kept() -> None:
     assert bounded("offer.@id", "CD123:ACN0101:456") == "CD123:ACN0101:456"
 
 
-@pytest.mark.parametrize("url", [None, "", "ftp://x", "file:///etc/passwd", "http://", "https://x?y", "http://[", "x"])
+@pytest.mark.parametrize(
+    "url", [None, "", "ftp://x", "file:///etc/passwd", "http://", "https://x?y", "http://[", "x"]
+)
 def test_a_callback_that_is_no_http_base_url_is_refused(url: str | None) -> None:
     with pytest.raises(Malformed, match="callbackAddress"):
         checked_callback(url)

@@ -24,11 +24,18 @@ from tests.world import AUTHORITY, Party, World
 
 def test_a_member_that_proves_itself_is_admitted_with_its_roles(world: World, provider: Party) -> None:
     crawler = world.join("crawler", roles=("catalog",))
-    assert provider.trust.admit(crawler.trust.prove(provider.did)) == Caller(crawler.did, frozenset({"catalog"}))
+    assert provider.trust.admit(crawler.trust.prove(provider.did)) == Caller(
+        crawler.did, frozenset({"catalog"})
+    )
 
 
-@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic dXNlcjpwYXNz", "Bearer nonsense", "Bearer a.b.c"])
-def test_a_missing_or_meaningless_header_proves_nothing(provider: Party, header: str | None) -> None:
+@pytest.mark.parametrize(
+    "header", [None, "", "Bearer", "Bearer ", "Basic dXNlcjpwYXNz", "Bearer nonsense", "Bearer a.b.c"]
+)
+def test_a_missing_or_meaningless_header_proves_nothing(
+    quiet: tuple[Party, Party], header: str | None
+) -> None:
+    provider, _ = quiet
     with pytest.raises(Unauthenticated):
         provider.trust.admit(header)
 
@@ -43,7 +50,9 @@ def test_a_token_is_good_once(provider: Party, consumer: Party) -> None:
 def test_an_expired_token_is_refused_with_both_times(world: World, provider: Party, consumer: Party) -> None:
     token = consumer.trust.prove(provider.did)
     world.pass_time(600)
-    with pytest.raises(Unauthenticated, match=r"expired at 2026-11-23T12:05:00.*now it is 2026-11-23T12:10:00"):
+    with pytest.raises(
+        Unauthenticated, match=r"expired at 2026-11-23T12:05:00.*now it is 2026-11-23T12:10:00"
+    ):
         provider.trust.admit(token)
 
 
@@ -55,7 +64,9 @@ def test_a_token_from_the_future_is_refused(world: World, provider: Party, consu
         provider.trust.admit(token)
 
 
-def test_a_token_for_somebody_else_is_refused_with_both_names(world: World, provider: Party, consumer: Party) -> None:
+def test_a_token_for_somebody_else_is_refused_with_both_names(
+    world: World, provider: Party, consumer: Party
+) -> None:
     other = world.join("other")
     with pytest.raises(Unauthenticated, match=f"meant for '{other.did}', not for '{provider.did}'"):
         provider.trust.admit(consumer.trust.prove(other.did))
@@ -66,13 +77,22 @@ def test_a_token_signed_with_another_key_is_refused(world: World, provider: Part
     forged = sign_claims(
         key,
         f"{consumer.did}#{consumer.trust._key.kid}",  # noqa: SLF001
-        {"iss": consumer.did, "sub": consumer.did, "aud": provider.did, "jti": "1", "iat": 1795435200, "exp": 1795435500},
+        {
+            "iss": consumer.did,
+            "sub": consumer.did,
+            "aud": provider.did,
+            "jti": "1",
+            "iat": 1795435200,
+            "exp": 1795435500,
+        },
     )
     with pytest.raises(Unauthenticated, match="signature does not hold"):
         provider.trust.admit(f"Bearer {forged}")
 
 
-def test_who_is_no_member_is_refused_and_nothing_is_fetched_on_its_behalf(world: World, provider: Party) -> None:
+def test_who_is_no_member_is_refused_and_nothing_is_fetched_on_its_behalf(
+    world: World, provider: Party
+) -> None:
     stranger = world.join("stranger", listed=False)
     with pytest.raises(Forbidden, match="no member of this data space"):
         provider.trust.admit(stranger.trust.prove(provider.did))
@@ -85,7 +105,9 @@ def test_a_member_whose_time_is_over_is_refused(world: World, provider: Party, c
         provider.trust.admit(consumer.trust.prove(provider.did))
 
 
-def test_only_the_listed_key_of_a_did_document_may_speak(world: World, provider: Party, consumer: Party) -> None:
+def test_only_the_listed_key_of_a_did_document_may_speak(
+    world: World, provider: Party, consumer: Party
+) -> None:
     other = generate_key()
     both = document_for(consumer.did, other)
     listed = document_for(consumer.did, consumer.trust._key)  # noqa: SLF001
@@ -183,7 +205,9 @@ def test_a_list_that_the_authority_did_not_sign_is_not_taken(world: World, provi
     assert fetched.refresh() == held
 
 
-def test_a_list_grows_old_in_the_background_and_is_replaced(world: World, provider: Party, consumer: Party) -> None:
+def test_a_list_grows_old_in_the_background_and_is_replaced(
+    world: World, provider: Party, consumer: Party
+) -> None:
     fetched = members_of(world, provider)
     world.serial += 1
     world.pass_time(FRESH.total_seconds() + 1)
@@ -194,19 +218,25 @@ def test_a_list_grows_old_in_the_background_and_is_replaced(world: World, provid
     assert fetched().serial == world.serial
 
 
-def test_the_lists_address_is_named_when_there_is_none(world: World, provider: Party, consumer: Party) -> None:
+def test_the_lists_address_is_named_when_there_is_none(
+    world: World, provider: Party, consumer: Party
+) -> None:
     del world.wire.apps["localhost:8000"]
     with pytest.raises(Unavailable, match=AUTHORITY.replace(".", r"\.")):
         provider.trust.admit(consumer.trust.prove(provider.did))
 
 
-def test_a_fixed_list_will_do_where_nothing_is_fetched(world: World, provider: Party, consumer: Party) -> None:
+def test_a_fixed_list_will_do_where_nothing_is_fetched(
+    world: World, provider: Party, consumer: Party
+) -> None:
     provider.trust._members = lambda: MemberList(space="none", serial=0)  # noqa: SLF001
     with pytest.raises(Forbidden):
         provider.trust.admit(consumer.trust.prove(provider.did))
 
 
 def test_a_signed_list_says_when_it_ends(world: World) -> None:
-    token = sign_members(MemberList(space="s", serial=1), generate_key(), at=world.now, life=timedelta(hours=1))
+    token = sign_members(
+        MemberList(space="s", serial=1), generate_key(), at=world.now, life=timedelta(hours=1)
+    )
     assert _expiry(token) == world.now + timedelta(hours=1)
     assert did_for("http://localhost:1") == "did:web:localhost%3A1"

@@ -14,7 +14,15 @@ from connector.trust.ports import Caller
 from schemas.base import Role
 from schemas.dsp import negotiation as words
 from schemas.dsp.negotiation import NegotiationState as State
-from schemas.errors import Forbidden, IllegalMove, Malformed, NotFound, StaleState, StorageUnavailable, UnknownTerm
+from schemas.errors import (
+    Forbidden,
+    IllegalMove,
+    Malformed,
+    NotFound,
+    StaleState,
+    StorageUnavailable,
+    UnknownTerm,
+)
 from schemas.odrl import Offer
 from tests.world import MARKETING, SCIENCE, TRAIN, Party, World, open_offer, research_offer, use_for
 
@@ -105,14 +113,20 @@ def test_a_wrong_purpose_ends_it_and_the_consumer_learns_why_and_what_would_pass
     assert ours.reasons == theirs.reasons
     assert "ScientificResearch" in " ".join(ours.reasons)
     record = provider.records()[-1]
-    assert (record.kind.value, record.decision, record.purpose) == ("negotiation.terminated", "deny", MARKETING)
+    assert (record.kind.value, record.decision, record.purpose) == (
+        "negotiation.terminated",
+        "deny",
+        MARKETING,
+    )
     assert consumer.told() == ["negotiation.terminated"]
 
 
 def test_other_terms_are_answered_with_the_published_offer_which_a_person_may_accept(
     world: World, provider: Party, consumer: Party, offered: Offer
 ) -> None:
-    wide = Offer.read({"@id": offered.id, "permission": [{"action": "use"}], "prohibition": [{"action": "odrl:sell"}]})
+    wide = Offer.read(
+        {"@id": offered.id, "permission": [{"action": "use"}], "prohibition": [{"action": "odrl:sell"}]}
+    )
     ours = consumer.agree(provider, DATASET, wide, use_for(SCIENCE))
     assert ours.state is State.OFFERED
     assert ours.held is not None
@@ -150,7 +164,9 @@ def test_by_hand_a_provider_is_asked_and_approval_goes_on(world: World, consumer
     assert consumer.negotiations.own(ours.pid).state is State.FINALIZED
 
 
-def test_whose_turn_it_is_and_what_is_waited_for_can_be_told(provider: Party, consumer: Party, offered: Offer) -> None:
+def test_whose_turn_it_is_and_what_is_waited_for_can_be_told(
+    provider: Party, consumer: Party, offered: Offer
+) -> None:
     opened = consumer.ask(provider, DATASET, offered, use_for(SCIENCE))
     turn, why = consumer.negotiations.standing(opened)
     assert turn == "counterparty"
@@ -507,7 +523,10 @@ def test_a_message_for_another_process_id_than_its_paths_is_refused(
 def test_who_lacks_the_role_cannot_open_a_negotiation(world: World, provider: Party, offered: Offer) -> None:
     crawler = world.join("crawler", roles=("catalog",))
     message = words.ContractRequestMessage(
-        id="m", consumer_pid="c", callback_address=crawler.dsp, offer=offered.model_copy(update={"target": DATASET})
+        id="m",
+        consumer_pid="c",
+        callback_address=crawler.dsp,
+        offer=offered.model_copy(update={"target": DATASET}),
     )
     reply = crawler.post(provider, "/negotiations/request", message)
     assert reply.status == 403
@@ -541,9 +560,14 @@ def test_an_agreement_id_that_belongs_to_another_negotiation_is_refused(
         {"assigner": "did:web:somebody.else"},
         {"assignee": "did:web:somebody.else"},
         {"target": "urn:ds:other"},
-        {"permission": [{"action": "use", "constraint": [
-            {"leftOperand": "purpose", "operator": "eq", "rightOperand": MARKETING}
-        ]}]},
+        {
+            "permission": [
+                {
+                    "action": "use",
+                    "constraint": [{"leftOperand": "purpose", "operator": "eq", "rightOperand": MARKETING}],
+                }
+            ]
+        },
     ],
 )
 def test_an_agreement_that_says_something_else_than_the_offer_is_terminated_with_the_reason(

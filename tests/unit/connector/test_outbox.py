@@ -221,7 +221,9 @@ def test_a_retry_comes_when_it_is_due_without_being_woken(
     stores: SqlStores, peer: Peer, notes: Notes
 ) -> None:
     started = datetime.now(UTC)
-    stores.outbox.add(replace(letter("a"), created=started, due=started, deadline=started + timedelta(minutes=1)))
+    stores.outbox.add(
+        replace(letter("a"), created=started, due=started, deadline=started + timedelta(minutes=1))
+    )
     delivered = Event()
     senders: Any = {"negotiation": notes}
     real_clock: Callable[[], datetime] = lambda: datetime.now(UTC)  # noqa: E731

@@ -31,7 +31,12 @@ def test_a_ticket_says_what_it_was_issued_for() -> None:
 def test_an_altered_ticket_is_refused() -> None:
     head, payload, signature = issue(TICKET, KEY).split(".")
     other = issue(replace(TICKET, agreement="urn:uuid:9"), KEY).split(".")[1]
-    for forged in (f"{head}.{other}.{signature}", f"{head}.{payload}.{signature[:-4]}AAAA", f"{head}.{payload}.", "x"):
+    for forged in (
+        f"{head}.{other}.{signature}",
+        f"{head}.{payload}.{signature[:-4]}AAAA",
+        f"{head}.{payload}.",
+        "x",
+    ):
         with pytest.raises(Unauthenticated, match="ticket: token signature does not hold"):
             verify(forged, KEY, NOW)
 
@@ -42,7 +47,9 @@ def test_a_ticket_of_another_key_is_refused() -> None:
 
 
 def test_an_expired_ticket_is_refused_with_both_times() -> None:
-    with pytest.raises(Unauthenticated, match=r"expired at 2026-11-23T13:00:00.*now it is 2026-11-23T14:00:00"):
+    with pytest.raises(
+        Unauthenticated, match=r"expired at 2026-11-23T13:00:00.*now it is 2026-11-23T14:00:00"
+    ):
         verify(issue(TICKET, KEY), KEY, NOW + timedelta(hours=2))
 
 

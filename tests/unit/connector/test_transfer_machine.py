@@ -33,7 +33,9 @@ EVERYTHING = list(itertools.product([None, *State], BOTH, Said))
 
 
 @pytest.mark.parametrize(("state", "role", "what"), EVERYTHING)
-def test_every_state_role_and_message_is_as_the_protocol_says(state: State | None, role: Role, what: Said) -> None:
+def test_every_state_role_and_message_is_as_the_protocol_says(
+    state: State | None, role: Role, what: Said
+) -> None:
     expected = SPEC.get((state, role, what))
     if expected is not None:
         assert move(state, role, what) is expected

@@ -182,7 +182,11 @@ def test_somebody_elses_agreement_looks_exactly_like_an_unknown_one(
     bodies = []
     for agreement_id in (agreement, "urn:uuid:none"):
         message = words.TransferRequestMessage(
-            id="m", consumer_pid="c", agreement_id=agreement_id, format=FORMAT_ARROW_HTTP, callback_address=stranger.dsp
+            id="m",
+            consumer_pid="c",
+            agreement_id=agreement_id,
+            format=FORMAT_ARROW_HTTP,
+            callback_address=stranger.dsp,
         )
         reply = stranger.post(provider, "/transfers/request", message)
         assert reply.status == 404
@@ -200,7 +204,9 @@ def test_a_format_that_is_not_served_is_refused_and_those_that_are_are_named(
     assert "served: ArrowStream-PULL" in " ".join(ended.reasons)
 
 
-def test_an_agreement_that_is_not_final_yet_gives_no_data(world: World, provider: Party, consumer: Party) -> None:
+def test_an_agreement_that_is_not_final_yet_gives_no_data(
+    world: World, provider: Party, consumer: Party
+) -> None:
     provider.publish(DATASET, open_offer())
     opened = consumer.ask(provider, DATASET, open_offer())
     while not consumer.negotiations.own(opened.pid).agreement:
@@ -212,7 +218,11 @@ def test_an_agreement_that_is_not_final_yet_gives_no_data(world: World, provider
     with pytest.raises(Forbidden, match="is not final yet"):
         consumer.transfers.request(agreed.id, None, FORMAT_ARROW_HTTP)
     message = words.TransferRequestMessage(
-        id="m", consumer_pid="c", agreement_id=agreed.id, format=FORMAT_ARROW_HTTP, callback_address=consumer.dsp
+        id="m",
+        consumer_pid="c",
+        agreement_id=agreed.id,
+        format=FORMAT_ARROW_HTTP,
+        callback_address=consumer.dsp,
     )
     reply = consumer.post(provider, "/transfers/request", message)
     assert reply.status == 400
@@ -223,7 +233,11 @@ def test_a_request_repeated_opens_no_second_transfer(
     world: World, provider: Party, consumer: Party, agreement: str
 ) -> None:
     message = words.TransferRequestMessage(
-        id="m", consumer_pid="c1", agreement_id=agreement, format=FORMAT_ARROW_HTTP, callback_address=consumer.dsp
+        id="m",
+        consumer_pid="c1",
+        agreement_id=agreement,
+        format=FORMAT_ARROW_HTTP,
+        callback_address=consumer.dsp,
     )
     first = consumer.post(provider, "/transfers/request", message)
     again = consumer.post(provider, "/transfers/request", message)
