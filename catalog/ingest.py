@@ -21,6 +21,7 @@ from catalog.records import (
     dataset_id,
     document_text,
     entry_from,
+    standing_alone,
 )
 from schemas.errors import Forbidden, Malformed, NotFound, Refused
 from schemas.jsonld import compact_form
@@ -131,18 +132,19 @@ class _Batch:
             dataset = dataset_id(raw)
             if dataset in self._read:
                 raise Malformed("the same '@id' stands twice in one catalogue")
-            self._read[dataset] = (raw, document_text(raw, around.services), around)
+            document = standing_alone(raw, around.services)
+            self._read[dataset] = (document, document_text(document), around)
         except Refused as error:
             self.refused.append(RefusedDataset(str(said)[:512], str(error)))
 
     def sort(self, records: Records) -> None:
         """Find out what is unchanged, and read the rest."""
         held = records.digests(self.participant, self._read.keys())
-        for dataset, (raw, text, around) in self._read.items():
+        for dataset, (document, text, around) in self._read.items():
             if held.get(dataset) == around.digest(text):
                 self.same.append(dataset)
                 continue
             try:
-                self.entries.append(entry_from(raw, text, around))
+                self.entries.append(entry_from(document, text, around))
             except Refused as error:
                 self.refused.append(RefusedDataset(dataset, str(error)))

@@ -21,6 +21,7 @@ from schemas.vocab import ACCESS_RIGHT, DATA_THEME, FOAF
 
 MOST_DOCUMENT = 2 << 20
 """Bytes of one dataset's document."""
+_MOST_COUNT = 2**53
 UNSTATED = "UNSTATED"
 """The access facet of a dataset that does not state its access rights."""
 
@@ -149,12 +150,21 @@ def code_of(iri: str, table: str) -> str:
     return iri.removeprefix(table) if iri.startswith(table) else iri
 
 
+def _plain_service(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Write an endpoint that is an IRI node as plain text, as the Dataspace Protocol does."""
+    url = document.get("endpointURL")
+    plain = url.get("@id", url.get("@value")) if isinstance(url, Mapping) else url
+    return {**document, "endpointURL": plain}
+
+
 def services_of(documents: Iterable[Any]) -> dict[str, DataService]:
     """Read the data services that a catalogue names, by id; what cannot be read is left out."""
     found: dict[str, DataService] = {}
     for document in documents:
         try:
-            service = DataService.read(document)
+            service = DataService.read(
+                _plain_service(document) if isinstance(document, Mapping) else document
+            )
         except Malformed:
             continue
         found[service.id] = service
@@ -162,18 +172,16 @@ def services_of(documents: Iterable[Any]) -> dict[str, DataService]:
 
 
 def _written_out(access: Any, services: Mapping[str, DataService]) -> Any:
-    if isinstance(access, str) and access in services:
-        return services[access].wire()
-    return access
+    if isinstance(access, Mapping):
+        if access.get("endpointURL"):
+            return _plain_service(access)
+        named = services.get(str(access.get("@id")))
+        return named.wire() if named else access
+    return services[access].wire() if isinstance(access, str) and access in services else access
 
 
-def document_text(raw: Mapping[str, Any], services: Mapping[str, DataService]) -> str:
-    """Return a dataset's document as stable JSON text that needs nothing around it.
-
-    Raises:
-        TooLarge: naming both sizes.
-        Malformed: if it holds what is no text.
-    """
+def standing_alone(raw: Mapping[str, Any], services: Mapping[str, DataService]) -> dict[str, Any]:
+    """Return a dataset's document in a form that needs nothing around it: its services are written out."""
     document = {key: value for key, value in raw.items() if key != "@context"}
     document["@type"] = "Dataset"
     document["hasPolicy"] = as_list(raw.get("hasPolicy"))
@@ -183,6 +191,16 @@ def document_text(raw: Mapping[str, Any], services: Mapping[str, DataService]) -
         else item
         for item in as_list(raw.get("distribution"))
     ]
+    return document
+
+
+def document_text(document: Mapping[str, Any]) -> str:
+    """Return a document as stable JSON text.
+
+    Raises:
+        TooLarge: naming both sizes.
+        Malformed: if it holds what is no text.
+    """
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     try:
         size = len(text.encode())
@@ -246,18 +264,18 @@ def _endpoint(dataset: Dataset, around: Surroundings) -> str | None:
     return around.endpoint
 
 
-def entry_from(raw: Mapping[str, Any], text: str, around: Surroundings) -> Entry:
+def entry_from(document: Mapping[str, Any], text: str, around: Surroundings) -> Entry:
     """Read one dataset.
 
     Args:
-        raw: the document as its provider wrote it.
-        text: what `document_text` made of it.
+        document: what `standing_alone` made of what its provider wrote.
+        text: what `document_text` made of that.
         around: what it leaves to the catalogue around it.
 
     Raises:
         Malformed: naming what is missing or does not fit.
     """
-    dataset = Dataset.read({**raw, "@type": "Dataset"})
+    dataset = Dataset.read(document)
     if not dataset.distribution:
         raise Malformed("it has no distribution; the Dataspace Protocol asks for at least one")
     offers = [*dataset.has_policy, *(offer for item in dataset.distribution for offer in item.has_policy)]
@@ -272,9 +290,12 @@ def entry_from(raw: Mapping[str, Any], text: str, around: Surroundings) -> Entry
     publisher = dataset.publisher
     sizes = [item.byte_size for item in dataset.distribution if item.byte_size is not None]
     keywords = tuple(dict.fromkeys(_clean(text.value) for text in dataset.keyword))
-    raw_offers = as_list(raw.get("hasPolicy")) or [
-        offer for item in as_list(raw.get("distribution")) for offer in as_list(item.get("hasPolicy"))
+    offered = document["hasPolicy"] or [
+        offer for item in document["distribution"] for offer in as_list(item.get("hasPolicy"))
     ]
+    for number in (dataset.rows, *sizes):
+        if number is not None and not 0 <= number <= _MOST_COUNT:
+            raise Malformed(f"a count of {str(number)[:40]} rows or bytes; between 0 and {_MOST_COUNT}")
     return Entry(
         dataset=dataset.id,
         document=text,
@@ -290,7 +311,7 @@ def entry_from(raw: Mapping[str, Any], text: str, around: Surroundings) -> Entry
         access=code_of(dataset.access_rights, ACCESS_RIGHT) if dataset.access_rights else UNSTATED,
         themes=tuple(dict.fromkeys(code_of(theme, DATA_THEME) for theme in dataset.theme)),
         keywords=keywords,
-        offers=json.dumps(raw_offers, sort_keys=True, separators=(",", ":"), ensure_ascii=False),
+        offers=json.dumps(offered, sort_keys=True, separators=(",", ":"), ensure_ascii=False),
         texts=_clean(" · ".join([*(text.value for text in dataset.title), *keywords])),
         details=_clean(
             " · ".join(

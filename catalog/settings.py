@@ -93,11 +93,12 @@ class Settings(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _plain_root(cls, value: str) -> str:
-        if value and (not value.startswith(("http://", "https://")) or value.count("/") > 3):
+        value = value.rstrip("/")
+        if value and (not value.startswith(("http://", "https://")) or value.count("/") > 2):
             raise ValueError(
                 "expected an http(s) URL without a path, for example https://catalogue.example.org"
             )
-        return value.rstrip("/")
+        return value
 
     @property
     def root(self) -> str:

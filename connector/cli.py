@@ -15,6 +15,7 @@ import typer
 
 from connector.commands import checks, developer, evidence, participant
 from connector.commands.terminal import out, reporting
+from connector.lean import hide
 
 app = typer.Typer(
     name="hansa",
@@ -46,6 +47,7 @@ def demo(
 
     home = unpack_tables(out)
     if not prepare:
+        hide("pandas")
         keep = sys.stdout.isatty() if serve is None else serve
         tell(out, home, serve=keep, folder=folder)
 

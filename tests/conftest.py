@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.postgres import fresh_database, running_postgres
-
-_NUMBERS = itertools.count()
+from tests.postgres import Databases, running_postgres
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """URL of the session's own PostgreSQL server; if none can be started, the tests that need it fail."""
+def postgres_databases() -> Iterator[Databases]:
+    """The session's own PostgreSQL server; if none can be started, the tests that need it fail."""
     with running_postgres() as url:
-        yield url
+        yield Databases(url)
 
 
 @pytest.fixture
-def postgres_url(postgres_server: str) -> Iterator[Callable[[], str]]:
-    """Makes fresh PostgreSQL databases, and drops them when the test ends."""
+def postgres_url(postgres_databases: Databases) -> Iterator[Callable[[], str]]:
+    """Makes fresh PostgreSQL databases, and takes them back when the test ends."""
     with ExitStack() as made:
-        yield lambda: made.enter_context(fresh_database(postgres_server, f"hansa_{next(_NUMBERS)}"))
+        yield lambda: made.enter_context(postgres_databases.fresh())
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])

@@ -111,13 +111,35 @@ def _wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> N
             return
 
 
-@contextlib.contextmanager
-def fresh_database(server_url: str, name: str) -> Iterator[str]:
-    """Make a database on a running server, and drop it afterwards."""
-    with psycopg.connect(f"{server_url}/postgres", autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    try:
-        yield f"{server_url}/{name}"
-    finally:
-        with psycopg.connect(f"{server_url}/postgres", autocommit=True) as connection:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+class Databases:
+    """Empty databases on a running server; one that was given back is emptied and given out again."""
+
+    def __init__(self, server_url: str) -> None:
+        self._server = server_url
+        self._made = 0
+        self._free: list[str] = []
+
+    @contextlib.contextmanager
+    def fresh(self) -> Iterator[str]:
+        """Lend an empty database."""
+        name = self._free.pop() if self._free else self._make()
+        try:
+            yield f"{self._server}/{name}"
+        finally:
+            self._empty(name)
+            self._free.append(name)
+
+    def _make(self) -> str:
+        self._made += 1
+        name = f"hansa_{self._made}"
+        with psycopg.connect(f"{self._server}/postgres", autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
+        return name
+
+    def _empty(self, name: str) -> None:
+        others = (
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        with psycopg.connect(f"{self._server}/{name}", autocommit=True) as connection:
+            connection.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM ({others}) AS others")
+            connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")

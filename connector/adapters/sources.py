@@ -36,6 +36,7 @@ _KINDS = {
 # More rows than this at a time would only hold memory: a batch of one narrow column is large enough by then.
 _MOST_BATCH_ROWS = 131_072
 _LEAST_BATCH_ROWS = 256
+_FEW_ROWS = 50_000
 
 
 class ParquetSources:
@@ -83,9 +84,15 @@ class ParquetSources:
         """Return the first rows that pass a predicate, at most `most` of them, in plain types."""
         path = self.resolve(source)
         if _kind(path) == "Parquet" and not predicate:
-            with _reading(path), pa.parquet.ParquetFile(path) as file:
-                if file.metadata.num_rows <= most:
-                    return _plain_table(file.read(list(columns), use_threads=file.metadata.num_rows > 50_000))
+            # Reading a small file piece by piece costs half of what reading ahead of it does.
+            with (
+                _reading(path),
+                pa.OSFile(str(path)) as raw,
+                pa.parquet.ParquetFile(raw, pre_buffer=False) as file,
+            ):
+                rows = file.metadata.num_rows
+                if rows <= most:
+                    return _plain_table(file.read(list(columns), use_threads=rows > _FEW_ROWS))
         scan = self.scan(source, DataPlan(tuple(columns), (), predicate), batch_bytes=16 << 20)
         taken, rows = [], 0
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, func, select
@@ -56,6 +56,12 @@ class SqlOfferings:
         if row is None:
             raise NotFound(f"no dataset has the id {dataset_id!r}")
         return _from_row(row)
+
+    def many(self, dataset_ids: Sequence[str]) -> Mapping[str, Offering]:
+        """Return those offerings that exist among some ids, withdrawn ones included."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(table).where(table.c.id.in_(list(dataset_ids)))).all()
+        return {row.id: _from_row(row) for row in rows}
 
     def page(self, offset: int, limit: int, text: str | None = None) -> Sequence[Offering]:
         """Return offerings that are not withdrawn, ordered by dataset id; every word of `text` must occur."""

@@ -63,13 +63,13 @@ def _stored_record(connection: Connection, record_id: str) -> bytes | None:
 def lock_totals(database: Database, connection: Connection, agreement: str) -> int:
     """Hold an agreement's row until the transaction ends, and return its total."""
     start = {"agreement": agreement, "used": 0, "reserved": 0}
-    connection.execute(database.insert(usage_totals).on_conflict_do_nothing(), start)
-    row = connection.execute(
-        select(usage_totals.c.used, usage_totals.c.reserved)
-        .where(usage_totals.c.agreement == agreement)
-        .with_for_update()
-    ).one()
-    return int(row.used + row.reserved)
+    # Writing the row as it is takes its lock, whether or not it was there.
+    statement = (
+        database.insert(usage_totals)
+        .on_conflict_do_update(index_elements=["agreement"], set_={"used": usage_totals.c.used})
+        .returning(usage_totals.c.used + usage_totals.c.reserved)
+    )
+    return int(connection.execute(statement, start).scalar_one())
 
 
 class SqlUsage:
@@ -106,11 +106,12 @@ class SqlUsage:
         """
         with self._database.write() as connection:
             total = lock_totals(self._database, connection, agreement)
-            earlier = _stored_record(connection, record.id)
+            earlier, revoked = self._before(connection, agreement, record.id)
             if earlier is not None:
                 held = json.loads(earlier)
                 return Reservation(rows=held["rows"], total=held["rowsBefore"])
-            self._refuse_revoked(connection, agreement)
+            if revoked:
+                raise Forbidden(f"agreement {agreement} was revoked; no more rows leave under it")
             granted = rows if most is None else max(0, min(rows, most - total))
             if granted == 0:
                 return Reservation(rows=0, total=total)
@@ -123,7 +124,10 @@ class SqlUsage:
         """Replace a stream's reservations by the rows that it sent; a second time changes nothing."""
         with self._database.write() as connection:
             total = lock_totals(self._database, connection, agreement)
-            self._open_stream(connection, agreement, stream)
+            connection.execute(
+                self._database.insert(usage_streams).on_conflict_do_nothing(),
+                self._row(agreement, stream, 0),
+            )
             reserved = connection.execute(
                 update(usage_streams)
                 .where(usage_streams.c.stream == stream, usage_streams.c.settled.is_(None))
@@ -270,23 +274,25 @@ class SqlUsage:
         with self._database.read() as connection:
             return [bytes(value) for value in connection.execute(statement).scalars()]
 
-    def _refuse_revoked(self, connection: Connection, agreement: str) -> None:
-        statement = select(agreements.c.revoked).where(agreements.c.id == agreement)
-        if connection.execute(statement).scalar_one_or_none():
-            raise Forbidden(f"agreement {agreement} was revoked; no more rows leave under it")
+    def _before(self, connection: Connection, agreement: str, record_id: str) -> tuple[bytes | None, bool]:
+        """Return the record of that id, if it was saved before, and whether the agreement was revoked."""
+        earlier = select(usage_records.c.record).where(usage_records.c.id == record_id)
+        revoked = select(agreements.c.revoked).where(agreements.c.id == agreement)
+        row = connection.execute(select(earlier.scalar_subquery(), revoked.scalar_subquery())).one()
+        return row[0], bool(row[1])
 
-    def _open_stream(self, connection: Connection, agreement: str, stream: str) -> None:
-        row = {"stream": stream, "agreement": agreement, "owner": self._database.owner, "reserved": 0}
-        connection.execute(self._database.insert(usage_streams).on_conflict_do_nothing(), row)
+    def _row(self, agreement: str, stream: str, rows: int) -> dict[str, Any]:
+        return {"stream": stream, "agreement": agreement, "owner": self._database.owner, "reserved": rows}
 
     def _take(self, connection: Connection, agreement: str, stream: str, rows: int) -> None:
-        self._open_stream(connection, agreement, stream)
         columns = usage_streams.c
-        mine = (columns.stream == stream, columns.agreement == agreement, columns.settled.is_(None))
-        taken = connection.execute(
-            update(usage_streams).where(*mine).values(reserved=columns.reserved + rows)
-        )
-        if taken.rowcount != 1:
+        insert = self._database.insert(usage_streams)
+        statement = insert.on_conflict_do_update(
+            index_elements=["stream"],
+            set_={"reserved": columns.reserved + insert.excluded.reserved},
+            where=(columns.agreement == insert.excluded.agreement) & columns.settled.is_(None),
+        ).returning(columns.stream)
+        if connection.execute(statement, self._row(agreement, stream, rows)).first() is None:
             raise StaleState(f"stream {stream} was settled, or is of another agreement; open a new one")
         connection.execute(
             update(usage_totals)

@@ -6,6 +6,7 @@ Unlike the form on the wire nothing is pruned, so that a foreign policy comes ba
 from __future__ import annotations
 
 import json
+from functools import cache
 from types import GenericAlias
 from typing import Any, Generic, TypeVar
 
@@ -17,16 +18,19 @@ from schemas.errors import Malformed
 T = TypeVar("T")
 
 
+@cache
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    """Build the reader and writer of a type, once: it takes milliseconds."""
+    # A tuple of one, since only a type that is no class of ours takes a configuration from outside.
+    # Numbers that JSON lacks must reach `json.dumps`, which refuses them, and not turn into null before.
+    return TypeAdapter(GenericAlias(tuple, (kind,)), config=ConfigDict(ser_json_inf_nan="constants"))
+
+
 class Stored(Generic[T]):
     """Writes values of one type as JSON text, and reads them."""
 
     def __init__(self, kind: type[T]) -> None:
-        # A tuple of one, since only a type that is no class of ours takes a configuration from outside: numbers
-        # that JSON lacks must reach `json.dumps`, which refuses them, and not turn into null on the way.
-        shape: Any = GenericAlias(tuple, (kind,))
-        self._adapter: TypeAdapter[tuple[T]] = TypeAdapter(
-            shape, config=ConfigDict(ser_json_inf_nan="constants")
-        )
+        self._adapter: TypeAdapter[tuple[T]] = _adapter(kind)
 
     def write(self, value: T) -> str:
         """Write a value.

@@ -60,10 +60,10 @@ class StreamDoors:
         if wanted == FORMAT_ARROW_FLIGHT:
             if self._flight_url is None:
                 raise Unavailable(f"format {wanted} needs the Flight door, which is closed here: set stream.flight_port")
-            return _address(ENDPOINT_FLIGHT, f"{self._flight_url}/{quote(transfer, safe='')}", ticket)
+            return _address(ENDPOINT_FLIGHT, f"{self._flight_url}/{quote(transfer, safe=':')}", ticket)
         if self._http_url is None:
             raise Unavailable("the data doors are not open yet; try again")
-        return _address(ENDPOINT_HTTP, f"{self._http_url}{PATH}{quote(transfer, safe='')}", ticket)
+        return _address(ENDPOINT_HTTP, f"{self._http_url}{PATH}{quote(transfer, safe=':')}", ticket)
 
 
 def _address(kind: str, endpoint: str, ticket: str) -> DataAddress:

@@ -11,7 +11,7 @@ import gzip
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
@@ -19,6 +19,7 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from connector.negotiation.service import Negotiations
+from connector.offering.service import Offerings
 from connector.transfer.service import Transfers
 from schemas.base import Message
 from schemas.binding.paths import (
@@ -37,9 +38,6 @@ from schemas.dsp.version import Auth, Version, VersionDocument
 from schemas.errors import Malformed, NotFound
 from schemas.jsonld import compact_form
 from schemas.vocab import DSP_VERSION, EDC
-
-if TYPE_CHECKING:
-    from connector.offering.service import Offerings
 
 MOST_PAGE = 250
 """Datasets of one page of the catalogue."""

@@ -6,7 +6,6 @@ The server's parts are loaded by the verbs that need them: the others answer at 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +13,7 @@ import typer
 
 from connector.client.management import Management, quoted
 from connector.commands.terminal import err, out, print_json, print_table, reporting, shorten
+from connector.lean import hide
 from connector.settings import API_KEY_FILE, Settings, load
 from schemas.binding.client import Egress, Http
 from schemas.errors import Malformed, Misconfigured
@@ -110,20 +110,11 @@ def _settings_text(
     return "\n".join(text)
 
 
-class _WithoutPandas:
-    """Hides pandas from pyarrow.dataset, which loads it where it is installed: a server makes no data frames."""
-
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        """Say that pandas is not there, and nothing of any other module."""
-        if name == "pandas":
-            raise ModuleNotFoundError("a serving connector loads no pandas", name=name)
-
-
 @app.command()
 @reporting
 def serve(config: Config = HERE) -> None:
     """Serve this participant until it is told to stop."""
-    sys.meta_path.insert(0, _WithoutPandas())
+    hide("pandas")
     from connector.app import serve as serve_until_stopped
 
     serve_until_stopped(load(config))

@@ -104,13 +104,13 @@ def unpack(home: Path, progress: Callable[[int, int], None]) -> None:
     """
     if home.exists():
         return
-    listed = _packed()
     part = home.with_name(home.name + f".part{os.getpid()}")
     for holder in HOLDERS:
         (part / holder).mkdir(parents=True, exist_ok=True)
     try:
         done = 0
         with ProcessPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
+            listed = pool.submit(_packed).result()  # so that this process never loads pandas
             for count in pool.map(_write_all, [(part, chunk) for chunk in _chunks(listed, 60)]):
                 done += count
                 progress(done, len(listed))

@@ -28,7 +28,7 @@ from connector.demo.evidence import flip_a_byte
 from connector.demo.space import Space, prepare, running
 from schemas.errors import PeerUnavailable, StreamEnded, UseDenied
 
-CHUNK = 250
+CHUNK = 100
 """Datasets published in one request."""
 RESEARCH = "dpv:ScientificResearch"
 PATIENCE = 60.0

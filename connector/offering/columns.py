@@ -65,17 +65,22 @@ def streamed_schema(schema: pa.Schema) -> pa.Schema:
 
 
 def _check_cast(field: pa.Field, wanted: pa.DataType) -> None:
-    if field.type == wanted and "run_end_encoded" not in str(wanted):
-        return
-    try:
-        if "run_end_encoded" in str(wanted):
-            raise pa.ArrowNotImplementedError(str(wanted))
-        plain_array(pa.nulls(0, field.type), wanted)
-    except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError):
+    if not _can_be_plain(field.type, wanted):
         raise UnreadableData(
             f"column {field.name[:80]!r} of type {str(field.type)[:80]} cannot be streamed; "
             "store it as a plain type"
-        ) from None
+        )
+
+
+def _can_be_plain(datatype: pa.DataType, wanted: pa.DataType) -> bool:
+    if "run_end_encoded" in str(wanted):
+        return False
+    if datatype != wanted:
+        try:
+            plain_array(pa.nulls(0, datatype), wanted)
+        except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError):
+            return False
+    return True
 
 
 def plain_array(array: pa.Array, wanted: pa.DataType) -> pa.Array:

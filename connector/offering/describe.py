@@ -202,9 +202,10 @@ def check_publication(item: Publication) -> None:
         raise Malformed(f"{len(item.keywords)} keywords; at most {MOST_KEYWORDS}")
     if not item.offers:
         raise PolicyMismatch("no offer; say under which terms the data may be used")
-    ids = [offer.id for offer in item.offers if offer.id]
+    ids = [offer_of(offer, offer.target or "").id for offer in item.offers]
     if len(set(ids)) < len(ids):
-        raise PolicyMismatch(f"two offers have the id {ids[0]!r}; give each its own")
+        twice = next(one for one in ids if ids.count(one) > 1)
+        raise PolicyMismatch(f"two offers have the id {twice!r} or the same terms; keep one")
 
 
 def _coded(value: str, codes: Mapping[str, str], base: str, name: str) -> str:

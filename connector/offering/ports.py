@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -103,6 +103,10 @@ class OfferingStore(Protocol):
         Raises:
             NotFound: naming the id.
         """
+        ...
+
+    def many(self, dataset_ids: Sequence[str]) -> Mapping[str, Offering]:
+        """Return those offerings that exist among some ids, withdrawn ones included."""
         ...
 
     def page(self, offset: int, limit: int, text: str | None = None) -> Sequence[Offering]:

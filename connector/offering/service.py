@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -87,9 +88,11 @@ class Offerings:
         refused: list[tuple[str, str]] = []
         for start in range(0, len(items), BATCH):
             batch: dict[str, Offering] = {}
-            for item in items[start : start + BATCH]:
+            wanted = items[start : start + BATCH]
+            held = self._store.many([self._name(item) for item in wanted])
+            for item in wanted:
                 try:
-                    offering, is_new = self._prepare(item, batch)
+                    offering, is_new = self._prepare(item, ChainMap(batch, dict(held)), batch)
                 except (Refused, WorldMoved) as error:
                     refused.append((item.source, str(error)))
                     continue
@@ -123,11 +126,16 @@ class Offerings:
             for process in dict.fromkeys(message.process for message in outgoing):
                 self._wake(process)
 
-    def _prepare(self, item: Publication, batch: dict[str, Offering]) -> tuple[Offering, bool]:
+    def _name(self, item: Publication) -> str:
+        return item.id or dataset_id(self._holder.did, item.source)
+
+    def _prepare(
+        self, item: Publication, known: Mapping[str, Offering], batch: Mapping[str, Offering]
+    ) -> tuple[Offering, bool]:
         """Look at a file, check its offers against it, describe it; and say whether that is news."""
         check_publication(item)
-        name = item.id or dataset_id(self._holder.did, item.source)
-        held = batch.get(name) or self._held(name)
+        name = self._name(item)
+        held = known.get(name)
         source = str(self._sources.resolve(item.source))
         if (
             held is not None
@@ -147,12 +155,6 @@ class Offerings:
             dataset = dataset.model_copy(update={"issued": held.dataset.issued})
         version = held.version if held is not None else 0
         return Offering(dataset, source, self._clock(), version=version), True
-
-    def _held(self, name: str) -> Offering | None:
-        try:
-            return self._store.get(name)
-        except NotFound:
-            return None
 
     def _describe(self, item: Publication) -> Dataset:
         facts = self._sources.facts(item.source)

@@ -15,12 +15,12 @@ from joserfc.jwk import OKPKey
 
 from connector.negotiation.ports import NegotiationStore, SignedAgreement
 from connector.offering.ports import OfferingStore
-from connector.outbox.letter import PATIENCE, bounded, checked_callback, remember, shorten
+from connector.outbox.letter import PATIENCE, shorten
 from connector.outbox.ports import Delivery, Outgoing
 from connector.outbox.process import Processes, Stepped
 from connector.transfer.machine import MOVES, TURN, Said
 from connector.transfer.ports import Transfer, TransferStore
-from connector.transfer.steps import DENIED, Say, expected, heard, spoken, told
+from connector.transfer.steps import DENIED, Say, expected, heard, opened, spoken, told
 from connector.transfer.ticket import Ticket, issue
 from connector.trust.ports import Caller
 from policies.compiled import compile_policy
@@ -117,29 +117,16 @@ class Transfers(Processes[Transfer]):
         if not held.final or held.revoked is not None:
             why = f"was revoked: {held.revoked}" if held.revoked else "is not final yet"
             raise Forbidden(f"agreement {agreement_id} {why}; negotiate a new one")
-        pid, at, declared = self._new_id(), self._clock(), use or held.use
+        pid = self._new_id()
         message = TransferRequestMessage(
             id=self._new_id(),
             consumer_pid=pid,
             agreement_id=agreement_id,
             format=format,
             callback_address=self._callback,
-            use=declared,
+            use=use or held.use,
         )
-        new = Transfer(
-            pid=pid,
-            role=Role.CONSUMER,
-            counterparty=held.counterparty,
-            counter_pid=None,
-            callback=held.callback,
-            state=State.REQUESTED,
-            agreement=agreement_id,
-            dataset=held.agreement.target,
-            format=format,
-            use=declared,
-            created=at,
-            updated=at,
-        )
+        new = opened(held, pid, None, message, self._clock())
         mail = (self._letter(new, message),)
         self._store.add(new, outgoing=mail)
         self._saved(new, mail)
@@ -201,25 +188,7 @@ class Transfers(Processes[Transfer]):
             raise Malformed(
                 f"format {message.format[:80]!r} is not served for this dataset; served: {served}"
             )
-        use, at = message.use, self._clock()
-        if use is not None:
-            bounded("action of the declared use", use.action)
-            bounded("purpose of the declared use", use.purpose or "none")
-        return Transfer(
-            pid=self._new_id(),
-            role=Role.PROVIDER,
-            counterparty=caller.id,
-            counter_pid=bounded("your process id", message.consumer_pid),
-            callback=checked_callback(message.callback_address),
-            state=State.REQUESTED,
-            agreement=held.agreement.id,
-            dataset=held.agreement.target,
-            format=message.format,
-            use=use or held.use,
-            created=at,
-            updated=at,
-            seen=remember((), message.id),
-        )
+        return opened(held, self._new_id(), message.consumer_pid, message, self._clock())
 
     def _given(self, caller: Caller, agreement_id: str) -> SignedAgreement:
         missing = NotFound(f"no agreement {agreement_id[:120]!r} of yours here")

@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from connector.outbox.letter import bounded, loggable, readable, remember, shorten
+from connector.negotiation.ports import SignedAgreement
+from connector.negotiation.steps import checked_use
+from connector.outbox.letter import bounded, checked_callback, loggable, readable, remember, shorten
 from connector.transfer.machine import MOVES, TURN, Said, move, said
 from connector.transfer.ports import Transfer
 from schemas.base import Message, Role
@@ -37,6 +39,36 @@ class Say:
     address: DataAddress | None = None
     code: str | None = None
     reasons: tuple[str, ...] = ()
+
+
+def opened(
+    held: SignedAgreement,
+    pid: str,
+    counter_pid: str | None,
+    message: words.TransferRequestMessage,
+    at: datetime,
+) -> Transfer:
+    """Return the transfer that a request opens, on the side that holds the agreement.
+
+    Raises:
+        Malformed: if the request names no base URL, or things too long to keep.
+    """
+    provides = held.role is Role.PROVIDER
+    return Transfer(
+        pid=pid,
+        role=held.role,
+        counterparty=held.counterparty,
+        counter_pid=None if counter_pid is None else bounded("your process id", counter_pid),
+        callback=checked_callback(message.callback_address) if provides else held.callback,
+        state=move(None, Role.CONSUMER, said(message)),
+        agreement=held.agreement.id,
+        dataset=held.agreement.target,
+        format=message.format,
+        use=checked_use(message.use) or held.use,
+        created=at,
+        updated=at,
+        seen=remember((), message.id) if provides else (),
+    )
 
 
 def heard(transfer: Transfer, message: Message, at: datetime) -> Transfer:

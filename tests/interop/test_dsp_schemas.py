@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,17 @@ from jsonschema import Draft201909Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT201909
 
+from connector.negotiation.judge import Case, Judge, Say, Verdict
+from connector.negotiation.machine import Said
+from policies.compiled import compile_policy
 from schemas.base import Document, Message
 from schemas.binding.paths import ROUTES
 from schemas.dcat import Catalog, NestedCatalog, RootDataset
 from schemas.dsp import catalog, negotiation, transfer, version
-from schemas.errors import DataspaceError
+from schemas.errors import Malformed, PolicyMismatch, UnknownTerm
 from schemas.identity import DidService
 from schemas.jsonld import compact_form
+from schemas.vocab import FORMAT_ARROW_HTTP
 from tests.shared_data import shared_data
 from tests.world import (
     MARKETING,
@@ -32,7 +37,6 @@ from tests.world import (
     small_world,
     use_for,
 )
-from schemas.vocab import FORMAT_ARROW_HTTP
 
 pytestmark = pytest.mark.interop
 
@@ -48,7 +52,9 @@ SCHEMAS = {
     "ContractAgreementMessage": "negotiation/contract-agreement-message-schema.json",
     "ContractAgreementVerificationMessage": "negotiation/contract-agreement-verification-message-schema.json",
     "ContractNegotiationEventMessage": "negotiation/contract-negotiation-event-message-schema.json",
-    "ContractNegotiationTerminationMessage": "negotiation/contract-negotiation-termination-message-schema.json",
+    "ContractNegotiationTerminationMessage": (
+        "negotiation/contract-negotiation-termination-message-schema.json"
+    ),
     "ContractNegotiation": "negotiation/contract-negotiation-schema.json",
     "ContractNegotiationError": "negotiation/contract-negotiation-error-schema.json",
     "TransferRequestMessage": "transfer/transfer-request-message-schema.json",
@@ -157,9 +163,6 @@ def converse(world: World) -> None:
 
 
 def haggle(world: World, provider: Party) -> None:
-    from connector.negotiation.judge import Case, Judge, Say, Verdict
-    from connector.negotiation.machine import Said
-
     def counter(case: Case) -> Verdict:
         if case.state == "OFFERED":
             return Say(Said.REQUEST, offer=research_offer("mine"))
@@ -192,6 +195,8 @@ def test_every_kind_of_document_was_sent(heard: list[dict[str, Any]]) -> None:
     expected = {route.message.TYPE for route in ROUTES} | set(SCHEMAS)
     assert expected <= said | {"Dataset"}
     assert any(document.get("eventType") == "ACCEPTED" for document in heard)
+    requests = [document for document in heard if document.get("@type") == "ContractRequestMessage"]
+    assert any("providerPid" in document for document in requests), "a counter-offer"
 
 
 def test_whatever_is_sent_is_valid_by_the_official_schemas(heard: list[dict[str, Any]]) -> None:
@@ -300,8 +305,6 @@ def test_every_official_example_is_read_and_written_again_as_it_was(path: Path |
 
 
 def test_the_examples_of_offers_and_agreements_are_understood_or_refused_by_name() -> None:
-    from policies.compiled import compile_policy
-
     official()
     seen = 0
     for path in examples():
@@ -309,9 +312,7 @@ def test_the_examples_of_offers_and_agreements_are_understood_or_refused_by_name
         if document.get("@type") == "ContractAgreementMessage":
             agreement = negotiation.ContractAgreementMessage.read(compact_form(document)).agreement
             seen += 1
-            try:
+            with suppress(UnknownTerm, PolicyMismatch, Malformed):
                 compile_policy(agreement)
-            except DataspaceError as error:
-                assert "known" in str(error) or "'" in str(error)
     assert seen >= 2
     assert NestedCatalog.read({"@id": "x", "@type": "Catalog"}).type == "Catalog"

@@ -98,7 +98,9 @@ DATASETS = st.builds(
     theme=st.lists(st.just("http://example.org/theme"), max_size=2).map(tuple),
     publisher=st.none() | st.builds(Agent, id=st.just("did:web:a"), name=st.none() | TEXT),
     has_policy=st.lists(POLICY.map(Offer.read), max_size=2).map(tuple),
-    distribution=st.lists(st.builds(Distribution, format=TEXT, access_service=TEXT), max_size=1).map(tuple),
+    distribution=st.lists(
+        st.builds(lambda form, url: Distribution(format=form, access_service=url), TEXT, TEXT), max_size=1
+    ).map(tuple),
     rows=st.none() | st.integers(0, 2**53),
     license=st.none() | st.just("http://example.org/licence"),
     columns=st.lists(

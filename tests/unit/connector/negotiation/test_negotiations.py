@@ -268,13 +268,13 @@ def test_every_message_sent_twice_changes_nothing_more(
 ) -> None:
     sent: list[tuple[Party, str, Any]] = []
     for party, other in ((consumer, provider), (provider, consumer)):
-        carry = party.outbox._courier.carry  # noqa: SLF001 - the wire tap of this test
+        carry = party.outbox._courier.carry
 
         def tapped(outgoing: Any, other: Party = other, carry: Any = carry, party: Party = party) -> Any:
             sent.append((party, outgoing.url.removeprefix(other.dsp), outgoing.document))
             return carry(outgoing)
 
-        party.outbox._courier.carry = tapped  # type: ignore[method-assign]  # noqa: SLF001
+        party.outbox._courier.carry = tapped  # type: ignore[method-assign]
     ours = consumer.agree(provider, DATASET, offered, use_for(SCIENCE))
     told = (consumer.told(), provider.told())
     for sender, path, document in sent:
@@ -380,7 +380,7 @@ def test_what_the_door_could_not_drive_is_driven_a_second_later(
     provider.negotiation_store.fail("save", "before")
     ours = consumer.agree(provider, DATASET, offered, use_for(SCIENCE))
     assert provider.mirror(ours).state is State.REQUESTED
-    provider.negotiations._recovered = world.now  # noqa: SLF001 - so that only what is owed is driven
+    provider.negotiations._recovered = world.now
     world.pass_time(1.1)
     provider.negotiations.tick()
     world.settle()
@@ -405,7 +405,7 @@ def test_who_moves_second_decides_again_on_the_new_state(
                 real(replace(before, problem="touched meanwhile"), seen=before.version)
             return real(moved, **kwargs)
 
-    consumer.negotiations._store = Racing()  # type: ignore[assignment]  # noqa: SLF001
+    consumer.negotiations._store = Racing()  # type: ignore[assignment]
     ended = consumer.negotiations.terminate(ours.pid, "changed our mind")
     assert ended.state is State.TERMINATED
     assert raced
@@ -423,7 +423,7 @@ def test_a_store_that_always_moves_on_is_an_error_and_not_an_endless_loop(
         def save(self, moved: Any, **kwargs: Any) -> Any:
             raise StaleState("read at version 0 but stands at 1")
 
-    consumer.negotiations._store = Never()  # type: ignore[assignment]  # noqa: SLF001
+    consumer.negotiations._store = Never()  # type: ignore[assignment]
     with pytest.raises(StaleState, match="changed 8 times"):
         consumer.negotiations.terminate(ours.pid, "x")
 

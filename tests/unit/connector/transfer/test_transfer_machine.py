@@ -13,7 +13,8 @@ from schemas.errors import IllegalMove
 C, P = Role.CONSUMER, Role.PROVIDER
 BOTH = (C, P)
 
-# The Dataspace Protocol 2025-1, chapter 8.2, written down a second time and in another form: (from, who, says) -> to.
+# The Dataspace Protocol 2025-1, chapter 8.2, written down a second time, in another form:
+# (from, who, says) -> to.
 SPEC = (
     {
         (None, C, Said.REQUEST): State.REQUESTED,

@@ -12,6 +12,7 @@ from schemas.dsp import transfer as words
 from schemas.dsp.transfer import TransferState as State
 from schemas.errors import Forbidden, IllegalMove, NotFound, StorageUnavailable
 from schemas.odrl import Offer
+from schemas.vocab import FORMAT_ARROW_HTTP
 from tests.world import (
     MARKETING,
     RESEARCH,
@@ -23,7 +24,6 @@ from tests.world import (
     research_offer,
     use_for,
 )
-from schemas.vocab import FORMAT_ARROW_HTTP
 
 DATASET = "urn:ds:flights"
 
@@ -55,7 +55,7 @@ def test_a_consumer_gets_an_address_with_a_ticket_for_exactly_this_use(
     assert ours.state is theirs.state is State.STARTED
     assert ours.address is not None
     assert theirs.address is None, "the provider keeps no copy of the pass"
-    ticket = verify(str(ours.address.property("authorization")), provider.trust._key, world.now)  # noqa: SLF001
+    ticket = verify(str(ours.address.property("authorization")), provider.trust._key, world.now)
     assert (ticket.transfer, ticket.agreement, ticket.consumer) == (theirs.pid, agreement, consumer.did)
     assert (ticket.dataset, ticket.action, ticket.purpose, ticket.epoch) == (DATASET, TRAIN, SCIENCE, 0)
     assert told(consumer) == told(provider) == ["transfer.started"]
@@ -83,7 +83,7 @@ def test_a_ticket_ends_no_later_than_its_policy(world: World, provider: Party, c
     assert agreed is not None
     ours = start(world, consumer, agreed.id)
     assert ours.address is not None
-    ticket = verify(str(ours.address.property("authorization")), provider.trust._key, world.now)  # noqa: SLF001
+    ticket = verify(str(ours.address.property("authorization")), provider.trust._key, world.now)
     assert ticket.expires == until
 
 
@@ -155,7 +155,7 @@ def test_changes_of_state_are_told_to_whoever_watches(
     world: World, provider: Party, consumer: Party, agreement: str
 ) -> None:
     seen: list[tuple[str, str]] = []
-    provider.transfers._told = lambda moved: seen.append((moved.pid, moved.state.value))  # noqa: SLF001
+    provider.transfers._told = lambda moved: seen.append((moved.pid, moved.state.value))
     ours = start(world, consumer, agreement)
     consumer.transfers.suspend(ours.pid, "pause")
     world.settle()

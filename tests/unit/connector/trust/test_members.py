@@ -68,15 +68,16 @@ def test_a_token_for_somebody_else_is_refused_with_both_names(
     world: World, provider: Party, consumer: Party
 ) -> None:
     other = world.join("other")
-    with pytest.raises(Unauthenticated, match=f"meant for '{other.did}', not for '{provider.did}'"):
+    with pytest.raises(Unauthenticated) as refused:
         provider.trust.admit(consumer.trust.prove(other.did))
+    assert f"meant for '{other.did}', not for '{provider.did}'" in str(refused.value)
 
 
 def test_a_token_signed_with_another_key_is_refused(world: World, provider: Party, consumer: Party) -> None:
     key = generate_key()
     forged = sign_claims(
         key,
-        f"{consumer.did}#{consumer.trust._key.kid}",  # noqa: SLF001
+        f"{consumer.did}#{consumer.trust._key.kid}",
         {
             "iss": consumer.did,
             "sub": consumer.did,
@@ -110,7 +111,7 @@ def test_only_the_listed_key_of_a_did_document_may_speak(
 ) -> None:
     other = generate_key()
     both = document_for(consumer.did, other)
-    listed = document_for(consumer.did, consumer.trust._key)  # noqa: SLF001
+    listed = document_for(consumer.did, consumer.trust._key)
     merged = both.model_copy(
         update={
             "verification_method": (*both.verification_method, *listed.verification_method),
@@ -182,7 +183,7 @@ def test_a_held_list_serves_while_its_host_is_down_until_it_expires(
 
 
 def members_of(world: World, party: Party) -> Any:
-    fetched: Any = party.trust._members  # noqa: SLF001
+    fetched: Any = party.trust._members
     assert fetched() is not None
     return fetched
 
@@ -199,7 +200,7 @@ def test_a_list_with_a_lower_serial_is_not_taken(world: World, provider: Party, 
 def test_a_list_that_the_authority_did_not_sign_is_not_taken(world: World, provider: Party) -> None:
     fetched = members_of(world, provider)
     held = fetched()
-    world._authority = generate_key()  # noqa: SLF001
+    world._authority = generate_key()
     world.serial += 1
     world.pass_time(2)
     assert fetched.refresh() == held
@@ -229,7 +230,7 @@ def test_the_lists_address_is_named_when_there_is_none(
 def test_a_fixed_list_will_do_where_nothing_is_fetched(
     world: World, provider: Party, consumer: Party
 ) -> None:
-    provider.trust._members = lambda: MemberList(space="none", serial=0)  # noqa: SLF001
+    provider.trust._members = lambda: MemberList(space="none", serial=0)
     with pytest.raises(Forbidden):
         provider.trust.admit(consumer.trust.prove(provider.did))
 

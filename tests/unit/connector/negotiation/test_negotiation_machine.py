@@ -14,7 +14,8 @@ from schemas.errors import IllegalMove
 C, P = Role.CONSUMER, Role.PROVIDER
 BOTH = (C, P)
 
-# The Dataspace Protocol 2025-1, chapter 6.2, written down a second time and in another form: (from, who, says) -> to.
+# The Dataspace Protocol 2025-1, chapter 6.2, written down a second time, in another form:
+# (from, who, says) -> to.
 SPEC = {
     (None, C, Said.REQUEST): State.REQUESTED,
     (None, P, Said.OFFER): State.OFFERED,

@@ -1,0 +1,39 @@
+"""The first thing that a newcomer runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+
+def test_the_demo_tells_the_whole_story_and_ends_well() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "connector", "demo"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+        env={**os.environ, "COLUMNS": "160"},
+        stdin=subprocess.DEVNULL,
+    )
+    told = ran.stdout
+    assert ran.returncode == 0, told + ran.stderr
+    assert "2,293 datasets" in told
+    assert "first streamed batch" in told
+    assert re.search(r"AUC 0\.[5-9]", told)
+    assert "336,776 rows" in told
+    assert re.search(r"youngest patient is (5\d|[6-9]\d)", told)
+    assert "case.id is not there" in told
+    assert "5,000 rows, then: " in told
+    assert "is denied after" in told
+    assert "dpv:ScientificResearch" in told
+    assert told.count("verified to size") == 2
+    assert re.search(r"broken\s+tree: entry \d+", told)
+    for shame in ("was not denied", "more rows came", "was not caught", "Traceback"):
+        assert shame not in told

@@ -1,0 +1,219 @@
+"""Files are read below the allowed folders only, in one order, and with nothing that the plan withholds."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.feather
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from connector.adapters.rebatch import bytes_per_row, rebatched
+from connector.adapters.sources import ParquetSources
+from policies.plan import Comparison, DataPlan
+from policies.profile import Operator
+from schemas.errors import NotFound, PolicyMismatch, UnreadableData
+from tests.streaming import write
+
+ALL = DataPlan()
+
+
+def rows_of(
+    sources: ParquetSources, source: str, plan: DataPlan = ALL, start: int = 0, size: int = 64 << 10
+) -> pa.Table:
+    scan = sources.scan(source, plan, batch_bytes=size, start=start)
+    batches = list(scan.batches())
+    scan.close()
+    assert all(batch.num_rows for batch in batches)
+    return pa.Table.from_batches(batches, scan.schema)
+
+
+def where(column: str, operator: Operator, *values: Any) -> DataPlan:
+    return DataPlan(None, (), (Comparison(column, operator, values),))
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> ParquetSources:
+    (tmp_path / "data").mkdir()
+    return ParquetSources([tmp_path / "data"])
+
+
+@pytest.fixture
+def table() -> pa.Table:
+    return pa.table(
+        {"id": range(5000), "text": [f"row {i}" for i in range(5000)], "half": [i % 2 for i in range(5000)]}
+    )
+
+
+def test_a_file_is_found_below_its_root_by_relative_and_absolute_name(
+    sources: ParquetSources, tmp_path: Path
+):
+    path = write(tmp_path / "data" / "a.parquet", pa.table({"x": [1]}))
+    assert sources.resolve("a.parquet") == sources.resolve(str(path)) == path.resolve()
+
+
+def test_whatever_leaves_the_roots_is_not_found(sources: ParquetSources, tmp_path: Path):
+    outside = write(tmp_path / "outside.parquet", pa.table({"x": [1]}))
+    (tmp_path / "data" / "link.parquet").symlink_to(outside)
+    (tmp_path / "data" / "folder").symlink_to(tmp_path)
+    (tmp_path / "data" / "loop").symlink_to(tmp_path / "data" / "loop")
+    for source in (
+        "../outside.parquet",
+        str(outside),
+        "link.parquet",
+        "folder/outside.parquet",
+        "loop",
+        "missing.parquet",
+        ".",
+        "",
+        "a\x00b",
+        "x" * 5000,
+    ):
+        with pytest.raises(NotFound):
+            sources.resolve(source)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "csv"])
+def test_three_kinds_of_files_tell_the_same(
+    kind: str, sources: ParquetSources, tmp_path: Path, table: pa.Table
+):
+    path = tmp_path / "data" / f"t.{kind}"
+    if kind == "parquet":
+        pq.write_table(table, path, row_group_size=700)
+    elif kind == "arrow":
+        with pa.ipc.new_file(str(path), table.schema) as writer:
+            writer.write_table(table, max_chunksize=700)
+    else:
+        pa.csv.write_csv(table, path)
+    facts = sources.facts(path.name)
+    assert (facts.rows, facts.schema, facts.byte_size) == (5000, table.schema, path.stat().st_size)
+    assert rows_of(sources, path.name).equals(table)
+    plan = DataPlan(
+        ("text",), (), (Comparison("id", Operator.GTEQ, (4000,)), Comparison("half", Operator.EQ, (1,)))
+    )
+    found = rows_of(sources, path.name, plan)
+    assert found.column_names == ["id", "text", "half"]
+    assert found["id"].to_pylist() == list(range(4001, 5000, 2))
+    assert sources.count(path.name, plan.predicate) == 500
+    assert sources.head(path.name, ["text"], plan.predicate, 2).to_pylist() == [
+        {"text": "row 4001"},
+        {"text": "row 4003"},
+    ]
+
+
+def test_a_scan_can_begin_at_any_row_of_what_the_plan_shows(
+    sources: ParquetSources, tmp_path: Path, table: pa.Table
+):
+    write(tmp_path / "data" / "t.parquet", table, row_group_size=700)
+    for plan in (ALL, where("half", Operator.EQ, 1)):
+        whole = rows_of(sources, "t.parquet", plan)
+        for start in (0, 1, 349, 350, 351, 699, 700, 701, 2499, 2500, 4999, 5000, 9999):
+            assert rows_of(sources, "t.parquet", plan, start).equals(whole.slice(start)), start
+
+
+def test_columns_of_every_type_are_filtered_in_the_scan(sources: ParquetSources, tmp_path: Path):
+    noon = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
+    table = pa.table(
+        {
+            "n": [1, 2, 3],
+            "text": ["a", "b", None],
+            "big": pa.array(["a", "b", None], pa.large_string()),
+            "view": pa.array(["a", "b", None], pa.string_view()),
+            "dict": pa.array(["a", "b", None]).dictionary_encode(),
+            "when": pa.array([noon, noon + dt.timedelta(hours=1), None], pa.timestamp("ms", tz="UTC")),
+            "day": [dt.date(2026, 1, 1), dt.date(2026, 1, 2), None],
+            "flag": [True, False, None],
+            "price": pa.array([Decimal("1.50"), Decimal("2.50"), None], pa.decimal128(30, 2)),
+            "real": pa.array([1.5, 2.5, None], pa.float32()),
+            "odd.\"na'me": [1, 2, None],
+        }
+    )
+    write(tmp_path / "data" / "t.parquet", table)
+    for column, value in (
+        ("text", "b"),
+        ("big", "b"),
+        ("view", "b"),
+        ("dict", "b"),
+        ("when", noon + dt.timedelta(hours=1)),
+        ("day", dt.date(2026, 1, 2)),
+        ("flag", False),
+        ("price", Decimal("2.5")),
+        ("real", Decimal("2.5")),
+        ("odd.\"na'me", 2),
+    ):
+        assert rows_of(sources, "t.parquet", where(column, Operator.EQ, value))["n"].to_pylist() == [2], (
+            column
+        )
+        assert rows_of(sources, "t.parquet", where(column, Operator.IS_NONE_OF, value))["n"].to_pylist() == [
+            1
+        ], column
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.one_of(st.none(), st.sampled_from(["a", "b", "' OR 1=1 --", "\x00", "c"])), min_size=1, max_size=40
+    ),
+    st.sampled_from([Operator.EQ, Operator.NEQ, Operator.LT, Operator.GTEQ]),
+    st.sampled_from(["a", "b", "' OR 1=1 --"]),
+)
+def test_the_scan_agrees_with_a_plain_loop(
+    sources: ParquetSources, tmp_path: Path, cells: list, operator: Operator, bound: str
+):
+    compare = {
+        Operator.EQ: lambda x: x == bound,
+        Operator.NEQ: lambda x: x != bound,
+        Operator.LT: lambda x: x < bound,
+        Operator.GTEQ: lambda x: x >= bound,
+    }[operator]
+    write(tmp_path / "data" / "h.parquet", pa.table({"c": pa.array(cells, pa.string())}), row_group_size=7)
+    expected = [cell for cell in cells if cell is not None and compare(cell)]
+    assert rows_of(sources, "h.parquet", where("c", operator, bound))["c"].to_pylist() == expected
+
+
+def test_a_plan_for_a_column_that_the_file_lacks_is_refused(sources: ParquetSources, tmp_path: Path):
+    write(tmp_path / "data" / "t.parquet", pa.table({"a": [1]}))
+    with pytest.raises(PolicyMismatch, match="'b'"):
+        sources.scan("t.parquet", DataPlan(("b",)), batch_bytes=1000)
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.arrow", "t.csv", "t.txt"])
+def test_a_file_that_is_not_what_it_says_is_unreadable_by_name_only(
+    name: str, sources: ParquetSources, tmp_path: Path
+):
+    (tmp_path / "data" / name).write_bytes(
+        b"\x00\x01 not data \xff\xfe" if name != "t.csv" else b"a,b\n1,2\n3\n"
+    )
+    with pytest.raises(UnreadableData, match=name) as caught:
+        sources.facts(name)
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_a_parquet_file_that_breaks_in_the_middle_is_unreadable_when_it_is_read(
+    sources: ParquetSources, tmp_path: Path, table: pa.Table
+):
+    path = write(tmp_path / "data" / "t.parquet", table, compression="snappy", use_dictionary=False)
+    broken = bytearray(path.read_bytes())
+    broken[200:4000] = bytes(3800)
+    path.write_bytes(broken)
+    with pytest.raises(UnreadableData, match=r"t\.parquet"):
+        rows_of(sources, "t.parquet")
+
+
+def test_small_batches_are_joined_and_large_ones_split_without_losing_a_row():
+    schema = pa.schema([("n", pa.int64())])
+    small = [pa.record_batch([[i]], schema=schema) for i in range(100)]
+    joined = list(rebatched(small, 400, bytes_per_row(schema, {}), 3))
+    assert [row for batch in joined for row in batch.column(0).to_pylist()] == list(range(3, 100))
+    assert len(joined) < 10
+    wide = pa.record_batch({"t": ["x" * 1000] * 100})
+    split = list(rebatched([wide], 4000, 24, 0))
+    assert max(batch.num_rows for batch in split) <= 4
+    assert sum(batch.num_rows for batch in split) == 100
