@@ -32,7 +32,6 @@ from connector.api.identity import identity_router
 from connector.api.management import management_router
 from connector.dataplane.service import Streams
 from connector.negotiation.judge import Judge
-from connector.negotiation.ports import SignedAgreement
 from connector.negotiation.service import Negotiations
 from connector.offering.describe import Holder
 from connector.offering.push import CatalogPush
@@ -48,7 +47,6 @@ from schemas.binding.did import DidResolver
 from schemas.binding.paths import DSP_PREFIX
 from schemas.binding.server import install_errors
 from schemas.identity import DidService, MemberList, document_for
-from schemas.usage import AgreedTerms
 
 MASK_FILE = "mask-secret"
 
@@ -210,7 +208,9 @@ def build(settings: Settings, world: World | None = None) -> Connector:
         clock=world.clock,
         chores=(negotiations.tick, transfers.tick),
     )
-    connector = Connector(settings, stores, usage, outbox, offerings, negotiations, transfers, doors, world.clock, FastAPI())
+    connector = Connector(
+        settings, stores, usage, outbox, offerings, negotiations, transfers, doors, world.clock, FastAPI()
+    )
     gate = AuditGate(key=key, did=did, clock=world.clock, admit=trust.admit)
     _open_doors(connector, key, trust, gate, streams)
     return connector
@@ -263,27 +263,12 @@ def _open_doors(
     app.include_router(
         evidence_router(
             log=connector.usage,
-            agreement=lambda name: agreed_terms(connector.stores.negotiations.agreement(name)),
+            agreement=lambda name: connector.stores.negotiations.agreement(name).as_evidence(),
             gate=gate,
         )
     )
     app.include_router(health_router(connector.usage, connector.outbox, lambda: streams.count))
     app.router.lifespan_context = _lifespan(connector)
-
-
-def agreed_terms(held: SignedAgreement) -> AgreedTerms:
-    """Return an agreement as evidence."""
-    return AgreedTerms(
-        agreement=held.agreement,
-        digest=held.digest,
-        role=held.role,
-        counterparty=held.counterparty,
-        negotiation=held.negotiation,
-        use=held.use,
-        final=held.final,
-        epoch=held.epoch,
-        revoked=held.revoked,
-    )
 
 
 def _lifespan(connector: Connector) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

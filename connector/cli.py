@@ -19,7 +19,7 @@ from connector.lean import hide
 
 app = typer.Typer(
     name="hansa",
-    help="Data spaces in the open: publish, find, agree, stream and audit datasets under policies that are kept.",
+    help="Publish, find, agree, stream and audit datasets, under policies that are kept.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,

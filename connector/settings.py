@@ -21,7 +21,6 @@ from schemas.base import describe_validation
 from schemas.errors import Misconfigured
 from schemas.identity import did_for
 
-
 PREFIX = "HANSA_"
 KEY_FILE = "key.json"
 """The file in `data_dir` that holds the participant's key (JWK)."""
@@ -48,7 +47,9 @@ class StreamSettings(_Section):
     """The doors through which data leaves."""
 
     host: str = Field(default="127.0.0.1", description="address that the stream doors listen on")
-    port: int = Field(default=0, ge=0, le=65535, description="port of the Arrow HTTP door; 0 picks a free one")
+    port: int = Field(
+        default=0, ge=0, le=65535, description="port of the Arrow HTTP door; 0 picks a free one"
+    )
     public_url: str | None = Field(
         default=None, description="URL under which consumers reach the HTTP door; default: host and port"
     )
@@ -163,7 +164,9 @@ def load(path: Path | None) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        raise Misconfigured(f"settings {path or 'from the environment'}: {describe_validation(error)}") from None
+        raise Misconfigured(
+            f"settings {path or 'from the environment'}: {describe_validation(error)}"
+        ) from None
 
 
 def _refuse_unknown(environment: Mapping[str, str]) -> None:

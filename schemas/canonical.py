@@ -47,7 +47,9 @@ def canonical(document: Any, most: int | None = None) -> bytes:
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     encoded = text.encode()
     if most is not None and len(encoded) > most:
-        raise Malformed(f"canonical form: {len(encoded)} bytes, at most {most}; refer to large things by digest")
+        raise Malformed(
+            f"canonical form: {len(encoded)} bytes, at most {most}; refer to large things by digest"
+        )
     return encoded
 
 

@@ -6,7 +6,7 @@ DataspaceError                      500 internal-error
 │   │   ├── UnknownContext          400 unknown-context
 │   │   └── TooLarge                413 too-large
 │   ├── UnknownTerm                 400 unknown-term           a policy word that we cannot honour
-│   ├── PolicyMismatch              400 policy-mismatch        a policy that does not fit the data or the offer
+│   ├── PolicyMismatch              400 policy-mismatch        a policy that fits neither data nor offer
 │   ├── UnreadableData              422 unreadable-data        a file that is not what it says
 │   ├── Unauthenticated             401 unauthenticated
 │   ├── Forbidden                   403 forbidden

@@ -82,7 +82,12 @@ def did_url(did: str, *, plain_http: bool = False) -> str:
     if not host or any(mark in host for mark in "/?#@\\ ") or host.startswith((":", "[")):
         raise Malformed(f"{did[:80]!r} does not name a plain host")
     for step in path:
-        if not step or unquote(step) != step or any(mark in step for mark in "/?#@\\ ") or step in (".", ".."):
+        if (
+            not step
+            or unquote(step) != step
+            or any(mark in step for mark in "/?#@\\ ")
+            or step in (".", "..")
+        ):
             raise Malformed(f"{did[:80]!r} has a path step that is not a plain name: {step!r}")
     scheme = "http" if plain_http else "https"
     where = "/".join(path) if path else ".well-known"
@@ -152,7 +157,11 @@ class Claims:
 def sign_claims(key: OKPKey, key_id: str, claims: dict[str, Any], kind: str = "JWT") -> str:
     """Sign claims as a compact JWS."""
     return jwt.encode(
-        {"alg": ALGORITHM, "kid": key_id, "typ": kind}, claims, key, algorithms=[ALGORITHM], registry=_REGISTRY
+        {"alg": ALGORITHM, "kid": key_id, "typ": kind},
+        claims,
+        key,
+        algorithms=[ALGORITHM],
+        registry=_REGISTRY,
     )
 
 
@@ -283,8 +292,12 @@ def verify_members(token: str, authority: OKPKey, at: datetime) -> MemberList:
     try:
         claims = dict(jwt.decode(token, authority, algorithms=_ACCEPTED, registry=_REGISTRY).claims)
     except (JoseError, ValueError, KeyError, TypeError) as error:
-        raise Unauthenticated(f"member list is not signed by the authority ({type(error).__name__})") from None
+        raise Unauthenticated(
+            f"member list is not signed by the authority ({type(error).__name__})"
+        ) from None
     expires = claims.get("exp")
     if not isinstance(expires, int) or at.timestamp() > expires:
-        raise Unauthenticated(f"member list expired at {expires}; now it is {int(at.timestamp())}; ask for a new one")
+        raise Unauthenticated(
+            f"member list expired at {expires}; now it is {int(at.timestamp())}; ask for a new one"
+        )
     return MemberList.read(claims.get("members"))

@@ -44,7 +44,7 @@ def _refuse_unknown(value: Any) -> None:
                     if isinstance(context, str) and context not in KNOWN_CONTEXTS:
                         known = ", ".join(sorted(KNOWN_CONTEXTS))
                         raise UnknownContext(
-                            f"context {context[:120]!r} is not known here and is never fetched; known: {known}"
+                            f"context {context[:120]!r} is unknown here, and never fetched; known: {known}"
                         )
             _refuse_unknown(item)
     elif isinstance(value, list):

@@ -43,7 +43,7 @@ class Constraint(_OdrlDocument):
         if all(part is None for part in atomic) and sum(forms) == 1:
             return self
         raise ValueError(
-            "a constraint is either leftOperand, operator and rightOperand, or one of and, or, xone, andSequence"
+            "a constraint is leftOperand, operator and rightOperand, or one of and/or/xone/andSequence"
         )
 
 
@@ -106,6 +106,6 @@ _TERMS = ("profile", "permission", "prohibition", "obligation")
 
 
 def terms(policy: Policy) -> dict[str, Any]:
-    """Return only what a policy says, without its id, type, target and parties: the part to compare or digest."""
+    """Return only what a policy says, without id, type, target and parties: the part to compare or digest."""
     wired = policy.wire()
     return {key: wired[key] for key in _TERMS if key in wired}

@@ -217,7 +217,7 @@ class Pages:
 
     def dataset(self, request: Request, dataset: str) -> Response:
         """Show one dataset in the form that is asked for."""
-        form = wanted_format(request, ("html", "jsonld", "turtle", "json"))
+        form = wanted_format(request, ("html", "json", "jsonld", "turtle"))
         found = self.records.find(dataset, request.query_params.get("provider"))
         live = [record for record in found if record.withdrawn is None]
         if form == "html" and len(live) > 1:

@@ -19,18 +19,20 @@ T = TypeVar("T")
 
 
 @cache
-def _adapter(kind: type) -> TypeAdapter[Any]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     """Build the reader and writer of a type, once: it takes milliseconds."""
     # A tuple of one, since only a type that is no class of ours takes a configuration from outside.
     # Numbers that JSON lacks must reach `json.dumps`, which refuses them, and not turn into null before.
-    return TypeAdapter(GenericAlias(tuple, (kind,)), config=ConfigDict(ser_json_inf_nan="constants"))
+    shape: Any = GenericAlias(tuple, (kind,))
+    return TypeAdapter(shape, config=ConfigDict(ser_json_inf_nan="constants"))
 
 
 class Stored(Generic[T]):
     """Writes values of one type as JSON text, and reads them."""
 
     def __init__(self, kind: type[T]) -> None:
-        self._adapter: TypeAdapter[tuple[T]] = _adapter(kind)
+        key: Any = kind
+        self._adapter: TypeAdapter[tuple[T]] = _adapter(key)
 
     def write(self, value: T) -> str:
         """Write a value.

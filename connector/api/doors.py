@@ -41,7 +41,9 @@ class StreamDoors:
                 streams=self._streams, host=self._settings.host, port=self._settings.flight_port
             )
             flight_host, flight_port = self._flight.start()
-            self._flight_url = (self._settings.flight_url or f"grpc://{flight_host}:{flight_port}").rstrip("/")
+            self._flight_url = (self._settings.flight_url or f"grpc://{flight_host}:{flight_port}").rstrip(
+                "/"
+            )
 
     def stop(self) -> None:
         """Stop listening, and break the streams that are open."""
@@ -59,7 +61,9 @@ class StreamDoors:
         """
         if wanted == FORMAT_ARROW_FLIGHT:
             if self._flight_url is None:
-                raise Unavailable(f"format {wanted} needs the Flight door, which is closed here: set stream.flight_port")
+                raise Unavailable(
+                    f"format {wanted} needs the Flight door, which is closed here: set stream.flight_port"
+                )
             return _address(ENDPOINT_FLIGHT, f"{self._flight_url}/{quote(transfer, safe=':')}", ticket)
         if self._http_url is None:
             raise Unavailable("the data doors are not open yet; try again")

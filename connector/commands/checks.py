@@ -36,9 +36,18 @@ class Check:
 def examine(config: Path | None) -> Iterator[Check]:
     """Look at everything that has to work before a connector can."""
     release = sys.version_info
-    yield Check("Python", release >= (3, 11), f"{release.major}.{release.minor}.{release.micro}", "install Python 3.11")
-    yield Check("SQLite", sqlite3.sqlite_version_info >= (3, 35), sqlite3.sqlite_version, "install SQLite 3.35")
-    yield Check("pyarrow", int(version("pyarrow").split(".")[0]) >= 26, version("pyarrow"), "pip install -U pyarrow")
+    yield Check(
+        "Python",
+        release >= (3, 11),
+        f"{release.major}.{release.minor}.{release.micro}",
+        "install Python 3.11",
+    )
+    yield Check(
+        "SQLite", sqlite3.sqlite_version_info >= (3, 35), sqlite3.sqlite_version, "install SQLite 3.35"
+    )
+    yield Check(
+        "pyarrow", int(version("pyarrow").split(".")[0]) >= 26, version("pyarrow"), "pip install -U pyarrow"
+    )
     if config is None:
         return
     try:
@@ -53,9 +62,13 @@ def examine(config: Path | None) -> Iterator[Check]:
     yield Check("disk", free > LEAST_DISK, f"{free / 2**30:.1f} GiB free at {folder}", "free some space")
     yield Check("writable", os.access(folder, os.W_OK), str(folder), "make the folder writable for this user")
     for root in settings.data.roots:
-        yield Check("data folder", os.access(root, os.R_OK), str(root), "make it readable, or correct [data] roots")
+        yield Check(
+            "data folder", os.access(root, os.R_OK), str(root), "make it readable, or correct [data] roots"
+        )
     http = Http(Egress.allowing(settings.egress.allow), timeout=5)
-    places = [("DID document", f"{settings.public_url}/.well-known/did.json", "start it: hansa connector serve")]
+    places = [
+        ("DID document", f"{settings.public_url}/.well-known/did.json", "start it: hansa connector serve")
+    ]
     places += [("member list", settings.members.url, "is the catalogue up?")] if settings.members else []
     places += [("catalogue", f"{each.url}/healthz", "is the catalogue up?") for each in settings.catalogs]
     for name, url, fix in places:
@@ -72,7 +85,8 @@ def _reachable(http: Http, name: str, url: str, fix: str) -> Check:
 
 def doctor(
     config: Annotated[
-        Path | None, typer.Option("--config", "-c", envvar="HANSA_CONFIG", help="Settings file to check as well.")
+        Path | None,
+        typer.Option("--config", "-c", envvar="HANSA_CONFIG", help="Settings file to check as well."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
@@ -86,6 +100,8 @@ def doctor(
             for check in checks
         ]
         print_table(("", "what", "found", "to do"), rows, "")
-        out.print("All well." if all(check.well for check in checks) else "Something is not well.", markup=False)
+        out.print(
+            "All well." if all(check.well for check in checks) else "Something is not well.", markup=False
+        )
     if not all(check.well for check in checks):
         raise typer.Exit(1)

@@ -20,7 +20,7 @@ Action = Annotated[str, typer.Option(help="What you mean to do: train, fineTune,
 
 @app.command()
 @reporting
-def search(
+def search(  # noqa: PLR0913 - one argument for each option of the verb
     catalogue: Catalogue,
     text: Annotated[str, typer.Argument(help="Words to look for.")] = "",
     purpose: Purpose = None,
@@ -43,13 +43,14 @@ def search(
 
 @app.command(name="open")
 @reporting
-def open_(
+def open_(  # noqa: PLR0913 - one argument for each option of the verb
     catalogue: Catalogue,
     dataset: Annotated[str, typer.Argument(help="Id, or the end of an id that fits one dataset.")],
     purpose: Purpose = None,
     action: Action = "train",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write Parquet here; else the first rows are printed.")
+        Path | None,
+        typer.Option("--output", "-o", help="Write Parquet here; else the first rows are printed."),
     ] = None,
     rows: Annotated[int, typer.Option(help="How many rows to print.")] = 10,
 ) -> None:

@@ -28,7 +28,9 @@ def audit(
         Path | None,
         typer.Option(help="Keep copies here; the next audit then also proves that each log only grew."),
     ] = None,
-    copy: Annotated[Path | None, typer.Option(help="Audit a copy on disk instead, without the network.")] = None,
+    copy: Annotated[
+        Path | None, typer.Option(help="Audit a copy on disk instead, without the network.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Verify usage logs, replay every use against its agreement, and say who used what.
@@ -39,7 +41,9 @@ def audit(
     from connector.auditor import audit_copy, audit_urls
 
     if bool(urls) == bool(copy):
-        raise Malformed("give evidence URLs, or --copy FOLDER; a holder makes a URL with `hansa connector mandate`")
+        raise Malformed(
+            "give evidence URLs, or --copy FOLDER; a holder makes a URL with `hansa connector mandate`"
+        )
     if copy is not None:
         reports: tuple[AuditReport, ...] = (audit_copy(copy),)
     else:
@@ -58,7 +62,11 @@ def _print(report: AuditReport) -> None:
     """Open with the verdict; then who used what."""
     verdict = "[granted]verified[/]" if report.holds else "[denied]does not hold[/]"
     out.print(f"{verdict} to size {report.size:,}: usage log of [accent]{report.did}[/]")
-    out.print(f"  root {report.root.hex()[:16]}…, {report.decisions:,} decisions replayed, {report.agreements:,} agreements", style="faint")
+    out.print(
+        f"  root {report.root.hex()[:16]}…, {report.decisions:,} decisions replayed, "
+        f"{report.agreements:,} agreements",
+        style="faint",
+    )
     for finding in report.findings[:MOST_SHOWN]:
         out.print(f"  broken  {finding}", style="denied", markup=False)
     if len(report.findings) > MOST_SHOWN:

@@ -26,6 +26,7 @@ Config = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 HERE = Path("hansa.toml")
+_EGRESS = ("", "[egress]", 'allow = []  # for a try-out on one machine: ["127.0.0.0/8", "::1/128"]')
 
 
 def opened(settings: Settings) -> Management:
@@ -38,19 +39,24 @@ def opened(settings: Settings) -> Management:
     try:
         key = file.read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise Misconfigured(f"cannot read the API key {file}: {error}; `hansa connector serve` makes it") from None
+        raise Misconfigured(
+            f"cannot read the API key {file}: {error}; `hansa connector serve` makes it"
+        ) from None
     # The command line runs beside its connector, so it asks the address that the connector listens on.
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 - compared, not bound
-    return Management(f"http://{host}:{settings.port}", key, Http(Egress.allowing(("127.0.0.0/8", "::1/128")), timeout=60))
+    return Management(
+        f"http://{host}:{settings.port}", key, Http(Egress.allowing(("127.0.0.0/8", "::1/128")), timeout=60)
+    )
 
 
 @app.command()
 @reporting
-def init(
+def init(  # noqa: PLR0913 - one argument for each option of the verb
     folder: Annotated[Path, typer.Argument(help="A new folder for settings, keys and state.")],
     name: Annotated[str, typer.Option(help="Name of the participant, shown to people.")] = "A connector",
     public_url: Annotated[
-        str, typer.Option(help="URL under which peers reach it; the participant's did:web id follows from it.")
+        str,
+        typer.Option(help="URL under which peers reach it; the participant's did:web id follows from it."),
     ] = "http://localhost:8101",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8101,
     catalog: Annotated[str | None, typer.Option(help="URL of a shared catalogue to push to.")] = None,
@@ -69,7 +75,9 @@ def init(
 
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     jwk = _public_key(authority) if authority else None
-    target.write_text(_settings_text(name, public_url.rstrip("/"), port, catalog, jwk, data), encoding="utf-8")
+    lines = _settings_text(name, public_url.rstrip("/"), port, data)
+    lines += _joining_text(catalog, jwk) if catalog else []
+    target.write_text("\n".join([*lines, *_EGRESS, ""]), encoding="utf-8")
     thumbprint = initialise(folder / "state")
     out.print(f"Made [accent]{target}[/] and keys in {folder / 'state'}.")
     out.print("Tell the authority of the data space, so that it lists you as a member:")
@@ -85,29 +93,29 @@ def _public_key(file: Path) -> dict[str, str]:
         raise Misconfigured(f"{file} is not a public Ed25519 key (JWK): {error}") from None
 
 
-def _settings_text(
-    name: str, url: str, port: int, catalog: str | None, authority: dict[str, str] | None, data: Path | None
-) -> str:
-    text = [
+def _settings_text(name: str, url: str, port: int, data: Path | None) -> list[str]:
+    root = json.dumps(str(data.resolve())) if data else ""
+    return [
         "# Settings of a connector; every one can be set by HANSA_… in the environment too.",
         f"name = {json.dumps(name)}",
         f"public_url = {json.dumps(url)}  # peers reach it here; its did:web id follows from it",
         f"port = {port}",
         "",
         "[data]",
-        f"roots = [{json.dumps(str(data.resolve())) if data else ''}]  # only files below these folders can be published",
+        f"roots = [{root}]  # only files below these folders can be published",
         "",
         "[stream]",
         "port = 0  # of the Arrow door; 0 picks a free one: set it where a firewall stands before it",
     ]
-    if catalog:
-        base = catalog.rstrip("/")
-        text += ["", "[[catalogs]]", f"id = {json.dumps(did_for(base))}", f"url = {json.dumps(base)}"]
-        if authority:
-            row = ", ".join(f"{key} = {json.dumps(value)}" for key, value in authority.items())
-            text += ["", "[members]", f'url = "{base}/members.jwt"', f"authority = {{ {row} }}"]
-    text += ["", "[egress]", 'allow = []  # for a try-out on one machine: ["127.0.0.0/8", "::1/128"]', ""]
-    return "\n".join(text)
+
+
+def _joining_text(catalog: str, authority: dict[str, str] | None) -> list[str]:
+    base = catalog.rstrip("/")
+    text = ["", "[[catalogs]]", f"id = {json.dumps(did_for(base))}", f"url = {json.dumps(base)}"]
+    if authority:
+        row = ", ".join(f"{key} = {json.dumps(value)}" for key, value in authority.items())
+        text += ["", "[members]", f'url = "{base}/members.jwt"', f"authority = {{ {row} }}"]
+    return text
 
 
 @app.command()
@@ -122,12 +130,15 @@ def serve(config: Config = HERE) -> None:
 
 @app.command()
 @reporting
-def publish(
+def publish(  # noqa: PLR0913 - one argument for each option of the verb
     source: Annotated[str, typer.Argument(help="Data file, relative to one of the data folders.")],
     title: Annotated[str, typer.Option(help="What the dataset is called.")],
-    template: Annotated[str | None, typer.Option(help="Offer template; see `hansa connector templates`.")] = None,
+    template: Annotated[
+        str | None, typer.Option(help="Offer template; see `hansa connector templates`.")
+    ] = None,
     parameter: Annotated[
-        list[str] | None, typer.Option("--parameter", "-p", help="name=value of the template; commas make lists.")
+        list[str] | None,
+        typer.Option("--parameter", "-p", help="name=value of the template; commas make lists."),
     ] = None,
     offer: Annotated[Path | None, typer.Option(help="An ODRL offer (JSON) instead of a template.")] = None,
     description: Annotated[str | None, typer.Option(help="What is in it.")] = None,
@@ -139,7 +150,11 @@ def publish(
 
     Every term of the offer is checked against the data first; one that cannot be kept is refused by name.
     """
-    item: dict[str, Any] = {"source": source, "title": title, "offer": _offer(template, parameter or [], offer)}
+    item: dict[str, Any] = {
+        "source": source,
+        "title": title,
+        "offer": _offer(template, parameter or [], offer),
+    }
     item |= {"description": description} if description else {}
     item |= {"keywords": keyword} if keyword else {}
     answered = opened(load(config)).publish([item])
@@ -209,7 +224,9 @@ def offers(
         print_json(answered)
         return
     rows = [(row["@id"], row.get("dct:title"), _rows_of(row)) for row in answered["datasets"]]
-    print_table(("dataset", "title", "rows"), rows, "Nothing is published yet: hansa connector publish FILE --title …")
+    print_table(
+        ("dataset", "title", "rows"), rows, "Nothing is published yet: hansa connector publish FILE --title …"
+    )
     if answered["total"] > len(rows):
         out.print(f"{len(rows)} of {answered['total']:,}; see more with --most", style="faint")
 
@@ -227,7 +244,14 @@ def agreements(config: Config = HERE, as_json: Json = False) -> None:
         print_json(answered)
         return
     rows = [
-        (shorten(row["id"]), row["role"], shorten(row["counterparty"]), shorten(row["dataset"], 60), row["signed"], row["state"])
+        (
+            shorten(row["id"]),
+            row["role"],
+            shorten(row["counterparty"]),
+            shorten(row["dataset"], 60),
+            row["signed"],
+            row["state"],
+        )
         for row in answered["agreements"]
     ]
     print_table(("agreement", "we are", "with", "dataset", "signed", "state"), rows, "No agreements yet.")
@@ -278,7 +302,9 @@ def status(config: Config = HERE, as_json: Json = False) -> None:
 @app.command()
 @reporting
 def mandate(
-    days: Annotated[int, typer.Option(min=1, max=366, help="For how many days the URL opens the records.")] = 30,
+    days: Annotated[
+        int, typer.Option(min=1, max=366, help="For how many days the URL opens the records.")
+    ] = 30,
     config: Config = HERE,
 ) -> None:
     """Make a URL with which an auditor can read this participant's usage records.

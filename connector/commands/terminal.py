@@ -77,7 +77,7 @@ def print_json(document: Any) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
     """Print aligned columns; numbers to the right; where there is nothing, say how to get something."""
-    listed = [[value for value in row] for row in rows]
+    listed = [list(row) for row in rows]
     if not listed:
         out.print(empty, style="faint", markup=False)
         return
@@ -92,7 +92,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty:
 
 def _shown(value: object) -> str:
     if value is None:
-        return "–"
+        return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):

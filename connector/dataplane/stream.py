@@ -21,7 +21,7 @@ from connector.dataplane.meter import Meter
 from connector.dataplane.ports import Ledger, Scan
 from connector.transfer.ticket import Ticket
 from policies.decision import Limits
-from schemas.errors import DataspaceError
+from schemas.errors import DataspaceError, Forbidden, WorldMoved
 from schemas.usage import UsageKind
 
 EndKind = Literal["complete", "row-limit", "expired", "revoked", "suspended", "terminated", "failed"]
@@ -135,7 +135,9 @@ class OpenStream:
             self._finish("failed", "the reader went away")
             raise
         except DataspaceError as error:
-            self._finish("failed", str(error))
+            # The log refuses rows under a revoked agreement before a look tells: then that is the reason.
+            why = self._room.why_halt(self.ticket) if isinstance(error, Forbidden | WorldMoved) else None
+            self._finish(*(why or ("failed", str(error))))
             if self._meter.sent == 0:
                 raise
         except Exception as error:

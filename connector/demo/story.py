@@ -1,9 +1,10 @@
-"""The story, told while it happens: publish, find, agree, stream, deny, audit; with the time that each step took."""
+"""The story, told while it happens: publish, find, agree, stream, deny, audit; and what each step took."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -25,7 +27,7 @@ from connector.client.find import search
 from connector.client.stream import DataStream
 from connector.demo import data, holdings
 from connector.demo.evidence import flip_a_byte
-from connector.demo.space import Space, prepare, running
+from connector.demo.space import NAMES, Space, prepare, running
 from schemas.errors import PeerUnavailable, StreamEnded, UseDenied
 
 CHUNK = 100
@@ -54,8 +56,15 @@ class Telling:
     @contextmanager
     def counting(self, what: str, total: int) -> Iterator[Any]:
         """Show progress on a terminal, and nothing when piped."""
-        columns = (TextColumn("   {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as bar:
+        columns = (
+            TextColumn("   {task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(
+            *columns, console=self.console, transient=True, disable=not self.console.is_terminal
+        ) as bar:
             task = bar.add_task(what, total=total)
             yield lambda done: bar.update(task, completed=done)
 
@@ -98,8 +107,6 @@ def tell(console: Console, tables: Path, *, serve: bool, folder: Path | None) ->
 
 def _usual_ports() -> dict[str, int] | None:
     """On a terminal the pages stay at addresses that are easy to type, if they are free."""
-    import socket
-
     ports = {"catalog": 8100, "mobility": 8101, "hospital": 8102, "lab": 8103, "developer": 8104}
     for port in ports.values():
         with socket.socket() as probe:
@@ -121,10 +128,9 @@ def _tell_all(telling: Telling, space: Space, tables: Path) -> None:
     audited(telling, space)
     used = space.resident_bytes() / 2**20
     took = time.perf_counter() - telling.started
-    telling.say(f"\n   [faint]The whole space holds {used:,.0f} MiB resident; the story took {took:.1f} s.[/]")
-
-
-# --- 1. publish ------------------------------------------------------------------------------------------------
+    telling.say(
+        f"\n   [faint]The whole space holds {used:,.0f} MiB resident; the story took {took:.1f} s.[/]"
+    )
 
 
 def publish_all(telling: Telling, space: Space, tables: Path) -> int:
@@ -140,7 +146,9 @@ def publish_all(telling: Telling, space: Space, tables: Path) -> int:
             door = space.management(holder)
             mine = [table for table in listed if table.holder == holder]
             for first in range(0, len(mine), CHUNK):
-                items = [holdings.publication(table, tables / holder, at) for table in mine[first : first + CHUNK]]
+                items = [
+                    holdings.publication(table, tables / holder, at) for table in mine[first : first + CHUNK]
+                ]
                 answered = door.publish(items)
                 for refused in answered["refused"]:
                     telling.say(f"[denied]refused[/] {refused['source']}: {refused['reason']}")
@@ -156,18 +164,11 @@ def publish_all(telling: Telling, space: Space, tables: Path) -> int:
         "lab": "open for training",
     }
     for holder in data.HOLDERS:
-        name = _name(holder)
-        telling.say(f"{name:<28} {counts[holder]:>5,} datasets in {took[holder]:4.1f} s   [faint]{terms[holder]}[/]")
+        name = NAMES[holder]
+        telling.say(
+            f"{name:<28} {counts[holder]:>5,} datasets in {took[holder]:4.1f} s   [faint]{terms[holder]}[/]"
+        )
     return sum(counts.values())
-
-
-def _name(holder: str) -> str:
-    from connector.demo.space import NAMES
-
-    return NAMES[holder]
-
-
-# --- 2. find ---------------------------------------------------------------------------------------------------
 
 
 def find(telling: Telling, space: Space, total: int) -> None:
@@ -178,15 +179,23 @@ def find(telling: Telling, space: Space, total: int) -> None:
     with telling.counting("in the catalogue", total) as done:
         while (held := search(space.catalog.url, "", size=1)["total"]) < total:
             if time.perf_counter() - start > PATIENCE:
-                raise PeerUnavailable(f"the catalogue holds {held} of {total} datasets after {PATIENCE:.0f} s")
+                raise PeerUnavailable(
+                    f"the catalogue holds {held} of {total} datasets after {PATIENCE:.0f} s"
+                )
             done(held)
             time.sleep(0.1)
-    telling.say(f"{total:,} datasets: two holders pushed theirs, the lab was crawled over the Dataspace Protocol")
+    telling.say(
+        f"{total:,} datasets: two holders pushed theirs, the lab was crawled over the Dataspace Protocol"
+    )
     found = search(space.catalog.url, "lung cancer", purpose=RESEARCH, size=3)
-    telling.say(f"search “lung cancer”: {found['total']} hits in {found['milliseconds']:.1f} ms; facets: {_facets(found)}")
+    telling.say(
+        f"search “lung cancer”: {found['total']} hits in {found['milliseconds']:.1f} ms; {_facets(found)}"
+    )
     for hit in found["hits"]:
         answer = hit["eligibility"]["answer"]
-        colour = "granted" if answer.startswith("yours") else "denied" if answer.startswith("no") else "waiting"
+        colour = (
+            "granted" if answer.startswith("yours") else "denied" if answer.startswith("no") else "waiting"
+        )
         telling.say(f"  {hit['title'][:52]:<54}may I train on this? [{colour}]{answer}[/]")
 
 
@@ -195,18 +204,19 @@ def _facets(found: dict[str, Any]) -> str:
     return ", ".join(f"{each['label']} {each['count']}" for each in themes[:3])
 
 
-# --- 3. agree, 4. stream -----------------------------------------------------------------------------------------
-
-
 def open_flights(telling: Telling, space: Space) -> DataStream:
     """Run the line of the README."""
     telling.chapter(3, "An AI developer opens a dataset in one line")
-    telling.say(f'[faint]connector.open("{space.catalog.url}", "{holdings.FLIGHTS}", purpose="{RESEARCH}")[/]')
+    telling.say(
+        f'[faint]connector.open("{space.catalog.url}", "{holdings.FLIGHTS}", purpose="{RESEARCH}")[/]'
+    )
     stream = _open(space, holdings.FLIGHTS, RESEARCH)
     for step, milliseconds in stream.timings.items():
         telling.say(f"{step:<14}{milliseconds:8.1f} ms")
     telling.say(f"{'together':<14}{sum(stream.timings.values()):8.1f} ms")
-    telling.say(f"[faint]first streamed batch {time.perf_counter() - telling.started:.1f} s after the start[/]")
+    telling.say(
+        f"[faint]first streamed batch {time.perf_counter() - telling.started:.1f} s after the start[/]"
+    )
     return stream
 
 
@@ -230,14 +240,17 @@ def train(telling: Telling, stream: DataStream) -> None:
     score = model.score()
     shown = f"AUC {score:.3f}" if score is not None else "too few rows for a score"
     rate = model.rows / took
-    telling.say(f"late flights: {shown} on the held-out tenth; {model.rows:,} rows at {rate:,.0f} rows/s, training included")
+    telling.say(
+        f"late flights: {shown} on the held-out tenth; "
+        f"{model.rows:,} rows at {rate:,.0f} rows/s, training included"
+    )
 
 
 def enforced(telling: Telling, space: Space) -> None:
     """Show that filter, mask, hidden column and row cap of the hospital held."""
     telling.say("")
     telling.say(f"The hospital's terms for {holdings.PATIENTS}, as they came out of the stream:")
-    batches = []
+    batches: list[pa.RecordBatch] = []
     with _open(space, holdings.PATIENTS, RESEARCH) as stream:
         try:
             batches.extend(stream)
@@ -245,23 +258,16 @@ def enforced(telling: Telling, space: Space) -> None:
         except StreamEnded as end:
             ended = end.reason
         names = stream.schema.names
-    table = pa_table(batches, stream)
+    table = pa.Table.from_batches(batches, schema=stream.schema)
+    shown = "" if "case.id" in names else "not "
     youngest = pc.min(table.column("age")).as_py()
     first = table.column("id")[0].as_py()
-    telling.say(f"  [granted]row filter[/]   youngest patient is {youngest}, the terms let {holdings.LEAST_AGE} and older through")
+    telling.say(
+        f"  [granted]row filter[/]   youngest patient is {youngest}; the terms say {holdings.LEAST_AGE}"
+    )
     telling.say(f"  [granted]pseudonym[/]    id is a keyed hash of this agreement: {first}")
-    telling.say(f"  [granted]hidden[/]       case.id is {'there' if 'case.id' in names else 'not there'}: {', '.join(names)}")
+    telling.say(f"  [granted]hidden[/]       case.id is {shown}there: {', '.join(names)}")
     telling.say(f"  [granted]row cap[/]      {table.num_rows:,} rows, then: {ended}")
-
-
-def pa_table(batches: list[Any], stream: DataStream) -> Any:
-    """Return batches as one table."""
-    import pyarrow as pa
-
-    return pa.Table.from_batches(batches, schema=stream.schema)
-
-
-# --- 5. deny -----------------------------------------------------------------------------------------------------
 
 
 def denied(telling: Telling, space: Space) -> None:
@@ -283,9 +289,6 @@ def denied(telling: Telling, space: Space) -> None:
     except (UseDenied, StreamEnded) as error:
         telling.say("a second helping of the hospital's rows is [denied]denied[/]:")
         telling.say(f"  {error}")
-
-
-# --- 6. audit ----------------------------------------------------------------------------------------------------
 
 
 def audited(telling: Telling, space: Space) -> None:
@@ -316,9 +319,6 @@ def _audit(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "connector", "audit", *arguments]
     wide = {**os.environ, "COLUMNS": "150"}  # one use a line
     return subprocess.run(command, capture_output=True, text=True, check=False, env=wide)  # noqa: S603 - our own
-
-
-# --- afterwards --------------------------------------------------------------------------------------------------
 
 
 def _keep_serving(telling: Telling, space: Space) -> None:

@@ -137,7 +137,7 @@ class Processes(Generic[P]):
     def wait(self, pid: str, states: Collection[str], timeout: float) -> P:
         """Return a process once it is in one of `states` or has ended, or after `timeout` seconds."""
         return self._watch.wait(
-            lambda: self.own(pid), lambda found: found.state in states or self.has_ended(found), timeout
+            pid, lambda: self.own(pid), lambda found: found.state in states or self.has_ended(found), timeout
         )
 
     def standing(self, process: P) -> tuple[str | None, str]:
@@ -204,7 +204,7 @@ class Processes(Generic[P]):
             self._owed.setdefault(process.pid, self._clock() + GRACE)
         else:
             self._owed.pop(process.pid, None)
-        self._watch.ring()
+        self._watch.ring(process.pid)
 
     def _is_ours(self, process: P) -> bool:
         return self.turn(process) is process.role and not process.held

@@ -112,7 +112,9 @@ class Reply:
 class Http:
     """A bounded HTTP client; safe to use from several threads."""
 
-    def __init__(self, egress: Egress, *, timeout: float = 10.0, transport: httpx2.BaseTransport | None = None) -> None:
+    def __init__(
+        self, egress: Egress, *, timeout: float = 10.0, transport: httpx2.BaseTransport | None = None
+    ) -> None:
         """Make a client; `timeout` in seconds a step; `transport` joins processes in tests."""
         self._egress = egress
         self._joined = transport is not None

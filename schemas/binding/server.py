@@ -108,7 +108,8 @@ def _pids(request: Request) -> dict[str, str]:
     said = document if isinstance(document, dict) else {}
     in_path = str(request.path_params.get("pid", ""))
     return {
-        key: said[key] if isinstance(said.get(key), str) else in_path for key in ("providerPid", "consumerPid")
+        key: said[key] if isinstance(said.get(key), str) else in_path
+        for key in ("providerPid", "consumerPid")
     }
 
 
@@ -138,11 +139,14 @@ def problem(status: int, code: str, reasons: list[str]) -> dict[str, Any]:
     return {**told, "reasons": reasons} if len(reasons) > 1 else told
 
 
+_HEADERS = {503: {"Retry-After": "5"}, 401: {"WWW-Authenticate": "Bearer"}}
+
+
 def install_errors(app: FastAPI, dsp_prefix: str) -> None:
     """Render the error tree: DSP error bodies below `dsp_prefix`, problem+json (RFC 9457) elsewhere."""
 
     def render(request: Request, status: int, code: str, reasons: list[str]) -> JSONResponse:
-        headers = {"Retry-After": "5"} if status == 503 else None
+        headers = _HEADERS.get(status)
         if request.url.path.startswith(dsp_prefix):
             typed = dsp_error(request, code, reasons)
             if typed is not None:

@@ -40,7 +40,9 @@ class DataAddress(Document):
 
     def property(self, name: str) -> str | None:
         """Return a property by its short name, also where a peer spelled it with EDC's IRI."""
-        return next((item.value for item in self.endpoint_properties if item.name in (name, EDC + name)), None)
+        return next(
+            (item.value for item in self.endpoint_properties if item.name in (name, EDC + name)), None
+        )
 
 
 class TransferRequestMessage(Message):

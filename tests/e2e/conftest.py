@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import connector
+from connector.app import utc_now
 from connector.client.find import search
 from connector.client.stream import DataStream
 from connector.demo.space import Space, prepare, running
@@ -64,7 +65,13 @@ def make_tables(folder: Path) -> None:
     for holder in ("mobility", "hospital", "lab"):
         (folder / holder).mkdir(parents=True)
     rows = range(FLIGHTS)
-    flights = pa.table({"number": pa.array(rows), "delay": pa.array([n % 97 / 7 for n in rows]), "carrier": [f"C{n % 5}" for n in rows]})
+    flights = pa.table(
+        {
+            "number": pa.array(rows),
+            "delay": pa.array([n % 97 / 7 for n in rows]),
+            "carrier": [f"C{n % 5}" for n in rows],
+        }
+    )
     pq.write_table(flights, folder / "mobility" / "flights.parquet", row_group_size=8192)
     patients = pa.table(
         {
@@ -76,14 +83,20 @@ def make_tables(folder: Path) -> None:
     )
     pq.write_table(patients, folder / "hospital" / "patients.parquet")
     for number in range(6):
-        table = pa.table({"x": pa.array(range(10 + number)), "label": [f"row {n}" for n in range(10 + number)]})
+        table = pa.table(
+            {"x": pa.array(range(10 + number)), "label": [f"row {n}" for n in range(10 + number)]}
+        )
         pq.write_table(table, folder / "lab" / f"series{number}.parquet")
 
 
 def publish(space: Space) -> None:
     """Let the holders publish everything that they have."""
-    now = datetime.now(UTC)
-    mobility = {"source": "flights.parquet", "title": "Flights of a year", "offer": {"template": "research-only", "parameters": {}}}
+    now = utc_now()
+    mobility = {
+        "source": "flights.parquet",
+        "title": "Flights of a year",
+        "offer": {"template": "research-only", "parameters": {}},
+    }
     patients = {
         "source": "patients.parquet",
         "title": "Liver patients",
@@ -103,7 +116,11 @@ def publish(space: Space) -> None:
         },
     }
     lab = [
-        {"source": f"series{number}.parquet", "title": f"Series {number}", "offer": {"template": "open-training", "parameters": {}}}
+        {
+            "source": f"series{number}.parquet",
+            "title": f"Series {number}",
+            "offer": {"template": "open-training", "parameters": {}},
+        }
         for number in range(6)
     ]
     for holder, items in (("mobility", [mobility]), ("hospital", [patients]), ("lab", lab)):

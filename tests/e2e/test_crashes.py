@@ -1,4 +1,4 @@
-"""A connector is killed at any moment, and started again: it finishes or says why; no record is lost, none is double."""
+"""A connector is killed at any moment and started again: it finishes or says why; no record lost, none double."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from tests.e2e.conftest import FLIGHTS, RESEARCH, Town, await_true, town
 
 pytestmark = pytest.mark.e2e
 
-USE = {"action": "https://w3id.org/hansa/policy/1#train", "purpose": "https://w3id.org/dpv#ScientificResearch"}
+USE = {
+    "action": "https://w3id.org/hansa/policy/1#train",
+    "purpose": "https://w3id.org/dpv#ScientificResearch",
+}
 ENDED = ("FINALIZED", "TERMINATED")
 
 
@@ -163,7 +166,11 @@ def test_an_unreachable_catalogue_stops_no_publication_and_is_told_later(fragile
     kill(space.catalog)
     source = fragile.data / "mobility" / "late.parquet"
     source.write_bytes((fragile.data / "lab" / "series1.parquet").read_bytes())
-    item = {"source": "late.parquet", "title": "Late news", "offer": {"template": "open-training", "parameters": {}}}
+    item = {
+        "source": "late.parquet",
+        "title": "Late news",
+        "offer": {"template": "open-training", "parameters": {}},
+    }
     assert space.management("mobility").publish([item])["published"]
     waiting = space.management("mobility").get("/status")["outbox"]
     assert any(mail["kind"] == "publication" for mail in waiting)

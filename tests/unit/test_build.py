@@ -1,4 +1,4 @@
-"""What is installed is what is declared: pins, dependencies, and nothing of other people's in the repository."""
+"""What is installed is what is declared, pinned, and fetched: none of it lies in the repository."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def names(requirements: list[str]) -> set[str]:
     return {IMPORTED_AS.get(name, name.replace("-", "_")) for name in found}
 
 
-def imported(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+def imported(folder: Path) -> set[tuple[str, Path]]:
+    found: set[tuple[str, Path]] = set()
     for file in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
@@ -35,16 +35,16 @@ def imported(folder: Path) -> dict[str, Path]:
                 modules = [node.module]
             else:
                 continue
-            found |= {module.split(".")[0]: file for module in modules}
+            found |= {(module.split(".")[0], file) for module in modules}
     known = sys.stdlib_module_names | set(PACKAGES)
-    return {name: file for name, file in found.items() if name not in known}
+    return {(name, file) for name, file in found if name not in known}
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_import_of_a_package_is_a_declared_dependency(package: str) -> None:
     declared = names(PROJECT["dependencies"]) | AT_CHOICE
     demo = declared | names(EXTRAS["demo"])
-    for name, file in imported(ROOT / package).items():
+    for name, file in imported(ROOT / package):
         allowed = demo if "demo" in file.parts else declared
         assert name in allowed, (
             f"{file.relative_to(ROOT)} imports {name!r}, which pyproject.toml does not declare"

@@ -102,7 +102,7 @@ def request(accept: str = "", query: str = "") -> Request:
     )
 
 
-ALL = ("html", "jsonld", "turtle", "json")
+ALL = ("html", "json", "jsonld", "turtle")
 
 
 @pytest.mark.parametrize(
@@ -113,10 +113,10 @@ ALL = ("html", "jsonld", "turtle", "json")
         ("application/ld+json", "jsonld"),
         ("application/json", "json"),
         ("text/turtle;q=0.5, application/ld+json;q=0.9", "jsonld"),
-        ("text/html;q=0", "jsonld"),
-        ("*/*", "jsonld"),
-        ("", "jsonld"),
-        ("text/turtle;q=nonsense", "jsonld"),
+        ("text/html;q=0", "json"),
+        ("*/*", "json"),
+        ("", "json"),
+        ("text/turtle;q=nonsense", "json"),
     ],
 )
 def test_the_form_follows_the_accept_header(accept: str, form: str) -> None:

@@ -164,6 +164,7 @@ def test_without_a_good_token_nothing_is_read_and_the_error_is_typed(
     )
     assert reply.status == 401
     assert error(reply)["@type"] == "ContractNegotiationError"
+    assert reply.headers["www-authenticate"] == "Bearer"
 
 
 def test_a_replayed_token_is_refused(provider: Party, consumer: Party) -> None:

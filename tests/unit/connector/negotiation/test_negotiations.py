@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from anyio.from_thread import BlockingPortal
 
 from connector.negotiation.judge import Case, Hold, Judge, Say, Verdict
 from connector.negotiation.machine import Said
@@ -61,6 +64,26 @@ def test_a_fitting_request_is_agreed_on_by_both_sides_in_four_messages(
     assert ours.agreement == theirs.agreement
     said = [path.rsplit("/", 1)[-1] for method, path, _ in world.wire.log if method == "POST"]
     assert said == ["request", "agreement", "verification", "events"]
+
+
+@pytest.mark.postgres
+def test_the_same_path_runs_between_postgresql_and_sqlite(
+    tmp_path: Path, portal: BlockingPortal, postgres_url: Callable[[], str]
+) -> None:
+    def database(name: str) -> str:
+        return postgres_url() if name == "provider" else f"sqlite:///{tmp_path / name}.sqlite"
+
+    world = World(tmp_path, portal, database)
+    provider, consumer = world.join("provider"), world.join("consumer")
+    provider.publish(DATASET, research_offer())
+    ours = consumer.agree(provider, DATASET, research_offer(), use_for(SCIENCE))
+    assert ours.state is provider.mirror(ours).state is State.FINALIZED
+    assert consumer.told() == provider.told() == ["negotiation.agreed", "negotiation.finalized"]
+    strange = provider.http.get(
+        provider.dsp + "/negotiations/%00", {"Authorization": consumer.trust.prove(provider.did)}
+    )
+    assert strange.status in (400, 404)
+    world.close()
 
 
 def test_both_sides_keep_the_same_final_agreement_with_the_declared_use(
