@@ -1,4 +1,4 @@
-"""The processes of the story: a catalogue, three providers, a consumer; each with its own keys and state."""
+"""The processes of the story: a catalogue, three providers, a consumer; each with its own keys and state.
 
 Every process is started by the same command that an operator would type, from a settings file that an
 operator could have written.

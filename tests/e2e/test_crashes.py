@@ -1,4 +1,4 @@
-"""A connector is killed at any moment and started again: it finishes or says why; no record lost, none double."""
+"""A connector is killed at any moment and started again: it finishes or says why; nothing lost or doubled."""
 
 from __future__ import annotations
 
