@@ -264,6 +264,23 @@ def _endpoint(dataset: Dataset, around: Surroundings) -> str | None:
     return around.endpoint
 
 
+def _checked_endpoint(dataset: Dataset, around: Surroundings) -> str:
+    """Return where a dataset is negotiated, once it has what the Dataspace Protocol asks of it."""
+    if not dataset.distribution:
+        raise Malformed("it has no distribution; the Dataspace Protocol asks for at least one")
+    if not dataset.has_policy and not any(item.has_policy for item in dataset.distribution):
+        raise Malformed("it has no offer (hasPolicy); the Dataspace Protocol asks for at least one")
+    for number in (dataset.rows, *(item.byte_size for item in dataset.distribution)):
+        if number is not None and not 0 <= number <= _MOST_COUNT:
+            raise Malformed(f"a count of {str(number)[:40]} rows or bytes; between 0 and {_MOST_COUNT}")
+    endpoint = _endpoint(dataset, around)
+    if endpoint is None or not endpoint.startswith(("http://", "https://")):
+        raise Malformed(
+            f"no distribution names a data service with an http(s) endpointURL; found {endpoint!r}"
+        )
+    return endpoint
+
+
 def entry_from(document: Mapping[str, Any], text: str, around: Surroundings) -> Entry:
     """Read one dataset.
 
@@ -276,16 +293,7 @@ def entry_from(document: Mapping[str, Any], text: str, around: Surroundings) -> 
         Malformed: naming what is missing or does not fit.
     """
     dataset = Dataset.read(document)
-    if not dataset.distribution:
-        raise Malformed("it has no distribution; the Dataspace Protocol asks for at least one")
-    offers = [*dataset.has_policy, *(offer for item in dataset.distribution for offer in item.has_policy)]
-    if not offers:
-        raise Malformed("it has no offer (hasPolicy); the Dataspace Protocol asks for at least one")
-    endpoint = _endpoint(dataset, around)
-    if endpoint is None or not endpoint.startswith(("http://", "https://")):
-        raise Malformed(
-            f"no distribution names a data service with an http(s) endpointURL; found {endpoint!r}"
-        )
+    endpoint = _checked_endpoint(dataset, around)
     title, description = _chosen(dataset.title), _chosen(dataset.description)
     publisher = dataset.publisher
     sizes = [item.byte_size for item in dataset.distribution if item.byte_size is not None]
@@ -293,9 +301,6 @@ def entry_from(document: Mapping[str, Any], text: str, around: Surroundings) -> 
     offered = document["hasPolicy"] or [
         offer for item in document["distribution"] for offer in as_list(item.get("hasPolicy"))
     ]
-    for number in (dataset.rows, *sizes):
-        if number is not None and not 0 <= number <= _MOST_COUNT:
-            raise Malformed(f"a count of {str(number)[:40]} rows or bytes; between 0 and {_MOST_COUNT}")
     return Entry(
         dataset=dataset.id,
         document=text,

@@ -138,7 +138,7 @@ class Eligibility:
         return f"{self.answer}: {tail}" if tail and self.answer is not Answer.YOURS else str(self.answer)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def compiled_offers(offers: str) -> tuple[tuple[Offer | None, CompiledPolicy | DataspaceError], ...]:
     """Compile a record's offers (JSON text); one that nobody can enforce stands as the error saying so."""
     compiled: list[tuple[Offer | None, CompiledPolicy | DataspaceError]] = []

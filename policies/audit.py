@@ -30,7 +30,7 @@ from policies.evidence.tiles import (
 )
 from policies.evidence.tree import leaf_hash, root
 from policies.findings import Check, Finding
-from policies.replay import Replay, UseSummary
+from policies.replay import Refusal, Replay, UseSummary
 from schemas.canonical import canonical
 from schemas.errors import DataspaceError, EvidenceBroken, Malformed, NotFound
 from schemas.usage import AgreedTerms, UsageRecord
@@ -78,6 +78,7 @@ class AuditReport:
     root: bytes
     findings: tuple[Finding, ...]
     uses: tuple[UseSummary, ...]
+    refusals: tuple[Refusal, ...]
     decisions: int
     agreements: int
     open_streams: int
@@ -121,6 +122,18 @@ class AuditReport:
                 }
                 for use in self.uses
             ],
+            "refusals": [
+                {
+                    "entry": refusal.entry,
+                    "at": refusal.at.isoformat(),
+                    "counterparty": refusal.counterparty,
+                    "dataset": refusal.dataset,
+                    "action": refusal.action,
+                    "purpose": refusal.purpose,
+                    "reasons": list(refusal.reasons),
+                }
+                for refusal in self.refusals
+            ],
         }
 
 
@@ -154,6 +167,7 @@ def audit(evidence: Evidence) -> AuditReport:
         root=checkpoint.root,
         findings=(*findings, *replay.findings),
         uses=replay.summaries,
+        refusals=tuple(replay.refusals),
         decisions=replay.decisions,
         agreements=len(evidence.agreements),
         open_streams=replay.open_streams,

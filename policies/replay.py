@@ -44,6 +44,19 @@ class UseSummary:
     last: datetime | None = None
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """A use that was refused, at a negotiation, a transfer or a stream, with the reasons that were given."""
+
+    entry: int
+    at: datetime
+    counterparty: str
+    dataset: str
+    action: str | None
+    purpose: str | None
+    reasons: tuple[str, ...]
+
+
 @dataclass
 class _Stream:
     summary: UseSummary
@@ -77,6 +90,7 @@ class Replay:
 
     def __init__(self, did: str, agreements: Mapping[str, AgreedTerms]) -> None:
         self.findings: list[Finding] = []
+        self.refusals: list[Refusal] = []
         self.decisions = 0
         self._did = did
         self._agreements = agreements
@@ -104,6 +118,8 @@ class Replay:
         if record.id in self._ids:
             self._say(Check.RECORD, entry, record, f"record id {record.id} occurs twice")
         self._ids.add(record.id)
+        if record.decision == "deny":
+            self.refusals.append(_refusal(entry, record))
         if record.agreement is None:
             return
         account = self._account(entry, record, record.agreement)
@@ -291,3 +307,15 @@ def _long_revoked(account: _Account, record: UsageRecord) -> bool:
 
 def _time(record: UsageRecord) -> datetime:
     return _EPOCH + timedelta(microseconds=record.at)
+
+
+def _refusal(entry: int, record: UsageRecord) -> Refusal:
+    return Refusal(
+        entry,
+        _time(record),
+        record.counterparty or "",
+        record.dataset or "",
+        record.action,
+        record.purpose,
+        record.reasons,
+    )

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
-import jinja2
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
@@ -18,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 from catalog.api import figures
 from catalog.api.about import About
 from catalog.api.dsp import only_record
+from catalog.api.rendering import HERE, environment, wanted_format
 from catalog.api.search import (
     DEFAULT_ACTION,
     Answered,
@@ -35,11 +33,10 @@ from catalog.members import Callers, Members
 from catalog.ports import Records
 from catalog.quality import assess
 from catalog.records import CatalogRecord
-from catalog.search import Eligibility, Facets, Found, Query, compiled_offers, facet_label
+from catalog.search import Eligibility, Facets, Found, Query, compiled_offers
 from catalog.shapes import findings
 from policies.compiled import CompiledPolicy
 from policies.explain import explain
-from policies.profile import ACTIONS, PURPOSES
 from schemas.dcat import Dataset
 from schemas.errors import (
     DataspaceError,
@@ -51,98 +48,7 @@ from schemas.errors import (
 )
 from schemas.vocab import compact_iri
 
-_HERE = Path(__file__).resolve().parent
 _EXPORT_PAGE = 100
-_FORMATS = {"html": "text/html", "json": "application/json", "jsonld": MEDIA_JSONLD, "turtle": MEDIA_TURTLE}
-
-
-def wanted_format(request: Request, known: Sequence[str]) -> str:
-    """Choose a form: `?format=` first, then the Accept header; HTML only for who asks for it.
-
-    Raises:
-        Malformed: naming the forms that there are.
-    """
-    said = request.query_params.get("format")
-    if said is not None:
-        if said not in known:
-            raise Malformed(f"format {said[:40]!r} is not known; choose from {', '.join(known)}")
-        return said
-    weights: dict[str, float] = {}
-    for part in request.headers.get("accept", "")[:2000].split(","):
-        media, _, parameters = part.strip().partition(";")
-        weight = 1.0
-        for parameter in parameters.split(";"):
-            name, _, value = parameter.strip().partition("=")
-            if name == "q":
-                try:
-                    weight = float(value)
-                except ValueError:
-                    weight = 0.0
-        weights[media.strip().lower()] = weight
-    ranked = sorted(known, key=lambda name: -weights.get(_FORMATS[name], 0.0))
-    return ranked[0] if weights.get(_FORMATS[ranked[0]], 0.0) > 0 else next(n for n in known if n != "html")
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One choice of a form."""
-
-    value: str
-    label: str
-
-
-def _spaced(name: str) -> str:
-    """`ScientificResearch` -> `Scientific research`."""
-    parted = "".join(
-        f" {letter.lower()}" if letter.isupper() and place else letter for place, letter in enumerate(name)
-    )
-    return parted.replace("_", " ")
-
-
-_ACTION_CHOICES = tuple(
-    Choice(
-        action.iri.rsplit("#", 1)[-1].rsplit("/", 1)[-1],
-        _spaced(action.iri.rsplit("#", 1)[-1].rsplit("/", 1)[-1]).lower(),
-    )
-    for action in ACTIONS
-    if action.permitted
-)
-_PURPOSE_CHOICES = tuple(
-    sorted(
-        (Choice(compact_iri(iri), _spaced(compact_iri(iri).partition(":")[2])) for iri in PURPOSES),
-        key=lambda choice: choice.label,
-    )
-)
-
-
-def environment(about: About) -> jinja2.Environment:
-    """Return the templates with the filters that they use."""
-    vendor = _HERE / "static" / "vendor"
-    made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE / "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    made.filters.update(
-        count=figures.count,
-        size=figures.size,
-        when=figures.when,
-        day=figures.day,
-        short=figures.short,
-        link=figures.link,
-        theme=partial(facet_label, "theme"),
-        access=partial(facet_label, "access"),
-    )
-    made.globals.update(
-        about=about,
-        actions=_ACTION_CHOICES,
-        purposes=_PURPOSE_CHOICES,
-        has_pico=(vendor / "pico.min.css").exists(),
-        has_htmx=(vendor / "htmx.min.js").exists(),
-    )
-    return made
 
 
 class Pages:
@@ -394,7 +300,7 @@ def pages_router(pages: Pages, callers: Callers) -> APIRouter:
 def install_pages(app: FastAPI, pages: Pages, callers: Callers) -> None:
     """Put pages, static files and error pages into an app whose other errors are already rendered."""
     app.include_router(pages_router(pages, callers))
-    app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
+    app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     for kind in (DataspaceError, HTTPException):
         app.add_exception_handler(kind, _for_people(pages, app.exception_handlers[kind]))
 

@@ -86,3 +86,10 @@ def _print(report: AuditReport) -> None:
     ]
     columns = ("  who", "dataset", "agreement", "action", "purpose", "streams", "denied", "rows")
     print_table(columns, rows, "  Nobody has used anything yet.")
+    for refusal in report.refusals[:MOST_SHOWN]:
+        asked = " for ".join(compact_iri(term) for term in (refusal.action, refusal.purpose) if term)
+        name = refusal.dataset.rsplit(":", 1)[-1]
+        out.print(
+            f"  refused at entry {refusal.entry}: {refusal.counterparty}, {name}, {asked}", markup=False
+        )
+        out.print(f"    {'; '.join(refusal.reasons)}", style="faint", markup=False)

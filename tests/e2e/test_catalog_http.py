@@ -546,8 +546,8 @@ def test_a_catalogue_is_made_served_filled_killed_and_served_again(
 ) -> None:
     port = free_port()
     url, folder = f"http://localhost:{port}", tmp_path / "here"
-    made = run("init", str(folder), "--port", str(port), "--public-url", url, "--authority", "--allow", "127.0.0.0/8",
-               "--allow", "::1/128")  # fmt: skip
+    allowed = ("--allow", "127.0.0.0/8", "--allow", "::1/128")
+    made = run("init", str(folder), "--port", str(port), "--public-url", url, "--authority", *allowed)
     assert made.returncode == 0, made.stderr
     config = folder / "catalog.toml"
     for secret in ("key.json", "operator.key", "authority.json"):

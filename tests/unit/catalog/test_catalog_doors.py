@@ -11,7 +11,7 @@ from starlette.requests import Request
 from catalog.adapters.fetch import next_link
 from catalog.api import figures
 from catalog.api.dsp import read_filter
-from catalog.api.pages import wanted_format
+from catalog.api.rendering import wanted_format
 from catalog.api.search import read_query, read_question
 from catalog.settings import load_settings
 from schemas.dcat import Column
