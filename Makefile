@@ -20,10 +20,9 @@ test: system $(VENV)/.test $(VENDOR) ## Run every test (ARGS="-k word" for some)
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.test ## Lint, format, types and import contracts
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@failed=""; for tool in "ruff check ." "ruff format --check ." "mypy" "lint-imports"; do \
+	    echo "== $$tool"; $(BIN)/$$tool || failed="$$failed [$$tool]"; \
+	done; test -z "$$failed" || { echo "make check: failed:$$failed"; exit 1; }
 
 bench: $(VENV)/.test ## Print measurements beside those of peers
 	@$(BIN)/python -m tests.bench $(ARGS)
@@ -36,7 +35,7 @@ clean: ## Remove what was built, the virtual environment and the fetched assets 
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 system:
-	@sh .ci/debian python3-venv postgresql chromium docker-compose
+	@sh .ci/debian python3-venv postgresql chromium libatomic1 docker-compose
 
 # Stamps: a second run finds them newer than what they were made from, and is instant.
 $(VENV)/.made:

@@ -7,12 +7,12 @@ cannot be taken is refused by name and does not hold up the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from catalog.ports import Records, Saved
+from catalog.ports import Records
 from catalog.records import (
     Entry,
     Origin,
@@ -25,6 +25,9 @@ from catalog.records import (
 )
 from schemas.errors import Forbidden, Malformed, NotFound, Refused
 from schemas.jsonld import compact_form
+
+MOST_AT_ONCE = 1000
+"""Datasets of one transaction: others who write wait for no more than these."""
 
 
 @dataclass(frozen=True)
@@ -76,14 +79,12 @@ class Ingest:
         batch = _Batch(origin.participant)
         batch.read(catalogue, Surroundings(origin.participant))
         batch.sort(self._records)
-        saved = Saved()
-        if batch.entries or batch.same:
-            saved = self._records.save(origin, batch.entries, batch.same, run=run, at=self._clock())
-        return Taken(
-            accepted=saved.added + saved.changed + saved.restored,
-            unchanged=saved.unchanged,
-            refused=tuple(batch.refused),
-        )
+        accepted = unchanged = 0
+        for entries, same in batch.parts():
+            saved = self._records.save(origin, entries, same, run=run, at=self._clock())
+            accepted += saved.added + saved.changed + saved.restored
+            unchanged += saved.unchanged
+        return Taken(accepted, unchanged, tuple(batch.refused))
 
     def withdraw(self, participant: str, dataset: str, reason: str) -> None:
         """Take a dataset out; its tombstone stays.
@@ -136,6 +137,13 @@ class _Batch:
             self._read[dataset] = (document, document_text(document), around)
         except Refused as error:
             self.refused.append(RefusedDataset(str(said)[:512], str(error)))
+
+    def parts(self) -> Iterator[tuple[list[Entry], list[str]]]:
+        """Return what is to be saved in parts: a push is one, a long page of a crawl is several."""
+        most = max(len(self.entries), len(self.same))
+        for start in range(0, most, MOST_AT_ONCE):
+            end = start + MOST_AT_ONCE
+            yield self.entries[start:end], self.same[start:end]
 
     def sort(self, records: Records) -> None:
         """Find out what is unchanged, and read the rest."""

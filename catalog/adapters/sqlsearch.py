@@ -52,7 +52,7 @@ class SqlFinder:
         with self._database.read() as connection:
             hits, order = self._hits(query)
             # The keys of all hits are read once, and counted over: matching twice would cost more.
-            keys = list(connection.execute(hits.order_by(*order)).scalars())
+            keys = connection.execute(hits.order_by(*order)).scalars().all()
             start = (query.page - 1) * query.size
             page = keys[start : start + query.size]
             rows = {

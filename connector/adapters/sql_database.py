@@ -15,6 +15,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from sqlalchemy.exc import (
     StatementError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.sql.selectable import TypedReturnsRows
 
 from connector.adapters.sql_tables import SCHEMA_OWNER, SCHEMA_VERSION, metadata, schema_version
 from schemas.errors import DataspaceError, Malformed, Misconfigured, StorageUnavailable
@@ -198,8 +200,14 @@ def insert_new(
     """Insert rows, leaving out those whose `id` stands there already; return the ids that were new."""
     if not rows:
         return set()
-    statement = database.insert(table).on_conflict_do_nothing(index_elements=["id"]).returning(table.c.id)
-    return set(connection.execute(statement, list(rows)).scalars())
+    return set(connection.execute(_insert_new(database.is_sqlite, table), list(rows)).scalars())
+
+
+@cache
+def _insert_new(is_sqlite: bool, table: Table) -> TypedReturnsRows[Any]:
+    """Write the statement once: to put it together costs several times as much as to run it."""
+    insert = sqlite.insert(table) if is_sqlite else postgresql.insert(table)
+    return insert.on_conflict_do_nothing(index_elements=["id"]).returning(table.c.id)
 
 
 def _parse_url(url: str) -> URL:

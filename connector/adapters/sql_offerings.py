@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, select
+from sqlalchemy import ColumnElement, Row, bindparam, func, select
 
 from connector.adapters.sql_database import Database
 from connector.adapters.sql_outbox import put_outgoing
@@ -19,6 +19,7 @@ from schemas.errors import NotFound
 from schemas.usage import UsageRecord
 
 _STORED = Stored(Offering)
+_GET = select(table).where(table.c.id == bindparam("which"))
 
 
 class SqlOfferings:
@@ -52,7 +53,7 @@ class SqlOfferings:
     def get(self, dataset_id: str) -> Offering:
         """Return an offering, withdrawn ones included."""
         with self._database.read() as connection:
-            row = connection.execute(select(table).where(table.c.id == dataset_id)).first()
+            row = connection.execute(_GET, {"which": dataset_id}).first()
         if row is None:
             raise NotFound(f"no dataset has the id {dataset_id!r}")
         return _from_row(row)

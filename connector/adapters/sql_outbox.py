@@ -7,11 +7,27 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, or_, select, update
 
 from connector.adapters.sql_database import Database, insert_new
 from connector.adapters.sql_tables import from_micros, outgoing, replay, to_micros
 from connector.outbox.ports import Outgoing
+
+# Written once: to put a statement together costs several times as much as to run it.
+_CLAIMABLE = (
+    outgoing.c.due <= bindparam("now"),
+    or_(outgoing.c.leased.is_(None), outgoing.c.leased <= bindparam("now")),
+)
+_OLDEST = select(func.min(outgoing.c.seq)).where(outgoing.c.process == bindparam("of")).scalar_subquery()
+# One statement: on PostgreSQL a second claimant waits for the row, sees the lease, and gets nothing.
+# SKIP LOCKED would be wrong here: it would hand out the second message while the first is on its way.
+_CLAIM = (
+    update(outgoing)
+    .where(outgoing.c.seq == _OLDEST, *_CLAIMABLE)
+    .values(leased=bindparam("until"))
+    .returning(outgoing)
+)
+_SENT = delete(outgoing).where(outgoing.c.id == bindparam("which"))
 
 
 def put_outgoing(database: Database, connection: Connection, messages: Sequence[Outgoing]) -> None:
@@ -24,13 +40,13 @@ class SqlReplay:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._remember = database.insert(replay).on_conflict_do_nothing().returning(replay.c.jti)
 
     def remember(self, issuer: str, jti: str, until: datetime) -> bool:
         """Record a token id; true exactly once for each (issuer, jti)."""
         row = {"issuer": issuer, "jti": jti, "until": to_micros(until)}
-        statement = self._database.insert(replay).on_conflict_do_nothing().returning(replay.c.jti)
         with self._database.write() as connection:
-            return connection.execute(statement, row).first() is not None
+            return connection.execute(self._remember, row).first() is not None
 
     def forget_expired(self, at: datetime) -> None:
         """Drop ids that expired before `at`."""
@@ -46,16 +62,9 @@ class SqlOutbox:
 
     def claim(self, process: str, at: datetime, until: datetime) -> Outgoing | None:
         """Lease the oldest message of a process, if it is due and not leased."""
-        # One statement: on PostgreSQL a second claimant waits for the row, sees the lease, and gets nothing.
-        # SKIP LOCKED would be wrong here: it would hand out the second message while the first is on its way.
-        statement = (
-            update(outgoing)
-            .where(outgoing.c.seq == _oldest_of(process), *_claimable(at))
-            .values(leased=to_micros(until))
-            .returning(outgoing)
-        )
+        given = {"of": process, "now": to_micros(at), "until": to_micros(until)}
         with self._database.write() as connection:
-            row = connection.execute(statement).first()
+            row = connection.execute(_CLAIM, given).first()
         return None if row is None else _from_row(row)
 
     def due(self, at: datetime, most: int = 100) -> Sequence[str]:
@@ -63,17 +72,17 @@ class SqlOutbox:
         statement = (
             select(outgoing.c.process)
             .where(outgoing.c.seq.in_(select(func.min(outgoing.c.seq)).group_by(outgoing.c.process)))
-            .where(*_claimable(at))
+            .where(*_CLAIMABLE)
             .order_by(outgoing.c.due, outgoing.c.seq)
             .limit(most)
         )
         with self._database.read() as connection:
-            return connection.execute(statement).scalars().all()
+            return connection.execute(statement, {"now": to_micros(at)}).scalars().all()
 
     def sent(self, outgoing_id: str) -> None:
         """Remove a message that was delivered, or given up."""
         with self._database.write() as connection:
-            connection.execute(delete(outgoing).where(outgoing.c.id == outgoing_id))
+            connection.execute(_SENT, {"which": outgoing_id})
 
     def postpone(self, outgoing_id: str, due: datetime, problem: str) -> None:
         """Count a failed attempt, end the lease, and set the next try."""
@@ -94,15 +103,6 @@ class SqlOutbox:
         """Save a message that no change of state causes; nothing if its id waits already."""
         with self._database.write() as connection:
             put_outgoing(self._database, connection, [message])
-
-
-def _oldest_of(process: str) -> Any:
-    return select(func.min(outgoing.c.seq)).where(outgoing.c.process == process).scalar_subquery()
-
-
-def _claimable(at: datetime) -> tuple[Any, ...]:
-    now = to_micros(at)
-    return outgoing.c.due <= now, or_(outgoing.c.leased.is_(None), outgoing.c.leased <= now)
 
 
 def _storable(text: str) -> str:

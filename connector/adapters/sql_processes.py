@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Connection, Row, Table, select, update
+from sqlalchemy import Connection, Row, Table, bindparam, select, update
 from sqlalchemy.exc import IntegrityError
 
 from connector.adapters.sql_database import Database
@@ -29,6 +29,10 @@ from schemas.usage import UsageRecord
 P = TypeVar("P", Negotiation, Transfer)
 
 
+_AGREEMENT = select(agreements.c.value).where(agreements.c.id == bindparam("which"))
+_AGREEMENT_LOCKED = _AGREEMENT.with_for_update()
+
+
 class _Processes(Generic[P]):
     """What negotiations and transfers share: rows of one table, moved one version at a time."""
 
@@ -41,6 +45,15 @@ class _Processes(Generic[P]):
         self._word = kind.__name__
         self._stored: Stored[P] = Stored(kind)
         self._ends = ends
+        # Written once: to put a statement together costs several times as much as to run it.
+        columns = table.c
+        self._get = select(table).where(columns.pid == bindparam("which"))
+        self._find = select(table).where(
+            columns.counterparty == bindparam("with_whom"), columns.counter_pid == bindparam("which")
+        )
+        self._move = update(table).where(
+            columns.pid == bindparam("which"), columns.version == bindparam("seen")
+        )
 
     def add(
         self, process: P, *, outgoing: Sequence[Outgoing] = (), records: Sequence[UsageRecord] = ()
@@ -56,31 +69,23 @@ class _Processes(Generic[P]):
     def get(self, pid: str) -> P:
         """Return a process by our own pid."""
         with self.database.read() as connection:
-            row = connection.execute(select(self._table).where(self._table.c.pid == pid)).first()
+            row = connection.execute(self._get, {"which": pid}).first()
         if row is None:
             raise NotFound(f"no {self._word.lower()} has the id {pid!r}")
         return self._from_row(row)
 
     def find(self, counterparty: str, counter_pid: str) -> P | None:
         """Return the process that a counterparty knows under its pid."""
-        columns = self._table.c
-        statement = select(self._table).where(
-            columns.counterparty == counterparty, columns.counter_pid == counter_pid
-        )
         with self.database.read() as connection:
-            row = connection.execute(statement).first()
+            row = connection.execute(self._find, {"with_whom": counterparty, "which": counter_pid}).first()
         return None if row is None else self._from_row(row)
 
     def move(self, connection: Connection, process: P, seen: int) -> P:
         """Write a process if it stands at version `seen`."""
         columns = self._table.c
-        statement = (
-            update(self._table)
-            .where(columns.pid == process.pid, columns.version == seen)
-            .values(self._to_row(process, seen + 1))
-        )
+        changes = {"which": process.pid, "seen": seen, **self._to_row(process, seen + 1)}
         try:
-            changed = connection.execute(statement).rowcount
+            changed = connection.execute(self._move, changes).rowcount
         except IntegrityError:
             raise self._taken(process) from None
         if changed != 1:
@@ -146,6 +151,11 @@ class SqlNegotiations(_Processes[Negotiation]):
         ends = frozenset({NegotiationState.FINALIZED, NegotiationState.TERMINATED})
         super().__init__(database, salts, negotiations, Negotiation, ends)
         self._agreements = Stored(SignedAgreement)
+        insert = database.insert(agreements)
+        changes = {
+            column.name: insert.excluded[column.name] for column in agreements.c if column.name != "id"
+        }
+        self._put = insert.on_conflict_do_update(index_elements=["id"], set_=changes)
 
     def save(
         self,
@@ -213,8 +223,8 @@ class SqlNegotiations(_Processes[Negotiation]):
     def _held(
         self, connection: Connection, agreement_id: str, *, lock: bool = False
     ) -> SignedAgreement | None:
-        statement = select(agreements.c.value).where(agreements.c.id == agreement_id)
-        value = connection.execute(statement.with_for_update() if lock else statement).scalar_one_or_none()
+        statement = _AGREEMENT_LOCKED if lock else _AGREEMENT
+        value = connection.execute(statement, {"which": agreement_id}).scalar_one_or_none()
         return None if value is None else self._agreements.read(value)
 
     def _write(self, connection: Connection, signed: SignedAgreement) -> None:
@@ -226,8 +236,7 @@ class SqlNegotiations(_Processes[Negotiation]):
             "revoked": signed.revoked is not None,
             "value": self._agreements.write(signed),
         }
-        statement = self.database.insert(agreements).values(row)
-        connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=row))
+        connection.execute(self._put, row)
 
 
 class SqlTransfers(_Processes[Transfer]):

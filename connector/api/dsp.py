@@ -118,12 +118,12 @@ def _message_door(route: Route, admit: Admit, room: Negotiations | Transfers) ->
     def take(request: Request, body: Body) -> Response:
         caller = admit(request.headers.get("authorization"))
         message = kind.read(_document(request, body))
-        process = room.receive(caller, message, request.path_params.get("pid"))
+        process: Any = room.receive(caller, message, request.path_params.get("pid"))
         # Our own next step waits until the answer has left: the peer learns our process id from it.
         return JSONResponse(
             process.as_answer().wire(),
             status_code=route.status,
-            background=BackgroundTask(room.follow_up, process.pid),
+            background=BackgroundTask(room.follow_up, process.pid, process),
         )
 
     return take

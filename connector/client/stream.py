@@ -129,10 +129,11 @@ class DataStream:
                 if self._reader is None:
                     self._connect()
                 batch = self._read()
-            except PeerUnavailable as error:
+            except DataspaceError as error:
                 self._disconnect()
                 self._tries += 1
-                if isinstance(error, PeerRefused) or self._tries >= MOST_TRIES:
+                is_passing = isinstance(error, PeerUnavailable) and not isinstance(error, PeerRefused)
+                if not is_passing or self._tries >= MOST_TRIES:
                     raise
                 time.sleep(FIRST_PAUSE * 2 ** (self._tries - 1))
             else:
@@ -264,7 +265,7 @@ def _guarded(read: Callable[[], Any]) -> Any:
     """Turn what Arrow says of broken bytes into one error."""
     try:
         return read()
-    except (pa.ArrowException, OverflowError, UnicodeError) as error:
+    except (pa.ArrowException, OSError, OverflowError, UnicodeError) as error:
         raise UnreadableData(f"the stream is not sound Arrow: {str(error)[:200]}") from None
 
 

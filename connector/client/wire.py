@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from connector.client.guard import check_message
 from schemas.binding.client import Egress
-from schemas.errors import Malformed, PeerUnavailable, TooLarge
+from schemas.errors import DataspaceError, Malformed, PeerUnavailable, TooLarge
 
 MOST_HEAD = 32 << 10
 """Bytes of an answer's head."""
@@ -57,6 +57,7 @@ def fetch(url: str, headers: Mapping[str, str], egress: Egress, timeout: float) 
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if any(ord(mark) < 32 or ord(mark) > 126 for line in lines for mark in line) or " " in path:
         raise Malformed("the address of the data holds characters that no URL or ticket has")
+    connection: socket.socket | None = None
     try:
         connection = socket.create_connection((address, parts.port or (443 if secure else 80)), timeout)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -64,7 +65,11 @@ def fetch(url: str, headers: Mapping[str, str], egress: Egress, timeout: float) 
             connection = ssl.create_default_context().wrap_socket(connection, server_hostname=parts.hostname)
         connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
         return _read_head(connection)
-    except OSError as error:
+    except (OSError, DataspaceError) as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, DataspaceError):
+            raise
         raise PeerUnavailable(f"no stream from {parts.netloc}: {error}") from None
 
 

@@ -37,6 +37,8 @@ NAMES: dict[str, str] = {
     "developer": "Kogge AI",
 }
 """The participants of the story, and what people call them."""
+CRAWLED = "hospital"
+"""The provider that tells no catalogue anything: it is crawled. The others push."""
 
 
 @dataclass
@@ -81,15 +83,13 @@ class Space:
         """Return the key of a participant's management door, from the file that only its owner can read."""
         return (self.participants[name].folder / "state" / API_KEY_FILE).read_text(encoding="utf-8").strip()
 
-    def crawl(self, name: str) -> None:
-        """Have the catalogue crawl a participant now, as its operator would."""
+    def crawl(self) -> None:
+        """Have the catalogue crawl now, as its operator would."""
         key = (self.catalog.folder / "operator.key").read_text(encoding="utf-8").strip()
-        url = f"{self.catalog.url}/origins/{quote(self.participants[name].did, safe='')}/crawl"
+        url = f"{self.catalog.url}/origins/{quote(self.participants[CRAWLED].did, safe='')}/crawl"
         reply = self.http.post(url, {}, {"Authorization": f"Bearer {key}"})
         if not reply.ok:
-            raise PeerRefused(
-                f"the catalogue answered {reply.status} to a crawl of {name}", peer_status=reply.status
-            )
+            raise PeerRefused(f"the catalogue answered {reply.status} to a crawl", peer_status=reply.status)
 
     def resident_bytes(self) -> int:
         """Return the resident memory of all processes of the space, this one included."""
@@ -166,7 +166,7 @@ def prepare(home: Path, data: Path, ports: Mapping[str, int] | None = None) -> S
         if name != "developer":
             settings["data"] = {"roots": [str(data / name)]}
             settings["stream"] = {"flight_port": 0} if name == "mobility" else {}
-            if name != "lab":  # the lab is crawled
+            if name != CRAWLED:
                 settings["catalogs"] = [{"id": catalog.did, "url": catalog.url}]
         place.folder.mkdir(parents=True, mode=0o700, exist_ok=True)
         (place.folder / "hansa.toml").write_text(_toml(settings), encoding="utf-8")
@@ -200,13 +200,13 @@ def _make_key(file: Path) -> str:
 
 
 def _prepare_catalog(space: Space, port: int, authority: Mapping[str, str]) -> None:
-    place, lab = space.catalog, space.participants["lab"]
+    place, crawled = space.catalog, space.participants[CRAWLED]
     settings = {
         "title": "Catalogue of the demo data space",
         "public_url": place.url,
         "port": port,
         "members": {"space": "hansa-demo", "authority_file": "authority.json", "list_file": "members.jwt"},
-        "origins": [{"id": lab.did, "url": f"{lab.url}{DSP_PREFIX}"}],
+        "origins": [{"id": crawled.did, "url": f"{crawled.url}{DSP_PREFIX}"}],
         "egress": {"allow": list(LOOPBACK)},
         "log_level": "warning",
     }

@@ -175,7 +175,7 @@ def find(telling: Telling, space: Space, total: int) -> None:
     """Wait until the catalogue has everything, then search it."""
     telling.chapter(2, "All of them are in the shared catalogue")
     start = time.perf_counter()
-    space.crawl("lab")
+    space.crawl()
     with telling.counting("in the catalogue", total) as done:
         while (held := search(space.catalog.url, "", size=1)["total"]) < total:
             if time.perf_counter() - start > PATIENCE:
@@ -184,9 +184,7 @@ def find(telling: Telling, space: Space, total: int) -> None:
                 )
             done(held)
             time.sleep(0.1)
-    telling.say(
-        f"{total:,} datasets: two holders pushed theirs, the lab was crawled over the Dataspace Protocol"
-    )
+    telling.say(f"{total:,} datasets: two holders pushed theirs, the hospital was crawled over the protocol")
     found = search(space.catalog.url, "lung cancer", purpose=RESEARCH, size=3)
     telling.say(
         f"search “lung cancer”: {found['total']} hits in {found['milliseconds']:.1f} ms; {_facets(found)}"

@@ -196,7 +196,7 @@ class Negotiations(Processes[Negotiation]):
 
     # --- speaking --------------------------------------------------------------------------------
 
-    def drive(self, pid: str, *, approved: bool = False) -> Negotiation:
+    def drive(self, pid: str, *, known: Negotiation | None = None, approved: bool = False) -> Negotiation:
         """If it is our turn, ask the judge, and save what we say; nothing to do is no error."""
 
         def speak(negotiation: Negotiation) -> Stepped[Negotiation]:
@@ -210,7 +210,7 @@ class Negotiations(Processes[Negotiation]):
                 return self._say(negotiation, verdict)
             return self._hold(negotiation, verdict)
 
-        moved = self._move(pid, speak)
+        moved = self._move(pid, speak, known)
         if not self._is_ours(moved):
             self._owed.pop(pid, None)
         return moved

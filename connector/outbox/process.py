@@ -84,8 +84,11 @@ class Processes(Generic[P]):
 
     # --- what each room says ---------------------------------------------------------------------
 
-    def drive(self, pid: str) -> P:
-        """If it is our turn, decide what to say, and save it; idempotent."""
+    def drive(self, pid: str, *, known: P | None = None) -> P:
+        """If it is our turn, decide what to say, and save it; idempotent.
+
+        `known` is the process as just saved, where the caller has it: then it is not read again.
+        """
         raise NotImplementedError
 
     def turn(self, process: P) -> Role | None:
@@ -164,10 +167,10 @@ class Processes(Generic[P]):
         for pid in [pid for pid, due in list(self._owed.items()) if due <= now]:
             self.follow_up(pid)
 
-    def follow_up(self, pid: str) -> None:
+    def follow_up(self, pid: str, known: P | None = None) -> None:
         """Drive a process once an answer has left; a failure is logged, and `tick` tries again."""
         try:
-            self.drive(pid)
+            self.drive(pid, known=known)
         except DataspaceError as error:
             _log.warning(
                 "process not driven", kind=self.KIND, process=pid, problem=str(error), code=error.code
@@ -175,14 +178,14 @@ class Processes(Generic[P]):
 
     # --- inside ----------------------------------------------------------------------------------
 
-    def _move(self, pid: str, step: Callable[[P], Stepped[P]]) -> P:
-        """Load, take a step, save; take it again if somebody else moved first.
+    def _move(self, pid: str, step: Callable[[P], Stepped[P]], known: P | None = None) -> P:
+        """Load (unless `known`), take a step, save; take it again if somebody else moved first.
 
         Raises:
             StaleState: if that happens too often.
         """
         for _ in range(MOST_TRIES):
-            before = self.own(pid)
+            before, known = known or self.own(pid), None
             stepped = step(before)
             if stepped is None:
                 return before

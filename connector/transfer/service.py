@@ -209,7 +209,7 @@ class Transfers(Processes[Transfer]):
 
     # --- speaking --------------------------------------------------------------------------------
 
-    def drive(self, pid: str) -> Transfer:
+    def drive(self, pid: str, *, known: Transfer | None = None) -> Transfer:
         """If it is our turn (a consumer asked), decide, and start or refuse; nothing to do is no error."""
 
         def answer(transfer: Transfer) -> Stepped[Transfer]:
@@ -217,7 +217,7 @@ class Transfers(Processes[Transfer]):
                 return None
             return self._say(transfer, self._start(transfer))
 
-        return self._move(pid, answer)
+        return self._move(pid, answer, known)
 
     def _start(self, transfer: Transfer) -> Say:
         """Return the start with a fresh ticket, or the termination that says why not."""

@@ -126,7 +126,7 @@ def publish(space: Space) -> None:
     for holder, items in (("mobility", [mobility]), ("hospital", [patients]), ("lab", lab)):
         answered = space.management(holder).publish(items)
         assert not answered["refused"], answered
-    space.crawl("lab")
+    space.crawl()
     await_true(lambda: search(space.catalog.url, "", size=1)["total"] == 8, "eight datasets in the catalogue")
 
 

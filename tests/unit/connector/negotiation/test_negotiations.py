@@ -384,7 +384,7 @@ def test_a_failed_write_when_a_request_arrives_is_a_503_and_changes_nothing(
 def test_a_crash_between_hearing_and_answering_is_repaired_by_recovery(
     world: World, provider: Party, consumer: Party, offered: Offer
 ) -> None:
-    def crash(pid: str) -> None:
+    def crash(pid: str, known: Any) -> None:
         raise SystemError(f"killed before {pid} was driven")
 
     provider.negotiations.follow_up = crash  # type: ignore[method-assign]
