@@ -65,9 +65,12 @@ class ParquetSources:
             f"no file {source[:200]!r} below the folders that may be offered; check the name and data.roots"
         )
 
-    def facts(self, source: str) -> SourceFacts:
+    def _checked(self, source: str | Path) -> Path:
+        return source if isinstance(source, Path) else self.resolve(source)
+
+    def facts(self, source: str | Path) -> SourceFacts:
         """Look at a file: its schema as streamed, its rows, its bytes on disk."""
-        path = self.resolve(source)
+        path = self._checked(source)
         with _reading(path):
             if _kind(path) == "Parquet":
                 with pa.parquet.ParquetFile(path) as file:
@@ -79,10 +82,10 @@ class ParquetSources:
             return SourceFacts(schema, rows, path.stat().st_size)
 
     def head(
-        self, source: str, columns: Sequence[str], predicate: tuple[Comparison, ...], most: int
+        self, source: str | Path, columns: Sequence[str], predicate: tuple[Comparison, ...], most: int
     ) -> pa.Table:
         """Return the first rows that pass a predicate, at most `most` of them, in plain types."""
-        path = self.resolve(source)
+        path = self._checked(source)
         if _kind(path) == "Parquet" and not predicate:
             # Reading a small file piece by piece costs half of what reading ahead of it does.
             with (
@@ -93,6 +96,8 @@ class ParquetSources:
                 rows = file.metadata.num_rows
                 if rows <= most:
                     return _plain_table(file.read(list(columns), use_threads=rows > _FEW_ROWS))
+                first = next(file.iter_batches(most, columns=list(columns)))
+                return _plain_table(pa.Table.from_batches([first]))
         scan = self.scan(source, DataPlan(tuple(columns), (), predicate), batch_bytes=16 << 20)
         taken, rows = [], 0
         try:
@@ -105,7 +110,7 @@ class ParquetSources:
             scan.close()
         return _plain_table(pa.Table.from_batches(taken, only(scan.schema, columns)))
 
-    def count(self, source: str, predicate: tuple[Comparison, ...]) -> int:
+    def count(self, source: str | Path, predicate: tuple[Comparison, ...]) -> int:
         """Return how many rows pass a predicate."""
         if not predicate:
             return self.facts(source).rows
@@ -116,9 +121,9 @@ class ParquetSources:
         finally:
             scan.close()
 
-    def scan(self, source: str, plan: DataPlan, *, batch_bytes: int, start: int = 0) -> Scan:
+    def scan(self, source: str | Path, plan: DataPlan, *, batch_bytes: int, start: int = 0) -> Scan:
         """Open a source with a plan pushed down."""
-        path = self.resolve(source)
+        path = self._checked(source)
         with _reading(path):
             if _kind(path) == "Parquet":
                 return _ParquetScan(path, plan, batch_bytes, start)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pyarrow as pa
@@ -16,7 +16,7 @@ import pyarrow as pa
 from connector.offering.columns import can_hash
 from policies.compiled import CompiledPolicy
 from policies.plan import Comparison, DataPlan, Mask, plan_for
-from schemas.arrow import columns_of, fingerprint
+from schemas.arrow import fingerprint
 from schemas.base import LangString
 from schemas.canonical import digest
 from schemas.dcat import Agent, Column, ColumnStatistics, DataService, Dataset, Distribution
@@ -154,10 +154,13 @@ def described_columns(
                 released.append(pa.field(field.name, field.type, nullable=True))
     told = set(view.measured)
     return tuple(
-        column.model_copy(update={"statistics": statistics[column.name]})
-        if column.name in told and column.name in statistics
-        else column
-        for column in columns_of(released)
+        Column(
+            name=field.name,
+            datatype=str(field.type),
+            nullable=field.nullable,
+            statistics=statistics.get(field.name) if field.name in told else None,
+        )
+        for field in released
     )
 
 
@@ -202,10 +205,20 @@ def check_publication(item: Publication) -> None:
         raise Malformed(f"{len(item.keywords)} keywords; at most {MOST_KEYWORDS}")
     if not item.offers:
         raise PolicyMismatch("no offer; say under which terms the data may be used")
-    ids = [offer_of(offer, offer.target or "").id for offer in item.offers]
+
+
+def placed(item: Publication, source: str, dataset: str) -> Publication:
+    """Return a publication with its checked source, its id, and its offers as they stand inside the dataset.
+
+    Raises:
+        PolicyMismatch: if two offers are the same, or one is for another dataset.
+    """
+    offers = tuple(offer_of(offer, dataset) for offer in item.offers)
+    ids = [offer.id for offer in offers]
     if len(set(ids)) < len(ids):
         twice = next(one for one in ids if ids.count(one) > 1)
         raise PolicyMismatch(f"two offers have the id {twice!r} or the same terms; keep one")
+    return replace(item, source=source, id=dataset, offers=offers)
 
 
 def _coded(value: str, codes: Mapping[str, str], base: str, name: str) -> str:

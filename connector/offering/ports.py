@@ -50,9 +50,12 @@ class SourceFacts:
 
 
 class Sources(Protocol):
-    """Reads data files below the folders that the holder allows."""
+    """Reads data files below the folders that the holder allows.
 
-    def facts(self, source: str) -> SourceFacts:
+    A source is named by text, which is checked each time, or by the path that `resolve` gave for it.
+    """
+
+    def facts(self, source: str | Path) -> SourceFacts:
         """Look at a file without reading its data.
 
         Raises:
@@ -62,7 +65,7 @@ class Sources(Protocol):
         ...
 
     def head(
-        self, source: str, columns: Sequence[str], predicate: tuple[Comparison, ...], most: int
+        self, source: str | Path, columns: Sequence[str], predicate: tuple[Comparison, ...], most: int
     ) -> pa.Table:
         """Return the first rows that pass a predicate, at most `most` of them.
 
@@ -71,7 +74,7 @@ class Sources(Protocol):
         """
         ...
 
-    def count(self, source: str, predicate: tuple[Comparison, ...]) -> int:
+    def count(self, source: str | Path, predicate: tuple[Comparison, ...]) -> int:
         """Return how many rows pass a predicate.
 
         Raises:

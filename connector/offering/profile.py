@@ -22,8 +22,10 @@ MOST_TOP = 12
 """Values that are told of a column of few."""
 LOW_CARDINALITY = 24
 """The most different values of a column whose values are told."""
-MOST_CELLS = 2_000_000
+MOST_CELLS = 500_000
 """Cells that one profile looks at; a larger table is judged by its first rows."""
+LEAST_ROWS, MOST_ROWS = 10_000, 100_000
+"""Rows that are looked at where there are so many, however wide the table is."""
 MOST_VALUE = 60
 """Characters of a value that is told."""
 MOST_COLUMNS = 64
@@ -34,7 +36,7 @@ SMALL = 500
 
 def rows_to_profile(columns: int) -> int:
     """Return how many rows of a table with that many columns are looked at, so that the cost is bounded."""
-    return max(10_000, MOST_CELLS // max(columns, 1))
+    return min(MOST_ROWS, max(LEAST_ROWS, MOST_CELLS // max(columns, 1)))
 
 
 def profile(table: pa.Table, rows: int) -> Mapping[str, ColumnStatistics]:

@@ -6,6 +6,7 @@ from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 
 from connector.offering.describe import (
     Extent,
@@ -16,7 +17,7 @@ from connector.offering.describe import (
     dataset_id,
     describe,
     described_columns,
-    offer_of,
+    placed,
     public_view,
 )
 from connector.offering.ports import Offering, OfferingStore, Sources
@@ -136,14 +137,15 @@ class Offerings:
         check_publication(item)
         name = self._name(item)
         held = known.get(name)
-        source = str(self._sources.resolve(item.source))
+        path = self._sources.resolve(item.source)
+        source = str(path)
         if (
             held is not None
             and held.source != source
             and (name in batch or (not item.id and not held.withdrawn))
         ):
             raise AlreadyExists(f"{name} is the id of another file already; give this one an 'id' of its own")
-        dataset = self._describe(replace(item, source=source, id=name))
+        dataset = self._describe(placed(item, source, name), path)
         if (
             held is not None
             and held.withdrawn is None
@@ -156,25 +158,25 @@ class Offerings:
         version = held.version if held is not None else 0
         return Offering(dataset, source, self._clock(), version=version), True
 
-    def _describe(self, item: Publication) -> Dataset:
-        facts = self._sources.facts(item.source)
-        policies = [compile_policy(offer_of(offer, item.id or "")) for offer in item.offers]
+    def _describe(self, item: Publication, path: Path) -> Dataset:
+        facts = self._sources.facts(path)
+        policies = [compile_policy(offer) for offer in item.offers]
         for policy in policies:
             fit_to_columns(policy, columns_of(facts.schema))
         view = public_view(facts.schema, policies)
         rows = max(
-            (self._sources.count(item.source, predicate) if predicate else facts.rows)
+            (self._sources.count(path, predicate) if predicate else facts.rows)
             for predicate in view.predicates
         )
-        columns = described_columns(facts.schema, view, self._profile(item.source, view, rows))
+        columns = described_columns(facts.schema, view, self._profile(path, view, rows))
         return describe(item, self._holder, Extent(columns, rows, facts.byte_size), self._clock())
 
-    def _profile(self, source: str, view: PublicView, rows: int) -> Mapping[str, ColumnStatistics]:
+    def _profile(self, path: Path, view: PublicView, rows: int) -> Mapping[str, ColumnStatistics]:
         measured = view.measured[:MOST_COLUMNS]
         if not measured:
             return {}
         most = rows_to_profile(len(measured))
-        table = self._sources.head(source, measured, view.predicate, most)
+        table = self._sources.head(path, measured, view.predicate, most)
         return profile(table, rows if table.num_rows == most else table.num_rows)
 
     def withdraw(self, dataset: str) -> Offering:

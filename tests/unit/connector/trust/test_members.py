@@ -102,7 +102,7 @@ def test_who_is_no_member_is_refused_and_nothing_is_fetched_on_its_behalf(
 
 def test_a_member_whose_time_is_over_is_refused(world: World, provider: Party, consumer: Party) -> None:
     world.pass_time(366 * 24 * 3600)
-    with pytest.raises(Forbidden, match="membership of .* ended at"):
+    with pytest.raises(Forbidden, match=r"membership of .* ended at"):
         provider.trust.admit(consumer.trust.prove(provider.did))
 
 
