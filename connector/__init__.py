@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from connector.client.access import open as open  # noqa: A004
+    from connector.client.access import open as open
 
 __all__ = ["open"]
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from connector.client.management import Management
 from connector.settings import API_KEY_FILE, KEY_FILE, PREFIX
@@ -90,6 +90,11 @@ class Space:
         reply = self.http.post(url, {}, {"Authorization": f"Bearer {key}"})
         if not reply.ok:
             raise PeerRefused(f"the catalogue answered {reply.status} to a crawl", peer_status=reply.status)
+
+    def held(self, publisher: str = "") -> int:
+        """Return how many datasets the catalogue holds, of one publisher or of all."""
+        asked = urlencode({"size": 1, **({"publisher": publisher} if publisher else {})})
+        return int(self.http.get(f"{self.catalog.url}/search?{asked}").json()["total"])
 
     def resident_bytes(self) -> int:
         """Return the resident memory of all processes of the space, this one included."""

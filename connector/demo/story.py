@@ -10,7 +10,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,11 +26,10 @@ from connector.client.find import search
 from connector.client.stream import DataStream
 from connector.demo import data, holdings
 from connector.demo.evidence import flip_a_byte
+from connector.demo.publishing import TERMS, Publishing
 from connector.demo.space import NAMES, Space, prepare, running
 from schemas.errors import PeerUnavailable, StreamEnded, UseDenied
 
-CHUNK = 100
-"""Datasets published in one request."""
 RESEARCH = "dpv:ScientificResearch"
 PATIENCE = 60.0
 """Seconds after which a catalogue that did not get everything is reported."""
@@ -119,72 +117,83 @@ def _usual_ports() -> dict[str, int] | None:
 
 
 def _tell_all(telling: Telling, space: Space, tables: Path) -> None:
-    total = publish_all(telling, space, tables)
-    find(telling, space, total)
-    with open_flights(telling, space) as stream:
-        train(telling, stream)
-    enforced(telling, space)
-    denied(telling, space)
+    publishing = Publishing(space, tables, datetime.now(UTC))
+    try:
+        publish(telling, publishing)
+        find(telling, space, publishing)
+        with open_flights(telling, space) as stream:
+            train(telling, stream)
+        enforced(telling, space)
+        denied(telling, space)
+        everything(telling, space, publishing)
+    finally:
+        publishing.stop()
     audited(telling, space)
     used = space.resident_bytes() / 2**20
     took = time.perf_counter() - telling.started
+    telling.say("")
+    telling.say(f"[faint]The whole space holds {used:,.0f} MiB resident; the story took {took:.1f} s.[/]")
+
+
+def publish(telling: Telling, publishing: Publishing) -> None:
+    """Wait for the two small holders; the lab goes on while the story does."""
+    telling.chapter(1, "Three holders publish their own files, each with an ODRL offer")
+    for name in ("mobility", "hospital"):
+        publishing.wait(name)
+        _tell_holder(telling, publishing, name)
+    if publishing.is_done("lab"):
+        _tell_holder(telling, publishing, "lab")
+    else:
+        count = len(publishing.holders["lab"].tables)
+        telling.say(f"{NAMES['lab']:<28} {count:>5,} tables, which it publishes while the story goes on")
+
+
+def _tell_holder(telling: Telling, publishing: Publishing, name: str) -> None:
+    holder = publishing.wait(name)
+    count, took = f"{holder.published:>5,} datasets", f"{holder.seconds:4.1f} s"
+    telling.say(f"{NAMES[name]:<28} {count} in {took}   [faint]{TERMS[name]}[/]")
+    for source, reason in holder.refused:
+        telling.say(f"[denied]refused[/] {source}: {reason}")
+
+
+def _await_datasets(telling: Telling, space: Space, publishing: Publishing, wanted: int) -> None:
+    """Wait until the catalogue holds so many datasets.
+
+    Raises:
+        PeerUnavailable: if it holds fewer when nothing is on its way any more.
+    """
+    quiet = time.perf_counter()
+    with telling.counting("in the catalogue", wanted) as done:
+        while (held := space.held()) < wanted:
+            if not publishing.is_done("lab"):
+                quiet = time.perf_counter()
+            elif time.perf_counter() - quiet > PATIENCE:
+                raise PeerUnavailable(f"the catalogue holds {held} of {wanted} datasets; no more come")
+            done(held)
+            time.sleep(0.1)
+
+
+def everything(telling: Telling, space: Space, publishing: Publishing) -> None:
+    """Wait until all of the real tables are in the catalogue."""
+    telling.say("")
+    total = sum(len(holder.tables) for holder in publishing.holders.values())
+    _await_datasets(telling, space, publishing, total)
+    _tell_holder(telling, publishing, "lab")
     telling.say(
-        f"\n   [faint]The whole space holds {used:,.0f} MiB resident; the story took {took:.1f} s.[/]"
+        f"All {total:,} datasets are in the shared catalogue: two holders pushed, the hospital was crawled"
     )
 
 
-def publish_all(telling: Telling, space: Space, tables: Path) -> int:
-    """Let the three holders publish at the same time; return how many datasets there are."""
-    telling.chapter(1, "Three holders publish their own files, each with an ODRL offer")
-    listed = data.unpacked(tables)
-    at = datetime.now(UTC)
-    counts = dict.fromkeys(data.HOLDERS, 0)
-    with telling.counting("published", len(listed)) as done:
-
-        def publish(holder: str) -> float:
-            start = time.perf_counter()
-            door = space.management(holder)
-            mine = [table for table in listed if table.holder == holder]
-            for first in range(0, len(mine), CHUNK):
-                items = [
-                    holdings.publication(table, tables / holder, at) for table in mine[first : first + CHUNK]
-                ]
-                answered = door.publish(items)
-                for refused in answered["refused"]:
-                    telling.say(f"[denied]refused[/] {refused['source']}: {refused['reason']}")
-                counts[holder] += len(answered["published"])
-                done(sum(counts.values()))
-            return time.perf_counter() - start
-
-        with ThreadPoolExecutor(len(data.HOLDERS)) as pool:
-            took = dict(zip(data.HOLDERS, pool.map(publish, data.HOLDERS), strict=True))
-    terms = {
-        "mobility": "research only",
-        "hospital": "purpose, time window, row filter, pseudonyms, hidden column, row cap",
-        "lab": "open for training",
-    }
-    for holder in data.HOLDERS:
-        name = NAMES[holder]
-        telling.say(
-            f"{name:<28} {counts[holder]:>5,} datasets in {took[holder]:4.1f} s   [faint]{terms[holder]}[/]"
-        )
-    return sum(counts.values())
-
-
-def find(telling: Telling, space: Space, total: int) -> None:
-    """Wait until the catalogue has everything, then search it."""
-    telling.chapter(2, "All of them are in the shared catalogue")
-    start = time.perf_counter()
+def find(telling: Telling, space: Space, publishing: Publishing) -> None:
+    """Have the hospital crawled, then search."""
+    telling.chapter(2, "They are in the shared catalogue: pushed, or crawled over the Dataspace Protocol")
     space.crawl()
-    with telling.counting("in the catalogue", total) as done:
-        while (held := search(space.catalog.url, "", size=1)["total"]) < total:
-            if time.perf_counter() - start > PATIENCE:
-                raise PeerUnavailable(
-                    f"the catalogue holds {held} of {total} datasets after {PATIENCE:.0f} s"
-                )
-            done(held)
-            time.sleep(0.1)
-    telling.say(f"{total:,} datasets: two holders pushed theirs, the hospital was crawled over the protocol")
+    wanted = len(publishing.holders["hospital"].tables)
+    start = time.perf_counter()
+    while (there := space.held(NAMES["hospital"])) < wanted:
+        if time.perf_counter() - start > PATIENCE:
+            raise PeerUnavailable(f"the catalogue crawled {there} of {wanted} datasets in {PATIENCE:.0f} s")
+        time.sleep(0.1)
     found = search(space.catalog.url, "lung cancer", purpose=RESEARCH, size=3)
     telling.say(
         f"search “lung cancer”: {found['total']} hits in {found['milliseconds']:.1f} ms; {_facets(found)}"
