@@ -38,6 +38,6 @@ def _check_neighbours() -> None:
         found = Path(str(package.__file__)).resolve().parent.parent
         if found != home:
             raise ImportError(
-                f"'{package.__name__}' was loaded from {found}, but connector lives in {home}; "
-                f"a file or folder named '{package.__name__}' hides ours: rename it or change the working directory"
+                f"'{package.__name__}' was loaded from {found}, but connector lives in {home}: "
+                f"something called '{package.__name__}' hides ours; rename it, or work in another folder"
             )

@@ -74,7 +74,7 @@ class ArrowHttpDoor:
         self._free_threads = threading.Semaphore(most_streams + WAITING)
         self._listener: socket.socket | None = None
         self._connections: set[socket.socket] = set()
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._stopping = threading.Event()
 
     def start(self) -> tuple[str, int]:
@@ -84,8 +84,11 @@ class ArrowHttpDoor:
         address: tuple[str, int] = self._listener.getsockname()[:2]
         return address
 
-    def stop(self) -> None:
-        """Stop listening, and break the streams that are open: their readers resume elsewhere or later."""
+    def stop(self, seconds: float = 5.0) -> None:
+        """Stop listening, break the streams that are open, and wait until they are settled, so many seconds.
+
+        Their readers resume later, at the row where they were.
+        """
         self._stopping.set()
         if self._listener is not None:
             # Closing alone does not wake a thread that waits in accept().
@@ -97,6 +100,8 @@ class ArrowHttpDoor:
         for connection in connections:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+        with self._lock:
+            self._lock.wait_for(lambda: not self._connections, seconds)
 
     def _accept(self, listener: socket.socket) -> None:
         while not self._stopping.is_set():
@@ -132,6 +137,7 @@ class ArrowHttpDoor:
         finally:
             with self._lock:
                 self._connections.discard(connection)
+                self._lock.notify_all()
             connection.close()
             self._free_threads.release()
 

@@ -82,7 +82,9 @@ def open(  # noqa: PLR0913 - the one line that the README shows: connector.open(
         http.close()
 
     def renew() -> tuple[str, str]:
-        return _where(desk.transfer(agreement)[1])
+        nonlocal transfer
+        transfer, fresh = desk.transfer(agreement)
+        return _where(fresh)
 
     endpoint, ticket = _where(address)
     stream = DataStream(

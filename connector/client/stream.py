@@ -160,7 +160,7 @@ class DataStream:
         self._schema, self._reader = schema, reader
 
     def _ask(self, endpoint: str, ticket: str) -> Answer:
-        query = f"?start={self.position}"
+        query = f"{'&' if '?' in endpoint else '?'}start={self.position}"
         if self._access.columns is not None:
             query += "&columns=" + ",".join(quote(column, safe="") for column in self._access.columns)
         headers = {"Authorization": f"Bearer {ticket}", "Accept": MEDIA_ARROW_STREAM}

@@ -101,3 +101,12 @@ def test_of_one_dataset_twice_in_a_batch_the_last_one_counts(stores: SqlStores) 
     last = offering(title="Last")
     stores.offerings.put([offering(title="First"), last])
     assert replace(stores.offerings.get("urn:dataset:1"), version=0) == last
+
+
+def test_many_are_returned_by_id_withdrawn_ones_included_and_unknown_ones_left_out(stores: SqlStores) -> None:
+    stores.offerings.put([offering(withdrawn=NOW), offering("urn:dataset:2"), offering("urn:dataset:3")])
+    found = stores.offerings.many(["urn:dataset:1", "urn:dataset:2", "urn:dataset:nowhere"])
+    assert sorted(found) == ["urn:dataset:1", "urn:dataset:2"]
+    assert found["urn:dataset:1"].withdrawn == NOW
+    assert found["urn:dataset:2"] == stores.offerings.get("urn:dataset:2")
+    assert stores.offerings.many([]) == {}
