@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import negotiation, stream
+from tests.bench import negotiation, publishing, stream
 
-for title, run in (("Agreement", negotiation.run), ("Stream", stream.run)):
+CASES = (("Agreement", negotiation.run), ("Publishing", publishing.run), ("Stream", stream.run))
+
+for title, run in CASES:
     sys.stdout.write(f"\n{title}\n")
     sys.stdout.flush()
     run()
