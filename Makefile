@@ -46,6 +46,7 @@ $(VENV)/.made:
 
 $(VENV)/.demo: $(VENV)/.made pyproject.toml constraints.txt
 	@sh .ci/install $(VENV) demo
+	@$(BIN)/hansa demo --prepare
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.made pyproject.toml constraints.txt

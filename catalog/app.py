@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -11,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import structlog
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse, Response
 from joserfc.jwk import OKPKey
@@ -68,22 +65,6 @@ def now() -> datetime:
 def new_id() -> str:
     """Return a fresh id."""
     return f"urn:uuid:{uuid.uuid4()}"
-
-
-def configure_logs(level: str) -> None:
-    """Write logs as JSON lines to stderr."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
-    )
 
 
 @dataclass(frozen=True)

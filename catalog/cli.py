@@ -70,9 +70,10 @@ def serve(config: Config = DEFAULT_CONFIG) -> None:
         settings = load_settings(config)
         import uvicorn
 
-        from catalog.app import configure_logs, make_app
+        from catalog.app import make_app
+        from schemas.binding.logs import log_as_json
 
-        configure_logs(settings.log_level)
+        log_as_json(settings.log_level)
         asgi = make_app(settings)
     uvicorn.run(
         asgi,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import secrets
-import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -13,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import structlog
 import uvicorn
 from fastapi import FastAPI
 from joserfc.jwk import OKPKey
@@ -44,6 +42,7 @@ from connector.usage.mandate import AuditGate, mandate
 from connector.usage.service import UsageLog
 from schemas.binding.client import Egress, Http
 from schemas.binding.did import DidResolver
+from schemas.binding.logs import log_as_json
 from schemas.binding.paths import DSP_PREFIX
 from schemas.binding.server import install_errors
 from schemas.identity import DidService, MemberList, document_for
@@ -283,30 +282,15 @@ def _lifespan(connector: Connector) -> Callable[[FastAPI], AbstractAsyncContextM
     return lifespan
 
 
-def log_to_stderr(level: str) -> None:
-    """Write structured logs, one JSON object a line, to standard error."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-
-
 def serve(settings: Settings) -> None:
     """Serve a connector until the process is told to stop."""
-    log_to_stderr(settings.log_level)
+    log_as_json(settings.log_level)
     connector = build(settings)
     uvicorn.run(
         connector.app,
         host=settings.host,
         port=settings.port,
-        log_level=settings.log_level,
+        log_config=None,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=10,
