@@ -46,6 +46,7 @@ from schemas.binding.logs import log_as_json
 from schemas.binding.paths import DSP_PREFIX
 from schemas.binding.server import install_errors
 from schemas.identity import DidService, MemberList, document_for
+from schemas.vocab import FORMAT_ARROW_FLIGHT, FORMAT_ARROW_HTTP
 
 MASK_FILE = "mask-secret"
 
@@ -138,7 +139,8 @@ def build(settings: Settings, world: World | None = None) -> Connector:
         clock=world.clock,
         new_id=world.new_id,
     )
-    holder = Holder(did, settings.name, dsp_url)
+    flight = (FORMAT_ARROW_FLIGHT,) if settings.stream.flight_port is not None else ()
+    holder = Holder(did, settings.name, dsp_url, formats=(FORMAT_ARROW_HTTP, *flight))
     push = CatalogPush(
         catalogs=[(each.id, each.url) for each in settings.catalogs],
         holder=holder,
@@ -154,9 +156,7 @@ def build(settings: Settings, world: World | None = None) -> Connector:
         usage_record=usage.record,
         announce=push,
         clock=world.clock,
-        did=did,
-        name=settings.name,
-        dsp_url=dsp_url,
+        holder=holder,
         wake=outbox_wake,
     )
     patience = timedelta(seconds=settings.negotiation.deadline_seconds)

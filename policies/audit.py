@@ -117,6 +117,7 @@ class AuditReport:
                     "streams": use.streams,
                     "denied": use.denied,
                     "rows": use.rows,
+                    "openRows": use.open_rows,
                     "first": use.first.isoformat() if use.first else None,
                     "last": use.last.isoformat() if use.last else None,
                 }

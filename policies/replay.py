@@ -24,13 +24,41 @@ RACE = 256
 """How many totals back a decision may have looked, with that many streams of one agreement at a time."""
 GRACE = timedelta(seconds=2)
 """Between looking at the clock and writing the record that says so."""
+BACK = timedelta(seconds=60)
+"""How much earlier than a record before it a record may say that it is."""
+
+_SIGNED = frozenset(
+    {
+        UsageKind.NEGOTIATION_AGREED,
+        UsageKind.NEGOTIATION_FINALIZED,
+        UsageKind.ACCESS_DECISION,
+        UsageKind.STREAM_RESERVED,
+    }
+)
+"""What names the digest of its agreement. A stream that a crash left open is settled without one."""
+_GIVEN = frozenset(
+    {
+        UsageKind.ACCESS_DECISION,
+        UsageKind.STREAM_RESERVED,
+        UsageKind.STREAM_SETTLED,
+        UsageKind.AGREEMENT_REVOKED,
+    }
+)
+"""What only the giver of an agreement does."""
+_NAMED = _SIGNED | _GIVEN | {UsageKind.TRANSFER_STARTED}
+"""What names its agreement."""
+_TALK = frozenset({UsageKind.NEGOTIATION_AGREED, UsageKind.NEGOTIATION_TERMINATED})
+"""What a consumer also logs of an agreement that it was handed and refused, whatever that said."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass
 class UseSummary:
-    """Who used what, under which agreement and for which purpose, and how much. Units: rows."""
+    """Who used what, under which agreement and for which purpose, and how much.
+
+    Units: rows. `open_rows` are reserved by streams that are not settled: at most so many more were sent.
+    """
 
     counterparty: str
     dataset: str
@@ -40,6 +68,7 @@ class UseSummary:
     streams: int = 0
     denied: int = 0
     rows: int = 0
+    open_rows: int = 0
     first: datetime | None = None
     last: datetime | None = None
 
@@ -76,6 +105,7 @@ class _Account:
     digest: str | None
     policy: CompiledPolicy | None = None
     final: bool = False
+    strange: bool = False  # it is between others, which was said
     revoked: UsageRecord | None = None
     total: int = 0
     totals: deque[int] = field(default_factory=lambda: deque([0], maxlen=RACE))
@@ -98,6 +128,7 @@ class Replay:
         self._streams: dict[str, _Stream] = {}
         self._summaries: dict[tuple[str | None, ...], UseSummary] = {}
         self._ids: set[str] = set()
+        self._latest = _EPOCH
 
     @property
     def summaries(self) -> tuple[UseSummary, ...]:
@@ -111,6 +142,7 @@ class Replay:
 
     def take(self, entry: int, record: UsageRecord) -> None:
         """Take the next record."""
+        self._dated(entry, record)
         if record.log != self._did:
             self._say(
                 Check.RECORD, entry, record, f"the record is of the log of {record.log}, not of {self._did}"
@@ -121,6 +153,8 @@ class Replay:
         if record.decision == "deny":
             self.refusals.append(_refusal(entry, record))
         if record.agreement is None:
+            if record.kind in _NAMED:
+                self._say(Check.RECORD, entry, record, f"{record.kind} names no agreement")
             return
         account = self._account(entry, record, record.agreement)
         match record.kind:
@@ -135,16 +169,46 @@ class Replay:
             case UsageKind.STREAM_SETTLED:
                 self._settled(entry, record, account)
 
+    def _dated(self, entry: int, record: UsageRecord) -> None:
+        """Check that a record is not dated back; two clocks of one participant may differ a little."""
+        at = _time(record)
+        if at < self._latest - BACK:
+            text = f"the record says {at.isoformat()}, after one that says {self._latest.isoformat()}"
+            self._say(Check.RECORD, entry, record, text)
+        self._latest = max(self._latest, at)
+
     # --- agreements ----------------------------------------------------------------------------------
 
     def _account(self, entry: int, record: UsageRecord, agreement: str) -> _Account:
         account = self._accounts.get(agreement)
         if account is None:
             account = self._accounts[agreement] = self._opened(entry, record, agreement)
-        if record.policy is not None and account.digest is not None and record.policy != account.digest:
+        if record.policy is None and record.kind in _SIGNED:
+            text = f"{record.kind} does not say by digest what {agreement} is"
+            self._say(Check.AGREEMENT, entry, record, text)
+        elif record.policy is not None and account.digest is not None and record.policy != account.digest:
             text = f"the record names agreement {record.policy}, but {agreement} is {account.digest}"
             self._say(Check.AGREEMENT, entry, record, text)
+        if account.terms is not None:
+            self._fits(entry, record, account, account.terms)
         return account
+
+    def _fits(self, entry: int, record: UsageRecord, account: _Account, terms: AgreedTerms) -> None:
+        """Check that an agreement is ours, and about the dataset that a record names."""
+        agreed, takes = terms.agreement, terms.role == "consumer"
+        if takes and record.kind in _TALK:
+            return
+        gives = not takes or record.kind in _GIVEN
+        party, named = ("assigner", agreed.assigner) if gives else ("assignee", agreed.assignee)
+        if named != self._did and not account.strange:
+            account.strange = True
+            text = f"the {party} of {agreed.id} is {named}, not {self._did}"
+            self._say(Check.AGREEMENT, entry, record, text)
+        if record.dataset is not None and record.dataset != agreed.target:
+            text = f"the record is about {record.dataset}, but {agreed.id} is about {agreed.target}"
+            self._say(Check.AGREEMENT, entry, record, text)
+        elif record.dataset is None and record.kind is UsageKind.ACCESS_DECISION:
+            self._say(Check.AGREEMENT, entry, record, "the decision does not say about which dataset")
 
     def _opened(self, entry: int, record: UsageRecord, agreement: str) -> _Account:
         terms = self._agreements.get(agreement)
@@ -233,6 +297,7 @@ class Replay:
         if stream is not None:
             self._within(entry, record, stream, account.total + rows)
             stream.reserved += rows
+            stream.summary.open_rows += 0 if stream.settled else rows
         account.now_at(account.total + rows)
 
     def _within(self, entry: int, record: UsageRecord, stream: _Stream, total: int) -> None:
@@ -269,6 +334,7 @@ class Replay:
             self._say(Check.LIMIT, entry, record, text)
         stream.settled = True
         stream.summary.rows += rows
+        stream.summary.open_rows -= stream.reserved
         stream.summary.last = _time(record)
         account.now_at(without + rows)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from schemas.errors import Malformed
 
-_INTEGER_BOUND = 2**53
+_INTEGER_BOUND = 2**53 - 1
 
 
 def _check(value: Any) -> None:
@@ -22,7 +22,7 @@ def _check(value: Any) -> None:
         return
     if isinstance(value, int):
         if abs(value) > _INTEGER_BOUND:
-            raise Malformed(f"canonical form: integer {value} is beyond ±2^53")
+            raise Malformed(f"canonical form: integer {value} is beyond ±(2^53 - 1)")
         return
     if isinstance(value, dict):
         for key, item in value.items():

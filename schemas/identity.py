@@ -28,7 +28,9 @@ ALGORITHM = "Ed25519"
 _ACCEPTED = [ALGORITHM, "EdDSA"]
 LEEWAY = timedelta(seconds=30)
 TOKEN_LIFE = timedelta(minutes=5)
+LONGEST_LIFE = timedelta(hours=1)
 MOST_TOKEN = 8192
+_LATEST = 253_402_300_799  # the last second of the year 9999
 
 _REGISTRY = JWSRegistry(algorithms=_ACCEPTED, strict_check_header=False)
 
@@ -189,11 +191,12 @@ def verify_claims(token: str, keys: KeySet | OKPKey, at: datetime) -> dict[str, 
         raise Unauthenticated(f"token of {len(token)} characters; at most {MOST_TOKEN}")
     try:
         claims = dict(jwt.decode(token, keys, algorithms=_ACCEPTED, registry=_REGISTRY).claims)
-    except (JoseError, ValueError, KeyError, TypeError) as error:
+    except (JoseError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise Unauthenticated(f"token signature does not hold ({type(error).__name__})") from None
-    for name in ("exp", "iat"):
-        if not isinstance(claims.get(name), int):
-            raise Unauthenticated(f"token has no integer '{name}'")
+    for name in ("exp", "iat", "nbf"):
+        value = claims.get(name, None if name != "nbf" else 0)
+        if type(value) is not int or not 0 <= value <= _LATEST:
+            raise Unauthenticated(f"token has no usable '{name}': a whole number of seconds since 1970")
     now = at.timestamp()
     if now > claims["exp"] + LEEWAY.total_seconds():
         raise Unauthenticated(f"token expired at {_instant(claims['exp'])}; now it is {_instant(now)}")
@@ -213,11 +216,13 @@ def peek_issuer(token: str) -> str:
     Raises:
         Unauthenticated: if it is not a JWT with an `iss`.
     """
+    if len(token) > MOST_TOKEN:
+        raise Unauthenticated(f"token of {len(token)} characters; at most {MOST_TOKEN}")
     try:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         issuer = claims["iss"]
-    except (IndexError, ValueError, KeyError, TypeError):
+    except (IndexError, ValueError, KeyError, TypeError, RecursionError):
         raise Unauthenticated("expected a signed token (JWT) with an 'iss' claim") from None
     if not isinstance(issuer, str):
         raise Unauthenticated("token claim 'iss' is not text")
@@ -240,6 +245,10 @@ def verify_self_issued(token: str, document: DidDocument, audience: str, at: dat
         raise Unauthenticated(f"token is from {issuer!r}, but the key belongs to {document.id!r}")
     if meant != audience:
         raise Unauthenticated(f"token is meant for {meant!r}, not for {audience!r}")
+    life = claims["exp"] - claims["iat"]
+    if life > LONGEST_LIFE.total_seconds():
+        # Its id has to be remembered until it expires, so it may not be good for years.
+        raise Unauthenticated(f"token holds for {life} s; at most {LONGEST_LIFE.total_seconds():.0f} s")
     jti = claims.get("jti")
     if not isinstance(jti, str) or not 0 < len(jti) <= 256:
         raise Unauthenticated("token has no usable 'jti'")
@@ -291,7 +300,7 @@ def verify_members(token: str, authority: OKPKey, at: datetime) -> MemberList:
     # A list may hold thousands of members, so the bound for caller tokens does not apply here.
     try:
         claims = dict(jwt.decode(token, authority, algorithms=_ACCEPTED, registry=_REGISTRY).claims)
-    except (JoseError, ValueError, KeyError, TypeError) as error:
+    except (JoseError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise Unauthenticated(
             f"member list is not signed by the authority ({type(error).__name__})"
         ) from None

@@ -10,12 +10,13 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from policies.audit import Evidence, Opened
+from policies.audit import AuditReport, Evidence, Opened
 from policies.evidence.checkpoint import Checkpoint
 from policies.evidence.commitment import commit
 from policies.evidence.note import SigningKey, sign
 from policies.evidence.tiles import WIDTH, bundles_for, encode_bundle, grown_tiles
 from policies.evidence.tree import leaf_hash, root
+from policies.findings import Check
 from schemas.canonical import digest
 from schemas.errors import NotFound
 from schemas.odrl import Agreement
@@ -134,6 +135,24 @@ def honest() -> Told:
     told.finalized().decided("s1").reserved("s1", 400).decided("s2").reserved("s2", 500)
     told.settled("s1", 400).settled("s2", 300)
     return told.decided("s3", "deny", purpose=None)
+
+
+def found(report: AuditReport) -> set[tuple[Check, int | None]]:
+    """What a report found, and where."""
+    return {(finding.check, finding.entry) for finding in report.findings}
+
+
+def flipped(data: bytes, at: int, bit: int = 0) -> bytes:
+    """Data with one bit turned over."""
+    return data[:at] + bytes([data[at] ^ (1 << bit)]) + data[at + 1 :]
+
+
+def large(count: int) -> Evidence:
+    """An honest log of many tiles."""
+    told = honest()
+    for place in range(count):
+        told.tell(UsageKind.ASSET_PUBLISHED, dataset=f"urn:d:{place}", agreement=None, policy=None)
+    return told.evidence()
 
 
 def salt(place: int) -> bytes:

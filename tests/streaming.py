@@ -21,7 +21,7 @@ from connector.api.arrow_http import ArrowHttpDoor
 from connector.client.stream import Access, DataStream
 from connector.dataplane.service import Streams
 from connector.negotiation.ports import Negotiation, SignedAgreement
-from connector.offering.describe import Publication
+from connector.offering.describe import Holder, Publication
 from connector.offering.service import Offerings, PublishReport
 from connector.outbox.ports import Outgoing
 from connector.transfer.ports import Transfer
@@ -121,9 +121,7 @@ class Provider:
             usage_record=log.record,
             announce=self._announce,
             clock=self.clock,
-            did=PROVIDER,
-            name="A provider",
-            dsp_url="https://provider.example/dsp/2025-1",
+            holder=Holder(PROVIDER, "A provider", "https://provider.example/dsp/2025-1"),
         )
         self.streams = Streams(
             agreements=self.stores.negotiations,

@@ -180,11 +180,18 @@ def _scanned(schema: pa.Schema, plan: DataPlan) -> pa.Schema:
 
 
 def expression(comparison: Comparison, datatype: pa.DataType) -> pc.Expression:
-    """Return a comparison for the reader; a null cell never passes it."""
+    """Return a comparison for the reader; a null cell never passes it, nor does NaN."""
     target, scalars = comparable(comparison, datatype)
     cells = pc.field(comparison.column)
     if target != datatype:
         cells = cells.cast(target)
+    passed = _passed(comparison, cells, target, scalars)
+    return passed & ~cells.is_nan() if pa.types.is_floating(target) else passed
+
+
+def _passed(
+    comparison: Comparison, cells: pc.Expression, target: pa.DataType, scalars: list[pa.Scalar]
+) -> pc.Expression:
     first = pc.scalar(scalars[0])
     match comparison.operator:
         case Operator.EQ:

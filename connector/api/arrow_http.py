@@ -13,7 +13,8 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -35,8 +36,12 @@ WAITING = 16
 """Connections on top of that: for requests that are being read, and for the answer 503."""
 SEND_SECONDS = 60.0
 """Seconds that a reader may take nothing before it is given up."""
-HEAD_SECONDS = 10.0
+HEAD_SECONDS = 5.0
 """Seconds in which a request has to arrive."""
+CHUNK_TIMES = 3
+"""How many times as long a reader may take for a whole chunk, however steadily it takes a little."""
+SLICE = 256 << 10
+"""Bytes that are sent before the stream is asked again whether it may go on."""
 # What has left for the kernel cannot be called back when an agreement is revoked: so not much of it.
 _SEND_BUFFER = 416 << 10
 _MOST_PARTS = 512
@@ -114,11 +119,18 @@ class ArrowHttpDoor:
                 self._stopping.wait(0.1)  # out of file descriptors: those that end free some
                 continue
             if not self._free_threads.acquire(blocking=False):
-                connection.close()
+                self._turn_away(connection)
                 continue
             with self._lock:
                 self._connections.add(connection)
             threading.Thread(target=self._serve, args=(connection,), name="arrow-stream", daemon=True).start()
+
+    def _turn_away(self, connection: socket.socket) -> None:
+        """Answer 503 without reading a request, and without waiting: nobody else is accepted meanwhile."""
+        with connection, suppress(OSError):
+            if self._tls is None:
+                busy = problem(503, Unavailable.code, ["as many connections are open here as may be"])
+                _Wire(connection, 0.02).refuse(503, busy, {"Retry-After": str(_RETRY_SECONDS)})
 
     def _serve(self, connection: socket.socket) -> None:
         """Answer one connection, whatever comes; a thread that raised would leave the reader hanging."""
@@ -205,7 +217,9 @@ class ArrowHttpDoor:
         item = first
         while item is not None:
             writer.write_batch(item[0])
-            wire.chunk(sink.take())
+            if not wire.chunk(sink.take(), stream.may_go_on):
+                wire.finish(complete=False)  # in the middle of a batch; who asks again is told the reason
+                return
             item = next(batches, None)
         end = stream.end
         if end is None:
@@ -282,7 +296,6 @@ class _Wire:
     def begin(self) -> None:
         """Send the head of a stream; from here on errors have no status."""
         self.begun = True
-        self.socket.settimeout(self._seconds)
         self._send(
             [
                 (
@@ -295,11 +308,10 @@ class _Wire:
             ]
         )
 
-    def chunk(self, parts: list[pa.Buffer | bytes]) -> None:
-        """Send one HTTP chunk."""
+    def chunk(self, parts: list[pa.Buffer | bytes], may_go_on: Callable[[], bool] = lambda: True) -> bool:
+        """Send one HTTP chunk; return whether it went out whole, or broke off since it may not go on."""
         size = sum(len(part) for part in parts)
-        if size:
-            self._send([f"{size:x}\r\n".encode(), *parts, b"\r\n"])
+        return not size or self._send([f"{size:x}\r\n".encode(), *parts, b"\r\n"], may_go_on)
 
     def finish(self, *, complete: bool) -> None:
         """End the answer; an incomplete one lacks its last chunk."""
@@ -318,28 +330,55 @@ class _Wire:
             "Connection: close",
             *(f"{name}: {value}" for name, value in headers.items()),
         ]
-        self.socket.settimeout(2.0)
+        self._seconds = min(self._seconds, 2.0)
+        deadline = time.monotonic() + self._seconds
         self._send(["\r\n".join(lines).encode() + b"\r\n\r\n" + body])
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
-            for _ in range(16):
+            while (left := deadline - time.monotonic()) > 0:
+                self.socket.settimeout(left)
                 if not self.socket.recv(65_536):
                     break
 
-    def _send(self, parts: list[pa.Buffer | bytes]) -> None:
-        if isinstance(self.socket, ssl.SSLSocket):
-            for part in parts:
-                self.socket.sendall(part)
-            return
+    def _send(self, parts: list[pa.Buffer | bytes], may_go_on: Callable[[], bool] = lambda: True) -> bool:
+        """Send parts slice by slice; return False if they broke off since it may not go on.
+
+        The last slice goes out without a question: then the stream's end can be told on the same connection.
+
+        Raises:
+            TimeoutError: if the reader takes nothing for too long, or takes too long for all of it.
+        """
         views = [memoryview(part).cast("B") for part in parts if len(part)]
-        first = 0
-        while first < len(views):
-            sent = self.socket.sendmsg(views[first : first + _MOST_PARTS])
+        first, size = 0, sum(len(view) for view in views)
+        left, now = size, time.monotonic()
+        deadline = now + self._seconds * CHUNK_TIMES
+        while left:
+            if SLICE < left < size and not may_go_on():
+                return False
+            if now >= deadline:
+                raise TimeoutError("the reader took too long for one chunk")
+            self.socket.settimeout(min(self._seconds, deadline - now))
+            sent = self._send_some(views[first : first + _MOST_PARTS])
+            left -= sent
             while first < len(views) and sent >= len(views[first]):
                 sent -= len(views[first])
                 first += 1
             if sent:
                 views[first] = views[first][sent:]
+            now = time.monotonic()
+        return True
+
+    def _send_some(self, views: list[memoryview]) -> int:
+        """Send at most a slice; return how many bytes left."""
+        if isinstance(self.socket, ssl.SSLSocket):
+            return self.socket.send(views[0][:SLICE])
+        window, room = [], SLICE
+        for view in views:
+            window.append(view[:room])
+            room -= len(window[-1])
+            if not room:
+                break
+        return self.socket.sendmsg(window)
 
 
 _PHRASES = {

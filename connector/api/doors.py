@@ -9,8 +9,8 @@ from connector.api.arrow_http import PATH, ArrowHttpDoor
 from connector.dataplane.service import Streams
 from connector.settings import StreamSettings
 from schemas.dsp.transfer import DataAddress, EndpointProperty
-from schemas.errors import Unavailable
-from schemas.vocab import EDC, ENDPOINT_FLIGHT, ENDPOINT_HTTP, FORMAT_ARROW_FLIGHT
+from schemas.errors import NotFound, Unavailable
+from schemas.vocab import EDC, ENDPOINT_FLIGHT, ENDPOINT_HTTP, FORMAT_ARROW_FLIGHT, FORMAT_ARROW_HTTP
 
 if TYPE_CHECKING:
     from connector.api.flight import FlightDoor
@@ -57,13 +57,12 @@ class StreamDoors:
         The properties stand under their short names and under EDC's, which reads only those.
 
         Raises:
-            Unavailable: if the door for this format is not open here.
+            NotFound: if there is no door for this format here.
+            Unavailable: if the doors do not listen yet.
         """
         if wanted == FORMAT_ARROW_FLIGHT:
             if self._flight_url is None:
-                raise Unavailable(
-                    f"format {wanted} needs the Flight door, which is closed here: set stream.flight_port"
-                )
+                raise NotFound(f"format {wanted} is not served here; choose {FORMAT_ARROW_HTTP}")
             return _address(ENDPOINT_FLIGHT, f"{self._flight_url}/{quote(transfer, safe=':')}", ticket)
         if self._http_url is None:
             raise Unavailable("the data doors are not open yet; try again")

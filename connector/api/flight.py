@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.flight as fl
@@ -88,27 +89,67 @@ class _Server(fl.FlightServerBase):  # type: ignore[misc]  # pyarrow ships no ty
                 _log.exception("unexpected failure")
                 raise fl.FlightInternalError("something failed here; it was logged") from None
             raise
-        return fl.GeneratorStream(stream.schema, self._sent(stream, first, batches))
+        return fl.GeneratorStream(
+            stream.schema, _Sent(stream, first, batches, free=self._free, stopping=self.stopping)
+        )
 
     def _open(self, ticket: bytes) -> OpenStream:
         said = read_ticket(ticket)
         return self._streams.open(said["authorization"], said["start"], said["columns"], said["transfer"])
 
-    def _sent(
-        self, stream: OpenStream, first: Metered | None, batches: Iterator[Metered]
-    ) -> Iterator[pa.RecordBatch]:
+
+class _Sent:
+    """What a stream sends; stream and slot are let go of once, also if nobody ever asks for an item.
+
+    No generator: one that was never started runs no `finally`, and gRPC starts none for a client that left.
+    """
+
+    def __init__(
+        self,
+        stream: OpenStream,
+        first: Metered | None,
+        batches: Iterator[Metered],
+        *,
+        free: threading.Semaphore,
+        stopping: threading.Event,
+    ) -> None:
+        self._stream, self._batches, self._stopping = stream, batches, stopping
+        self._first = first
+        self._let_go = weakref.finalize(self, _let_go, stream, free)
+        self._let_go.atexit = False
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> pa.RecordBatch:
         try:
-            item = first
-            while item is not None and not self.stopping.is_set():
-                yield item[0]
-                item = next(batches, None)
-        finally:
-            stream.close()
-            self._free.release()
-        end = stream.end
+            item, self._first = self._first, None
+            if self._stopping.is_set():
+                item = None
+            elif item is None:
+                item = next(self._batches, None)
+        except BaseException:
+            self.close()
+            raise
+        if item is not None:
+            return item[0]
+        self.close()
+        end = self._stream.end
         if end is not None and end.kind != "complete":
             told = json.dumps({"end": end.kind, "reason": end.reason, "rows": end.rows}).encode()
             raise fl.FlightCancelledError(f"{end.kind}: {end.reason}", told)
+        raise StopIteration
+
+    def close(self) -> None:
+        """Close the stream and free its slot; harmless if repeated."""
+        self._let_go()
+
+
+def _let_go(stream: OpenStream, free: threading.Semaphore) -> None:
+    try:
+        stream.close()
+    finally:
+        free.release()
 
 
 def read_ticket(ticket: bytes) -> dict[str, Any]:

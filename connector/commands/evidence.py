@@ -86,6 +86,11 @@ def _print(report: AuditReport) -> None:
     ]
     columns = ("  who", "dataset", "agreement", "action", "purpose", "streams", "denied", "rows")
     print_table(columns, rows, "  Nobody has used anything yet.")
+    for use in report.uses:
+        if use.open_rows > 0:
+            name = use.dataset.rsplit(":", 1)[-1]
+            text = f"  {use.counterparty}, {name}: up to {use.open_rows:,} more rows, not settled"
+            out.print(text, markup=False)
     for refusal in report.refusals[:MOST_SHOWN]:
         asked = " for ".join(compact_iri(term) for term in (refusal.action, refusal.purpose) if term)
         name = refusal.dataset.rsplit(":", 1)[-1]

@@ -72,7 +72,7 @@ def _decimal_type(comparison: Comparison, datatype: pa.DataType, values: list[De
 
 
 def row_mask(comparison: Comparison, column: pa.Array) -> pa.Array:
-    """Say for each cell whether it passes a comparison; a null cell never does.
+    """Say for each cell whether it passes a comparison; a null cell never does, nor does NaN, its like.
 
     Shapes: as many booleans as cells, none of them null.
     """
@@ -100,6 +100,8 @@ def row_mask(comparison: Comparison, column: pa.Array) -> pa.Array:
             raise PolicyMismatch(
                 f"filter on {comparison.column!r}: operator {comparison.operator} compares no cells"
             )
+    if pa.types.is_floating(target):
+        passed = pc.and_(passed, pc.invert(pc.is_nan(cells)))
     return pc.fill_null(passed, False)
 
 

@@ -112,7 +112,7 @@ class OpenStream:
         self._look = threading.Event()
 
     def look_again(self) -> None:
-        """Have the stream look whether it may go on, before its next batch; from any thread."""
+        """Have the stream look whether it may go on, before it sends more; from any thread."""
         self._look.set()
 
     def batches(self) -> Iterator[tuple[pa.RecordBatch, int]]:
@@ -147,6 +147,16 @@ class OpenStream:
                 raise DataspaceError("reading failed; it was logged here") from error
         finally:
             self.close()
+
+    def may_go_on(self) -> bool:
+        """Say whether more of the batch that was yielded last may leave; if not, `end` tells why.
+
+        Cheap: it looks into the stores as rarely as between batches. For the thread of the stream.
+        """
+        why = self._why_halt() if self.end is None else None
+        if why is not None:
+            self._finish(*why)
+        return self.end is None
 
     def _next_piece(self, batch: pa.RecordBatch) -> pa.RecordBatch | None:
         """Return as much of a batch as may leave now; None, with `end` set, if nothing may."""
@@ -219,6 +229,6 @@ class OpenStream:
             case DataspaceError():
                 self.close(str(error))
             case TimeoutError():
-                self.close("the reader took nothing for too long")
+                self.close("the reader took nothing, or too little, for too long")
             case _:
                 self.close()

@@ -112,7 +112,8 @@ class Judge:
         if all(_misfit(case.offer, offer) for offer in case.published):
             same_id = [offer for offer in case.published if offer.id == case.offer.id]
             return Say(Said.OFFER, offer=(same_id or list(case.published))[0])
-        return self._agree(case)
+        # Written in our own words and order: of several permissions the first that holds decides.
+        return self._agree(case, next(offer for offer in case.published if not _misfit(case.offer, offer)))
 
     def _answer_acceptance(self, case: Case) -> Verdict:
         # What was accepted is our own offer, so only whether it still stands is left to ask.
@@ -120,13 +121,13 @@ class Judge:
             return end("offer-withdrawn", f"dataset {case.dataset} is not offered any more")
         return self._agree(case)
 
-    def _agree(self, case: Case) -> Verdict:
+    def _agree(self, case: Case, offer: Offer | None = None) -> Verdict:
         denied = denials(case)
         if denied:
             return end("use-denied", *denied)
         if not (self.automatic or case.approved):
             return Hold(f"a person decides whether to agree with {case.counterparty}; it fits the offer")
-        return Say(Said.AGREEMENT)
+        return Say(Said.AGREEMENT, offer=offer)
 
     def _answer_offer(self, case: Case) -> Verdict:
         if case.approved:

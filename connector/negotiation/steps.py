@@ -136,7 +136,7 @@ def spoken(negotiation: Negotiation, say: Say, pen: Pen) -> tuple[Negotiation, M
             moved = replace(moved, offer=offer, wanted=offer)
             message = words.ContractRequestMessage(**pids, offer=offer, use=negotiation.use)
         case Said.AGREEMENT:
-            agreement = agreement_of(negotiation, pen)
+            agreement = agreement_of(negotiation, say.offer or negotiation.offer, pen)
             moved = replace(moved, agreement=agreement)
             message = words.ContractAgreementMessage(**pids, agreement=agreement)
         case Said.VERIFICATION:
@@ -158,9 +158,9 @@ def spoken(negotiation: Negotiation, say: Say, pen: Pen) -> tuple[Negotiation, M
     return moved, message if negotiation.counter_pid else None
 
 
-def agreement_of(negotiation: Negotiation, pen: Pen) -> Agreement:
-    """Write the agreement: the words of the offer on the table, under the names of both parties."""
-    offered = negotiation.offer.wire()
+def agreement_of(negotiation: Negotiation, offer: Offer, pen: Pen) -> Agreement:
+    """Write the agreement: the words of an offer, under the names of both parties."""
+    offered = offer.wire()
     parties = {
         "@id": pen.agreement_id,
         "@type": "Agreement",

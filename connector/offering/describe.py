@@ -66,11 +66,12 @@ class Publication:
 
 @dataclass(frozen=True)
 class Holder:
-    """Who offers: its DID, its name, and the base URL of its DSP endpoints."""
+    """Who offers: DID, name, base URL of the DSP endpoints, and the formats that its doors serve."""
 
     did: str
     name: str
     dsp_url: str
+    formats: tuple[str, ...] = (FORMAT_ARROW_HTTP, FORMAT_ARROW_FLIGHT)
 
 
 @dataclass(frozen=True)
@@ -256,6 +257,7 @@ def distributions(dataset: str, holder: Holder, byte_size: int) -> tuple[Distrib
             ("http", FORMAT_ARROW_HTTP, "Arrow stream over HTTP"),
             ("flight", FORMAT_ARROW_FLIGHT, "Arrow Flight"),
         )
+        if format_ in holder.formats
     )
 
 

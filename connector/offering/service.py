@@ -28,7 +28,7 @@ from policies.compiled import compile_policy, fit_to_columns
 from schemas.arrow import columns_of
 from schemas.canonical import digest
 from schemas.dcat import Catalog, ColumnStatistics, Dataset
-from schemas.errors import AlreadyExists, NotFound, Refused, WorldMoved
+from schemas.errors import AlreadyExists, NotFound, PolicyMismatch, Refused, WorldMoved
 from schemas.odrl import terms
 from schemas.usage import UsageKind, UsageRecord
 
@@ -54,7 +54,7 @@ class Offerings:
         usage_record: makes a record for the usage log.
         announce: makes the messages that tell the catalogues.
         clock: UTC, aware.
-        did: who offers, with its `name` and the base URL of its DSP endpoints, `dsp_url`.
+        holder: who offers.
         wake: is told which outbox process has new mail.
     """
 
@@ -66,15 +66,13 @@ class Offerings:
         usage_record: Callable[..., UsageRecord],
         announce: Callable[[Sequence[Offering], Sequence[str]], Sequence[Outgoing]],
         clock: Callable[[], datetime],
-        did: str,
-        name: str,
-        dsp_url: str,
+        holder: Holder,
         wake: Callable[[str], None] | None = None,
     ) -> None:
         self._store, self._sources = store, sources
         self._record, self._announce = usage_record, announce
         self._clock, self._wake = clock, wake
-        self._holder = Holder(did, name, dsp_url)
+        self._holder = holder
 
     def publish(self, items: Sequence[Publication]) -> PublishReport:
         """Publish files, each on its own: what is wrong with one stops no other.
@@ -154,6 +152,7 @@ class Offerings:
         ):
             return held, False
         if held is not None:
+            _check_not_grown(held.dataset, dataset)
             dataset = dataset.model_copy(update={"issued": held.dataset.issued})
         version = held.version if held is not None else 0
         return Offering(dataset, source, self._clock(), version=version), True
@@ -221,6 +220,24 @@ class Offerings:
     def catalog(self, offset: int, limit: int, text: str | None = None) -> Catalog:
         """Return a page of the catalogue of this participant."""
         return catalog_of(self._holder, [offering.dataset for offering in self.page(offset, limit, text)])
+
+
+def _check_not_grown(held: Dataset, new: Dataset) -> None:
+    """Refuse new columns under an id that agreements may speak of.
+
+    An agreement without a column list shows all that was described when it was made; a column that comes
+    later, perhaps under a mask that only the new offer demands, would be shown with it.
+
+    Raises:
+        PolicyMismatch: naming the new columns.
+    """
+    before = {column.name for column in held.columns}
+    grown = sorted(column.name for column in new.columns if column.name not in before)
+    if grown:
+        raise PolicyMismatch(
+            f"{new.id} was published without the columns {', '.join(map(repr, grown[:10]))}; agreements "
+            "about it would show them: publish the file under an 'id' of its own"
+        )
 
 
 def _same(held: Dataset, new: Dataset) -> bool:

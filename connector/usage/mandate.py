@@ -102,5 +102,5 @@ def _kind_of(token: str) -> str | None:
     try:
         said = json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))
         return str(said["typ"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -9,6 +9,8 @@ from __future__ import annotations
 import ipaddress
 import json
 import socket
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,9 +22,12 @@ from schemas.errors import EgressForbidden, Malformed, PeerUnavailable, TooLarge
 
 MOST_REPLY = 64 << 20
 """Bytes of an answer; a page of a catalogue is the longest."""
+MOST_HOSTS = 256
+"""Hosts whose connections are kept alive."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_EMBEDDING = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
 Resolve = Callable[[str, int], Iterable[str]]
 
 
@@ -69,9 +74,7 @@ class Egress:
         return parts, addresses[0]
 
     def _check_address(self, host: str, address: Address, scheme: str) -> None:
-        mapped = getattr(address, "ipv4_mapped", None)
-        if mapped is not None:
-            address = mapped
+        address = _innermost(address)
         if any(address in network for network in self.allowed if network.version == address.version):
             if scheme == "http" and not address.is_loopback:
                 raise EgressForbidden(f"{host} is {address}: plain http is for loopback only; use https")
@@ -82,6 +85,23 @@ class Egress:
             )
         if scheme == "http":
             raise EgressForbidden(f"{host} is {address}: plain http is for loopback only; use https")
+
+
+def _innermost(address: Address) -> Address:
+    """Return the IPv4 address that an IPv6 address stands for, however wrapped, else the address itself.
+
+    Source: RFC 4291 (mapped, compatible), RFC 3056 (6to4), RFC 4380 (Teredo), RFC 6052 (NAT64).
+    """
+    if address.version == 4:
+        return address
+    if address.teredo is not None:
+        return address.teredo[1]
+    for wrapped in (address.ipv4_mapped, address.sixtofour):
+        if wrapped is not None:
+            return wrapped
+    if any(address in network for network in _EMBEDDING) and int(address) > 1:
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address
 
 
 @dataclass(frozen=True)
@@ -117,14 +137,30 @@ class Http:
     ) -> None:
         """Make a client; `timeout` in seconds a step; `transport` joins processes in tests."""
         self._egress = egress
-        self._joined = transport is not None
-        self._client = httpx2.Client(
-            timeout=timeout,
-            follow_redirects=False,
-            trust_env=False,
-            transport=transport,
-            limits=httpx2.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=30),
-        )
+        self._timeout = timeout
+        self._transport = transport
+        self._clients: OrderedDict[str, httpx2.Client] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def _client_for(self, host: str) -> httpx2.Client:
+        """Return the client of one host.
+
+        A connection goes to a checked address, and its certificate was checked for one name; so a pool is
+        never shared between names, even where they resolve to the same address.
+        """
+        with self._lock:
+            client = self._clients.pop(host, None) or httpx2.Client(
+                timeout=self._timeout,
+                follow_redirects=False,
+                trust_env=False,
+                transport=self._transport,
+                limits=httpx2.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=30),
+            )
+            self._clients[host] = client
+            # The oldest is let go, not closed: a request may be under way on it.
+            if len(self._clients) > MOST_HOSTS:
+                self._clients.popitem(last=False)
+            return client
 
     def get(self, url: str, headers: Mapping[str, str] | None = None, most: int = MOST_REPLY) -> Reply:
         """Fetch a URL, reading at most `most` bytes."""
@@ -146,7 +182,7 @@ class Http:
         sent = {"Accept": "application/json", **(headers or {})}
         extensions: dict[str, Any] = {}
         target = url
-        if not self._joined:
+        if self._transport is None:
             parts, address = self._egress.check(url)
             shown = f"[{address}]" if ":" in address else address
             port = f":{parts.port}" if parts.port else ""
@@ -154,7 +190,7 @@ class Http:
             sent["Host"] = parts.netloc
             extensions["sni_hostname"] = parts.hostname
         try:
-            with self._client.stream(
+            with self._client_for(urlsplit(url).netloc).stream(
                 method,
                 target,
                 json=document if method == "POST" else None,
@@ -172,4 +208,8 @@ class Http:
 
     def close(self) -> None:
         """Close every connection."""
-        self._client.close()
+        with self._lock:
+            clients = list(self._clients.values())
+            self._clients.clear()
+        for client in clients:
+            client.close()

@@ -119,6 +119,20 @@ def test_the_arrow_flight_door_serves_the_same_rows(running_town: Town) -> None:
     assert rows == FLIGHTS
 
 
+def test_a_format_without_a_door_is_not_offered_and_ends_a_transfer_with_the_reason(
+    running_town: Town,
+) -> None:
+    door = running_town.space.management("developer")
+    with running_town.open("series0") as stream:
+        agreement = stream.agreement
+    made = door.post("/transfers", {"agreement": agreement, "format": "ArrowFlight-PULL"})
+    ended = door.get(f"/transfers/{made['pid']}", wait="STARTED,TERMINATED", timeout=20)
+    assert ended["state"] == "TERMINATED"
+    assert any("ArrowStream-PULL" in reason for reason in ended["reasons"]), ended
+    (dataset, *_) = running_town.space.management("lab").get("/offers")["datasets"]
+    assert [one["format"] for one in dataset["distribution"]] == ["ArrowStream-PULL"]
+
+
 # --- deny ---
 
 

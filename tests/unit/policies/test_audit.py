@@ -10,7 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policies.audit import AuditReport, Evidence, audit
+from connector.commands.evidence import _print
+from connector.commands.terminal import out
+from policies.audit import Evidence, audit
 from policies.evidence.checkpoint import Checkpoint
 from policies.evidence.commitment import commit
 from policies.evidence.note import SigningKey, sign
@@ -19,23 +21,22 @@ from policies.findings import MEANING, Check
 from schemas.errors import Malformed
 from schemas.usage import UsageKind
 from schemas.vocab import DPV
-from tests.log_builders import AGREEMENT, KEY, ORIGIN, Told, agreement, evidence, honest, salt, terms_of
+from tests.log_builders import (
+    AGREEMENT,
+    HOSPITAL,
+    KEY,
+    ORIGIN,
+    Told,
+    agreement,
+    evidence,
+    flipped,
+    found,
+    honest,
+    large,
+    salt,
+    terms_of,
+)
 from tests.policy_builders import LAB, NOON, RESEARCH, limit
-
-
-def found(report: AuditReport) -> set[tuple[Check, int | None]]:
-    return {(finding.check, finding.entry) for finding in report.findings}
-
-
-def flipped(data: bytes, at: int, bit: int = 0) -> bytes:
-    return data[:at] + bytes([data[at] ^ (1 << bit)]) + data[at + 1 :]
-
-
-def large(count: int) -> Evidence:
-    told = honest()
-    for place in range(count):
-        told.tell(UsageKind.ASSET_PUBLISHED, dataset=f"urn:d:{place}", agreement=None, policy=None)
-    return told.evidence()
 
 
 def test_an_honest_log_holds_and_says_who_used_what() -> None:
@@ -215,6 +216,64 @@ def test_an_agreement_with_other_terms_than_were_signed_is_found() -> None:
     assert audit(told.evidence(agreements={AGREEMENT: claimed})).failed(Check.AGREEMENT)
 
 
+@pytest.mark.parametrize(
+    ("member", "value"), [("assigner", "did:web:other.example"), ("target", "urn:hansa:hospital:heart")]
+)
+def test_a_use_under_an_agreement_of_others_or_for_another_dataset_is_found(member: str, value: str) -> None:
+    told = Told(agreed=agreement().model_copy(update={member: value})).finalized().decided("s1")
+    report = audit(told.reserved("s1", 5).evidence())
+    where = (0,) if member == "assigner" else (0, 1, 2, 3)  # a stranger's agreement is said once
+    assert found(report) == {(Check.AGREEMENT, entry) for entry in where}
+    assert value in str(report.findings[0])
+
+
+def test_a_decision_about_no_dataset_is_found() -> None:
+    told = Told().finalized().decided("s1", dataset=None)
+    assert found(audit(told.evidence())) == {(Check.AGREEMENT, 2)}
+
+
+def test_a_consumer_may_log_an_agreement_for_others_that_it_refused_but_not_conclude_it() -> None:
+    taken = terms_of(agreement()).model_copy(update={"role": "consumer"})
+    told = Told()
+    told.tell(UsageKind.NEGOTIATION_AGREED, dataset="urn:asked")
+    told.tell(UsageKind.NEGOTIATION_TERMINATED, dataset="urn:asked")
+    assert audit(told.evidence(agreements={AGREEMENT: taken})).holds
+    report = audit(Told().finalized().evidence(agreements={AGREEMENT: taken}))
+    assert found(report) == {(Check.AGREEMENT, 1)}
+    ours = Told(agreed=agreement().model_copy(update={"assigner": LAB, "assignee": HOSPITAL}))
+    taken = terms_of(ours.agreed).model_copy(update={"role": "consumer"})
+    assert audit(ours.finalized().evidence(agreements={AGREEMENT: taken})).holds
+    ours.tell(UsageKind.AGREEMENT_REVOKED)  # which only the giver can
+    assert found(audit(ours.evidence(agreements={AGREEMENT: taken}))) == {(Check.AGREEMENT, 2)}
+
+
+@pytest.mark.parametrize("entry", [1, 2, 3, 4])
+def test_a_record_without_the_digest_of_its_agreement_is_named(entry: int) -> None:
+    told = honest()
+    told.records[entry] = told.records[entry].model_copy(update={"policy": None})
+    assert found(audit(told.evidence())) == {(Check.AGREEMENT, entry)}
+
+
+@pytest.mark.parametrize(
+    "kind", ["access.decision", "stream.reserved", "stream.settled", "agreement.revoked", "transfer.started"]
+)
+def test_a_record_that_names_no_agreement_is_not_skipped(kind: str) -> None:
+    told = honest()
+    told.tell(UsageKind(kind), agreement=None)
+    assert found(audit(told.evidence())) == {(Check.RECORD, 10)}
+
+
+def test_a_record_that_is_dated_back_is_named() -> None:
+    told = Told().finalized()
+    told.at -= timedelta(seconds=61)  # and one on: 60 back, which a clock may be put
+    assert audit(told.decided("s1").evidence()).holds
+    told.at -= timedelta(seconds=2)
+    report = audit(told.decided("s2").evidence())
+    assert found(report) == {(Check.RECORD, 3)}
+    assert "12:00:02" in str(report.findings[0])
+    assert "11:59:01" in str(report.findings[0])
+
+
 # --- decisions, limits, streams ----------------------------------------------------------------------
 
 
@@ -317,12 +376,16 @@ def test_a_stream_for_somebody_else_than_was_decided_is_found() -> None:
 
 def test_a_stream_that_a_crash_left_open_is_settled_with_all_it_reserved() -> None:
     told = Told().finalized().decided("s1").reserved("s1", 10).reserved("s1", 20)
-    assert audit(told.evidence()).open_streams == 1
+    report = audit(told.evidence())
+    assert (report.open_streams, report.as_json()["uses"][0]["openRows"]) == (1, 30)
+    with out.capture() as shown:
+        _print(report)
+    assert "up to 30 more rows, not settled" in shown.get()
     nothing = dict.fromkeys(("counterparty", "dataset", "policy", "action", "purpose", "transfer"))
     told.settled("s1", 30, detail={"end": "crashed"}, **nothing)
     report = audit(told.evidence())
     assert report.holds
-    assert (report.uses[0].rows, report.open_streams) == (30, 0)
+    assert (report.uses[0].rows, report.uses[0].open_rows, report.open_streams) == (30, 0, 0)
 
 
 def test_a_log_signed_over_false_records_is_still_found_out() -> None:

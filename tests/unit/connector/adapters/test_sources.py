@@ -178,6 +178,30 @@ def test_the_scan_agrees_with_a_plain_loop(
     assert rows_of(sources, "h.parquet", where("c", operator, bound))["c"].to_pylist() == expected
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_nan_passes_no_filter(suffix: str, sources: ParquetSources, tmp_path: Path):
+    kinds = (pa.float32(), pa.float64())
+    table = pa.table({str(kind): pa.array([float("nan"), 1.0, 1.0, None], kind) for kind in kinds})
+    path = tmp_path / "data" / f"t.{suffix}"
+    if suffix == "parquet":
+        write(path, table)
+    else:
+        with pa.ipc.new_file(str(path), table.schema) as writer:
+            writer.write_table(table)
+    for column in table.column_names:
+        for operator, value, rows in (
+            (Operator.NEQ, 2, 2),
+            (Operator.IS_NONE_OF, 2, 2),
+            (Operator.IS_ANY_OF, 1, 2),
+            (Operator.EQ, 1, 2),
+            (Operator.LTEQ, 1, 2),
+            (Operator.GTEQ, 1, 2),
+            (Operator.LT, 1, 0),
+        ):
+            found = rows_of(sources, path.name, where(column, operator, value))
+            assert found[column].to_pylist() == [1.0] * rows, (column, operator)
+
+
 def test_a_plan_for_a_column_that_the_file_lacks_is_refused(sources: ParquetSources, tmp_path: Path):
     write(tmp_path / "data" / "t.parquet", pa.table({"a": [1]}))
     with pytest.raises(PolicyMismatch, match="'b'"):

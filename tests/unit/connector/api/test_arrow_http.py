@@ -260,6 +260,18 @@ def test_a_reader_that_takes_nothing_is_given_up_and_settled(provider: Provider)
     assert "took nothing" in str(settled.detail["reason"])
 
 
+def test_one_connection_too_many_is_told_so_at_once(provider: Provider, monkeypatch):
+    monkeypatch.setattr("connector.api.arrow_http.WAITING", 1)
+    with provider.door(most_streams=1):
+        host, port = provider.url.split("/")[2].split(":")
+        silent = [socket.create_connection((host, int(port)), 5) for _ in range(2)]
+        status, headers, body = ask(provider, b"")
+        assert (status, headers["retry-after"]) == (503, "2")
+        assert "connections" in json.loads(body)["detail"]
+        for connection in silent:
+            connection.close()
+
+
 def test_a_client_whose_connection_is_cut_goes_on_where_it_was(provider: Provider):
     ticket = provider.ticket(TABLE)
     with provider.door() as door:

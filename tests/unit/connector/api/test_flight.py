@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.flight as fl
 import pytest
 
-from connector.api.flight import FlightDoor, read_ticket
+from connector.api.flight import FlightDoor, _Sent, read_ticket
+from connector.dataplane.stream import OpenStream
 from schemas.errors import Malformed, Unauthenticated
 from tests.streaming import Provider, limit
 
@@ -93,3 +97,46 @@ def test_tickets_are_read_strictly():
     with pytest.raises(Unauthenticated):
         read_ticket(b"{}")
     assert read_ticket(b'{"authorization": "Bearer t"}')["authorization"] == "t"
+
+
+def test_clients_that_leave_before_the_first_batch_hold_no_slot(provider: Provider, monkeypatch):
+    ticket = provider.ticket(TABLE)
+    opened, real = [], provider.streams.open
+
+    def slowly(*arguments: Any) -> OpenStream:
+        stream = real(*arguments)
+        opened.append(stream.id)
+        time.sleep(0.15)  # the client is gone by then
+        return stream
+
+    door = FlightDoor(streams=provider.streams, most_streams=2)
+    host, port = door.start()
+    with fl.connect(f"grpc://{host}:{port}") as connected:
+        with monkeypatch.context() as patched:
+            patched.setattr(provider.streams, "open", slowly)
+            for count in range(1, 7):
+                with pytest.raises(fl.FlightTimedOutError):
+                    connected.do_get(asked(provider, ticket), fl.FlightCallOptions(timeout=0.05)).read_all()
+                until(lambda count=count: len(opened) == count and provider.streams.count == 0)
+        until(lambda: door._server is not None and door._server._free._value == 2)
+        assert connected.do_get(asked(provider, ticket)).read_all().num_rows == ROWS
+    door.stop()
+
+
+def until(true: Callable[[], bool], seconds: float = 5.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_what_is_sent_lets_go_once(provider: Provider):
+    stream = provider.streams.open(provider.ticket(TABLE))
+    free = threading.Semaphore(0)
+    sent = _Sent(stream, None, stream.batches(), free=free, stopping=threading.Event())
+    assert next(sent).num_rows
+    sent.close()
+    sent.close()
+    del sent
+    assert free._value == 1
+    assert provider.streams.count == 0

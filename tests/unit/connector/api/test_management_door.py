@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from connector.adapters.sources import ParquetSources
 from connector.adapters.tiles import FileTiles
 from connector.api.management import management_router
+from connector.offering.describe import Holder
 from connector.offering.service import Offerings
 from connector.usage.service import UsageLog
 from schemas.binding.server import install_errors
@@ -49,9 +50,7 @@ class Door:
             usage_record=usage.record,
             announce=lambda offered, withdrawn: (),
             clock=clock,
-            did=party.did,
-            name="Provider",
-            dsp_url=party.dsp,
+            holder=Holder(party.did, "Provider", party.dsp),
         )
         app = FastAPI()
         app.include_router(

@@ -48,6 +48,19 @@ def test_a_null_cell_never_passes_whatever_the_operator(operator: Operator):
     assert passing(pa.array([None, None], pa.int64()), operator, 1) == []
 
 
+@pytest.mark.parametrize("operator", [*list(Operator)[:6], Operator.IS_ANY_OF, Operator.IS_NONE_OF])
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float64()])
+def test_nan_is_a_missing_mark_and_never_passes(operator: Operator, kind: pa.DataType):
+    assert 0 not in passing(pa.array([float("nan"), 1.0, 2.0, None], kind), operator, 1)
+
+
+def test_nan_from_a_scan_stops_everything():
+    batch = pa.record_batch({"x": [1.0, float("nan")]})
+    enforcement = Enforcement.of(plan(["x"], None, ("x", Operator.NEQ, 2)), batch.schema, KEY)
+    with pytest.raises(DataspaceError, match="1 of 2 rows"):
+        enforcement.apply(batch)
+
+
 def test_set_operators_compare_with_all_their_values():
     cells = pa.array(["a", "b", None, "c"])
     assert passing(cells, Operator.IS_ANY_OF, "a", "c") == [0, 3]

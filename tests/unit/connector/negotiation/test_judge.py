@@ -11,6 +11,7 @@ from connector.negotiation.machine import Said
 from schemas.base import Role
 from schemas.dsp.negotiation import NegotiationState as State
 from schemas.odrl import Agreement, Offer
+from schemas.vocab import HANSA
 from tests.world import MARKETING, SCIENCE, open_offer, research_offer, use_for
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -46,7 +47,7 @@ def agreement(**given: Any) -> Agreement:
 
 
 def test_a_request_that_means_the_same_as_the_offer_is_agreed_to() -> None:
-    assert Judge()(case()) == Say(Said.AGREEMENT)
+    assert Judge()(case()) == Say(Said.AGREEMENT, offer=research_offer())
 
 
 def test_spelling_makes_no_difference_to_what_a_request_means() -> None:
@@ -58,7 +59,24 @@ def test_spelling_makes_no_difference_to_what_a_request_means() -> None:
     spelled = Offer.read(
         {"@id": "offer-research", "permission": [{"action": "hansa:train", "constraint": [constraint]}]}
     )
-    assert Judge()(case(offer=spelled)) == Say(Said.AGREEMENT)
+    assert Judge()(case(offer=spelled)) == Say(Said.AGREEMENT, offer=research_offer())
+
+
+def test_the_agreement_is_in_the_order_of_the_offer_however_the_request_put_it() -> None:
+    rules = [
+        {
+            "action": "use",
+            "constraint": [{"leftOperand": f"{HANSA}rowCount", "operator": "lteq", "rightOperand": "10"}],
+        },
+        {
+            "action": "use",
+            "constraint": [{"leftOperand": f"{HANSA}columns", "operator": "isAnyOf", "rightOperand": ["id"]}],
+        },
+    ]
+    published = Offer.read({"@id": "both", "permission": rules})
+    swapped = Offer.read({"@id": "both", "permission": rules[::-1]})
+    verdict = Judge()(case(offer=swapped, published=(published,), use=None))
+    assert verdict == Say(Said.AGREEMENT, offer=published)
 
 
 def test_a_request_with_other_terms_is_answered_with_the_published_offer() -> None:
@@ -94,7 +112,8 @@ def test_a_purpose_that_was_not_declared_is_not_granted() -> None:
 
 
 def test_who_declares_nothing_may_still_use_what_is_open_to_any_use() -> None:
-    assert Judge()(case(offer=open_offer(), published=(open_offer(),), use=None)) == Say(Said.AGREEMENT)
+    verdict = Judge()(case(offer=open_offer(), published=(open_offer(),), use=None))
+    assert verdict == Say(Said.AGREEMENT, offer=open_offer())
 
 
 def test_a_dataset_that_was_withdrawn_meanwhile_ends_it() -> None:
@@ -115,7 +134,7 @@ def test_by_hand_a_fitting_request_waits_for_a_person_and_goes_on_when_approved(
     verdict = by_hand(case())
     assert isinstance(verdict, Hold)
     assert "a person decides" in verdict.why
-    assert by_hand(case(approved=True)) == Say(Said.AGREEMENT)
+    assert by_hand(case(approved=True)) == Say(Said.AGREEMENT, offer=research_offer())
 
 
 def test_by_hand_a_denied_use_is_not_even_shown_to_a_person() -> None:

@@ -54,6 +54,16 @@ def test_the_same_again_changes_nothing_and_other_terms_replace_it(provider: Pro
     assert provider.offerings.dataset(name).modified != issued
 
 
+def test_a_file_that_grew_a_column_is_not_published_under_the_same_id(provider: Provider):
+    (name,) = provider.publish(TABLE, offer()).published
+    grown = TABLE.append_column("ssn", pa.array([str(number) for number in range(100)]))
+    report = provider.publish(grown, offer(limit("mask/ssn", "eq", "hash")))
+    ((_, reason),) = report.refused
+    assert "'ssn'" in reason
+    assert "an 'id' of its own" in reason
+    assert [column.name for column in provider.offerings.dataset(name).columns] == ["id", "name", "age"]
+
+
 @pytest.mark.parametrize(
     ("terms", "said"),
     [

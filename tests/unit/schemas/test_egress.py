@@ -1,0 +1,129 @@
+"""The guard on the way out: which addresses are connected to, and over which connections."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from schemas.binding.client import Egress, Http
+from schemas.errors import EgressForbidden, PeerUnavailable, TooLarge
+
+
+def guard(address: str, *allowed: str) -> Egress:
+    return Egress(Egress.allowing(allowed).allowed, lambda host, port: [address])
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "10.1.2.3",
+        "192.168.1.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "0.0.0.0",
+        "224.0.0.1",
+        "::1",
+        "fe80::1",
+        "fc00::1",
+        "::ffff:10.0.0.1",
+        "64:ff9b::a9fe:a9fe",
+        "2002:a00:1::1",
+        "::7f00:1",
+    ],
+)
+def test_an_address_that_is_not_public_is_refused_by_name(address: str) -> None:
+    with pytest.raises(EgressForbidden, match=r"name\.example"):
+        guard(address).check("https://name.example/x")
+
+
+def test_a_public_address_and_an_allowed_network_are_let_through() -> None:
+    assert guard("93.184.216.34").check("https://name.example/x")[1] == "93.184.216.34"
+    assert guard("10.1.2.3", "10.0.0.0/8").check("https://name.example/x")[1] == "10.1.2.3"
+
+
+def test_every_address_of_a_name_is_checked() -> None:
+    both = Egress(resolve=lambda host, port: ["93.184.216.34", "127.0.0.1"])
+    with pytest.raises(EgressForbidden):
+        both.check("https://name.example/x")
+
+
+def test_plain_http_is_for_loopback_only() -> None:
+    with pytest.raises(EgressForbidden, match="use https"):
+        guard("93.184.216.34").check("http://name.example/x")
+    with pytest.raises(EgressForbidden, match="use https"):
+        guard("10.1.2.3", "10.0.0.0/8").check("http://name.example/x")
+    assert guard("127.0.0.1", "127.0.0.0/8").check("http://name.example/x")
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "ftp://x/", "https://u:p@x/", "https://", "gopher://x"]
+)
+def test_only_plain_web_urls_are_opened(url: str) -> None:
+    with pytest.raises(EgressForbidden):
+        Egress().check(url)
+
+
+def test_a_name_that_does_not_resolve_says_so() -> None:
+    def fail(host: str, port: int) -> list[str]:
+        raise OSError("no such host")
+
+    with pytest.raises(PeerUnavailable, match="does not resolve"):
+        Egress(resolve=fail).check("https://gone.example")
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[int, list[tuple[str, int]]]]:
+    """A server that notes host header and connection of each request."""
+    seen: list[tuple[str, int]] = []
+
+    class Door(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            seen.append((str(self.headers["Host"]), self.client_address[1]))
+            if self.path == "/redirect":
+                self.send_response(302)
+                self.send_header("Location", "http://127.0.0.1:1/secret")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            body = b"x" * 5000
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            """Stay quiet."""
+
+    door = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    door.daemon_threads = True
+    threading.Thread(target=door.serve_forever, daemon=True).start()
+    yield door.server_address[1], seen
+    door.shutdown()
+    door.server_close()
+
+
+def test_two_names_at_one_address_never_share_a_connection(server: tuple[int, list[tuple[str, int]]]) -> None:
+    port, seen = server
+    client = Http(guard("127.0.0.1", "127.0.0.0/8"))
+    for name in ("one.example", "two.example", "one.example"):
+        assert client.get(f"http://{name}:{port}/").ok
+    client.close()
+    assert [host for host, _ in seen] == [f"{n}.example:{port}" for n in ("one", "two", "one")]
+    assert seen[0][1] == seen[2][1] != seen[1][1]
+
+
+def test_redirects_are_not_followed_and_long_answers_are_cut_off(
+    server: tuple[int, list[tuple[str, int]]],
+) -> None:
+    port, _ = server
+    client = Http(guard("127.0.0.1", "127.0.0.0/8"))
+    assert client.get(f"http://x.example:{port}/redirect").status == 302
+    with pytest.raises(TooLarge, match="1000"):
+        client.get(f"http://x.example:{port}/", most=1000)
+    client.close()
