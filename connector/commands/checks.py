@@ -57,6 +57,9 @@ def examine(config: Path | None) -> Iterator[Check]:
         return
     yield Check("settings", True, str(config))
     yield Check("identity", settings.members is not None, settings.did, "set [members] url and authority")
+    told = settings.stream.public_url or f"http://{settings.stream.host}"
+    reachable = settings.loopback or settings.stream.public_url is not None or not settings.data.roots
+    yield Check("stream address", reachable, told, "consumers are sent there: set [stream] public_url")
     folder = settings.data_dir if settings.data_dir.exists() else settings.data_dir.parent
     free = shutil.disk_usage(folder).free
     yield Check("disk", free > LEAST_DISK, f"{free / 2**30:.1f} GiB free at {folder}", "free some space")
