@@ -147,8 +147,11 @@ def build(settings: Settings, world: World | None = None) -> Connector:
         clock=world.clock,
         new_id=world.new_id,
     )
-    # The outbox carries what the rooms say, and tells them what became of it: they are joined by these names.
-    outbox_wake: Callable[[str], None] = lambda process: outbox.wake(process)  # noqa: E731
+
+    def wake(process: str) -> None:
+        """Join the rooms to the outbox, which carries what they say and tells them what became of it."""
+        outbox.wake(process)
+
     sources = ParquetSources(settings.data.roots)
     offerings = Offerings(
         store=stores.offerings,
@@ -157,14 +160,14 @@ def build(settings: Settings, world: World | None = None) -> Connector:
         announce=push,
         clock=world.clock,
         holder=holder,
-        wake=outbox_wake,
+        wake=wake,
     )
     patience = timedelta(seconds=settings.negotiation.deadline_seconds)
     negotiations = Negotiations(
         store=stores.negotiations,
         offerings=stores.offerings,
         judge=Judge(automatic=settings.negotiation.automatic),
-        wake=outbox_wake,
+        wake=wake,
         record=usage.record,
         clock=world.clock,
         new_id=world.new_id,
@@ -191,7 +194,7 @@ def build(settings: Settings, world: World | None = None) -> Connector:
         usage=usage,
         addresses=lambda transfer, ticket: doors.address(transfer.pid, transfer.format, ticket),
         ticket_key=key,
-        wake=outbox_wake,
+        wake=wake,
         record=usage.record,
         clock=world.clock,
         new_id=world.new_id,
