@@ -333,11 +333,13 @@ def _keep_serving(telling: Telling, space: Space) -> None:
     telling.say(f"{space.catalog.url}  the catalogue: search, terms, who takes part")
     telling.say("and try, in another terminal:")
     developer = space.participants["developer"]
+    # `make demo` runs from a virtual environment that the other terminal has not entered.
+    hansa = "hansa" if shutil.which("hansa") else os.path.relpath(Path(sys.executable).parent / "hansa")
     key = developer.folder / "state" / "api-key"
     telling.say(f"  export HANSA_CONNECTOR={developer.url} HANSA_API_KEY_FILE={key}")
-    telling.say(f"  hansa data search {space.catalog.url} penguins")
-    telling.say(f"  hansa data open {space.catalog.url} palmerpenguins.penguins -o penguins.parquet")
-    telling.say(f"  hansa connector status --config {developer.folder / 'hansa.toml'}")
+    telling.say(f"  {hansa} data search {space.catalog.url} penguins")
+    telling.say(f"  {hansa} data open {space.catalog.url} palmerpenguins.penguins -o penguins.parquet")
+    telling.say(f"  {hansa} connector status --config {developer.folder / 'hansa.toml'}")
     telling.say("Ctrl-C ends it.")
     try:
         while True:
