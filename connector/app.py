@@ -38,6 +38,8 @@ from connector.outbox.service import Outbox
 from connector.settings import API_KEY_FILE, KEY_FILE, Settings
 from connector.transfer.service import Transfers
 from connector.trust.members import MembersTrust, fetch_members
+from connector.trust.mock import MockTrust
+from connector.trust.ports import TrustProfile
 from connector.usage.mandate import AuditGate, mandate
 from connector.usage.service import UsageLog
 from schemas.binding.client import Egress, Http
@@ -130,15 +132,7 @@ def build(settings: Settings, world: World | None = None) -> Connector:
         new_id=world.new_id,
         tiles=FileTiles(state / "log"),
     )
-    trust = MembersTrust(
-        did=did,
-        key=key,
-        resolver=DidResolver(world.http, world.clock),
-        replay=stores.replay,
-        members=_members(settings, world),
-        clock=world.clock,
-        new_id=world.new_id,
-    )
+    trust = _trust(settings, world, stores, key)
     flight = (FORMAT_ARROW_FLIGHT,) if settings.stream.flight_port is not None else ()
     holder = Holder(did, settings.name, dsp_url, formats=(FORMAT_ARROW_HTTP, *flight))
     push = CatalogPush(
@@ -218,6 +212,21 @@ def build(settings: Settings, world: World | None = None) -> Connector:
     return connector
 
 
+def _trust(settings: Settings, world: World, stores: SqlStores, key: OKPKey) -> TrustProfile:
+    """Return how participants of this data space prove themselves."""
+    if settings.trust == "edc-mock":
+        return MockTrust(settings.did)
+    return MembersTrust(
+        did=settings.did,
+        key=key,
+        resolver=DidResolver(world.http, world.clock),
+        replay=stores.replay,
+        members=_members(settings, world),
+        clock=world.clock,
+        new_id=world.new_id,
+    )
+
+
 def _members(settings: Settings, world: World) -> Callable[[], MemberList]:
     """Return where the member list comes from; without one, nobody is a member."""
     if settings.members is None:
@@ -227,7 +236,7 @@ def _members(settings: Settings, world: World) -> Callable[[], MemberList]:
 
 
 def _open_doors(
-    connector: Connector, key: OKPKey, trust: MembersTrust, gate: AuditGate, streams: Streams
+    connector: Connector, key: OKPKey, trust: TrustProfile, gate: AuditGate, streams: Streams
 ) -> None:
     """Give each door the services that it calls."""
     settings, app = connector.settings, connector.app
@@ -237,7 +246,7 @@ def _open_doors(
     install_errors(app, DSP_PREFIX)
     services = (DidService(id=f"{did}#dsp", type="DataService", service_endpoint=dsp_url),)
     app.include_router(identity_router(document_for(did, key, services)))
-    app.include_router(version_router(DSP_PREFIX))
+    app.include_router(version_router(DSP_PREFIX, auth=trust.described()))
     app.include_router(
         dsp_router(
             admit=trust.admit,

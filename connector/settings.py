@@ -11,10 +11,10 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from schemas.base import describe_validation
@@ -26,6 +26,7 @@ KEY_FILE = "key.json"
 """The file in `data_dir` that holds the participant's key (JWK)."""
 API_KEY_FILE = "api-key"
 """The file in `data_dir` that holds the key of the management door."""
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 OTHER_VARIABLES = frozenset(
     {"HANSA_CONNECTOR", "HANSA_API_KEY", "HANSA_API_KEY_FILE", "HANSA_CONFIG", "HANSA_CATALOG_CONFIG"}
 )
@@ -110,10 +111,28 @@ class Settings(BaseSettings):
     log_level: str = Field(default="info", description="debug, info, warning or error")
     catalogs: tuple[CatalogSettings, ...] = Field(default=(), description="shared catalogues to push to")
     members: MemberSettings | None = Field(default=None, description="the data space's member list")
+    trust: Literal["members", "edc-mock"] = Field(
+        default="members",
+        description="how participants prove themselves; edc-mock proves nothing, for tests with EDC",
+    )
+    profile: Literal["production", "test"] = Field(
+        default="production", description="test allows what must never face a network, such as edc-mock"
+    )
     stream: StreamSettings = Field(default_factory=StreamSettings)
     data: DataSettings = Field(default_factory=DataSettings)
     egress: EgressSettings = Field(default_factory=EgressSettings)
     negotiation: NegotiationSettings = Field(default_factory=NegotiationSettings)
+
+    @model_validator(mode="after")
+    def _no_mock_in_production(self) -> Self:
+        exposed = self.profile != "test" or self.host not in LOOPBACK or not self.loopback
+        if self.trust == "edc-mock" and exposed:
+            raise ValueError(
+                "trust 'edc-mock' lets anybody be anybody: it needs profile 'test' and loopback addresses; "
+                f"profile is {self.profile!r}, host {self.host!r}, public_url {self.public_url!r}. "
+                "Use trust 'members'"
+            )
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -142,7 +161,7 @@ class Settings(BaseSettings):
     @property
     def loopback(self) -> bool:
         """Whether this connector is reachable from its own machine only."""
-        return urlsplit(self.public_url).hostname in ("localhost", "127.0.0.1", "::1")
+        return urlsplit(self.public_url).hostname in LOOPBACK
 
 
 def load(path: Path | None) -> Settings:

@@ -291,7 +291,7 @@ class World:
         app.add_api_route(
             "/.well-known/did.json", lambda: JSONResponse(document_for(did, key).wire()), response_model=None
         )
-        app.include_router(version_router(PREFIX))
+        app.include_router(version_router(PREFIX, auth=trust.described()))
         app.include_router(
             dsp_router(
                 admit=trust.admit,

@@ -56,7 +56,7 @@ async def _body(request: Request) -> bytes:
 Body = Annotated[bytes, Depends(_body)]
 
 
-def version_router(prefix: str, *, auth: Auth | None = None) -> APIRouter:
+def version_router(prefix: str, *, auth: Auth) -> APIRouter:
     """Return the version document's door, at the root: it needs no token."""
     router = APIRouter()
     document = VersionDocument(
@@ -65,7 +65,7 @@ def version_router(prefix: str, *, auth: Auth | None = None) -> APIRouter:
                 version=DSP_VERSION,
                 path=prefix,
                 identifier_type="did:web",
-                auth=auth or Auth(protocol="hansa-members", version="1", profile=("self-issued-jwt",)),
+                auth=auth,
             ),
         )
     )

@@ -57,6 +57,8 @@ def examine(config: Path | None) -> Iterator[Check]:
         return
     yield Check("settings", True, str(config))
     yield Check("identity", settings.members is not None, settings.did, "set [members] url and authority")
+    if settings.trust != "members":
+        yield Check("trust", False, f"{settings.trust}: anybody can be anybody", "set trust to members")
     told = settings.stream.public_url or f"http://{settings.stream.host}"
     reachable = settings.loopback or settings.stream.public_url is not None or not settings.data.roots
     yield Check("stream address", reachable, told, "consumers are sent there: set [stream] public_url")

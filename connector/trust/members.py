@@ -20,6 +20,7 @@ from joserfc.jwk import OKPKey
 from connector.trust.ports import Caller, ReplayStore
 from schemas.binding.client import Http
 from schemas.binding.did import DidResolver
+from schemas.dsp.version import Auth
 from schemas.errors import DataspaceError, Forbidden, Malformed, PeerUnavailable, Unauthenticated, Unavailable
 from schemas.identity import (
     Claims,
@@ -155,6 +156,10 @@ class MembersTrust:
         self._new_id = new_id
         self._index: tuple[MemberList, dict[str, Member]] | None = None
         self._tidied: datetime | None = None
+
+    def described(self) -> Auth:
+        """Return what the version document tells of this way."""
+        return Auth(protocol="hansa-members", version="1", profile=("self-issued-jwt",))
 
     def prove(self, audience: str) -> str:
         """Return an `Authorization` header that proves us to one participant, for five minutes."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from schemas.dsp.version import Auth
+
 
 @dataclass(frozen=True)
 class Caller:
@@ -17,6 +19,10 @@ class Caller:
 
 class TrustProfile(Protocol):
     """One way in which participants prove themselves to each other."""
+
+    def described(self) -> Auth:
+        """Return what the version document tells of this way."""
+        ...
 
     def prove(self, audience: str) -> str:
         """Return an `Authorization` header that proves us to `audience` (a DID), and to nobody else."""
