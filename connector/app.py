@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 from joserfc.jwk import OKPKey
 
-from connector.adapters.courier import HttpCourier
+from connector.adapters.courier import TRANSIENT, HttpCourier
 from connector.adapters.files import make_folder, write_once
 from connector.adapters.keys import load_or_create_key, load_or_create_secret
 from connector.adapters.sources import ParquetSources
@@ -29,24 +29,28 @@ from connector.api.health import health_router
 from connector.api.identity import identity_router
 from connector.api.management import management_router
 from connector.dataplane.service import Streams
-from connector.negotiation.judge import Judge
+from connector.negotiation import judge as negotiation_judge
 from connector.negotiation.service import Negotiations
 from connector.offering.describe import Holder
 from connector.offering.push import CatalogPush
 from connector.offering.service import Offerings
+from connector.outbox.rules import Do, Rule
 from connector.outbox.service import Outbox
-from connector.settings import API_KEY_FILE, KEY_FILE, Settings
+from connector.settings import API_KEY_FILE, KEY_FILE, RuleSettings, Settings
+from connector.transfer import judge as transfer_judge
 from connector.transfer.service import Transfers
 from connector.trust.members import MembersTrust, fetch_members
 from connector.trust.mock import MockTrust
 from connector.trust.ports import TrustProfile
 from connector.usage.mandate import AuditGate, mandate
 from connector.usage.service import UsageLog
+from schemas.base import Role
 from schemas.binding.client import Egress, Http
 from schemas.binding.did import DidResolver
 from schemas.binding.logs import log_as_json
 from schemas.binding.paths import DSP_PREFIX
 from schemas.binding.server import install_errors
+from schemas.errors import Misconfigured
 from schemas.identity import DidService, MemberList, document_for
 from schemas.vocab import FORMAT_ARROW_FLIGHT, FORMAT_ARROW_HTTP
 
@@ -160,7 +164,10 @@ def build(settings: Settings, world: World | None = None) -> Connector:
     negotiations = Negotiations(
         store=stores.negotiations,
         offerings=stores.offerings,
-        judge=Judge(automatic=settings.negotiation.automatic),
+        judge=negotiation_judge.RuledJudge(
+            negotiation_judge.rules_of(*_rules(settings.negotiation.rules)),
+            negotiation_judge.Judge(settings.negotiation.automatic),
+        ),
         wake=wake,
         record=usage.record,
         clock=world.clock,
@@ -188,6 +195,10 @@ def build(settings: Settings, world: World | None = None) -> Connector:
         usage=usage,
         addresses=lambda transfer, ticket: doors.address(transfer.pid, transfer.format, ticket),
         ticket_key=key,
+        judge=transfer_judge.RuledJudge(
+            transfer_judge.rules_of(*_rules(settings.transfer.rules)),
+            transfer_judge.Judge(settings.transfer.automatic),
+        ),
         wake=wake,
         record=usage.record,
         clock=world.clock,
@@ -199,7 +210,9 @@ def build(settings: Settings, world: World | None = None) -> Connector:
     )
     outbox = Outbox(
         store=stores.outbox,
-        courier=HttpCourier(world.http, trust),
+        courier=HttpCourier(
+            world.http, trust, transient=TRANSIENT | frozenset(settings.negotiation.retried_statuses)
+        ),
         senders={"negotiation": negotiations, "transfer": transfers, "publication": push},
         clock=world.clock,
         chores=(negotiations.tick, transfers.tick),
@@ -225,6 +238,19 @@ def _trust(settings: Settings, world: World, stores: SqlStores, key: OKPKey) -> 
         clock=world.clock,
         new_id=world.new_id,
     )
+
+
+def _rules(given: Sequence[RuleSettings]) -> Iterator[Rule]:
+    """Return rules as the rooms read them.
+
+    Raises:
+        Misconfigured: naming what no rule can do.
+    """
+    for rule in given:
+        if rule.do not in list(Do):
+            raise Misconfigured(f"a rule cannot {rule.do!r}; it can {', '.join(Do)}")
+        said = rule.model_dump() | {"do": Do(rule.do), "role": Role(rule.role) if rule.role else None}
+        yield Rule(**said)
 
 
 def _members(settings: Settings, world: World) -> Callable[[], MemberList]:

@@ -11,7 +11,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
@@ -80,6 +80,27 @@ class EgressSettings(_Section):
     allow: tuple[str, ...] = Field(default=(), description="networks in CIDR form, e.g. 10.20.0.0/16")
 
 
+class RuleSettings(_Section):
+    """What to do in one state by itself; the first rule that fits decides, and no rule overrides a policy."""
+
+    when: str = Field(description="the state, as in the Dataspace Protocol: REQUESTED, OFFERED, STARTED, …")
+    do: str = Field(
+        description="proceed, hold, end; offer, counter (negotiations); complete, suspend, resume (transfers)"
+    )
+    role: Literal["provider", "consumer"] | None = Field(
+        default=None, description="our own role; default both"
+    )
+    about: str = Field(
+        default="*", description="dataset of a negotiation, agreement of a transfer; * stands for anything"
+    )
+    counterparty: str = Field(default="*", description="participant id; * stands for anything")
+    visit: int | None = Field(
+        default=None, ge=1, description="only when the state was entered so many times; default every time"
+    )
+    after: float = Field(default=0, ge=0, description="seconds in the state before the rule acts")
+    why: str = Field(default="", max_length=400, description="the reason that the counterparty is told")
+
+
 class NegotiationSettings(_Section):
     """How negotiations are decided."""
 
@@ -89,6 +110,19 @@ class NegotiationSettings(_Section):
     deadline_seconds: float = Field(
         default=900, gt=0, description="how long a message is retried before its process is ended"
     )
+    retried_statuses: tuple[Annotated[int, Field(ge=400, le=499)], ...] = Field(
+        default=(), description="4xx answers of peers that are tried again, besides 408, 425 and 429"
+    )
+    rules: tuple[RuleSettings, ...] = Field(default=(), description="what to do by itself; see Rules")
+
+
+class TransferSettings(_Section):
+    """How transfers are decided, once the policy permits the use."""
+
+    automatic: bool = Field(
+        default=True, description="start what the policy permits; false holds it for a person"
+    )
+    rules: tuple[RuleSettings, ...] = Field(default=(), description="what to do by itself; see Rules")
 
 
 class Settings(BaseSettings):
@@ -122,6 +156,7 @@ class Settings(BaseSettings):
     data: DataSettings = Field(default_factory=DataSettings)
     egress: EgressSettings = Field(default_factory=EgressSettings)
     negotiation: NegotiationSettings = Field(default_factory=NegotiationSettings)
+    transfer: TransferSettings = Field(default_factory=TransferSettings)
 
     @model_validator(mode="after")
     def _no_mock_in_production(self) -> Self:

@@ -23,11 +23,14 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from connector.adapters.courier import HttpCourier
 from connector.adapters.sql import SqlStores
 from connector.api.dsp import dsp_router, version_router
-from connector.negotiation.judge import Judge, Judging
+from connector.negotiation.judge import Case, Judge, Judging, Verdict
 from connector.negotiation.ports import Negotiation
 from connector.negotiation.service import Negotiations
 from connector.offering.ports import Offering
+from connector.outbox.rules import Where
 from connector.outbox.service import Outbox
+from connector.transfer.judge import Judge as StartAllowed
+from connector.transfer.judge import Judging as TransferJudging
 from connector.transfer.ports import Transfer
 from connector.transfer.service import Transfers
 from connector.trust.members import MembersTrust, fetch_members
@@ -222,6 +225,7 @@ class World:
         *,
         roles: tuple[str, ...] = ("provider", "consumer"),
         judge: Judging | None = None,
+        transfer_judge: TransferJudging | None = None,
         listed: bool = True,
     ) -> Party:
         """Add a connector, and its participant to the member list."""
@@ -247,12 +251,20 @@ class World:
             clock=self.clock,
             new_id=self.new_id,
         )
-        party = self._wire_up(did, url, key, stores, trust, http, judge or Judge())
+        judges = (judge or Judge(), transfer_judge or StartAllowed())
+        party = self._wire_up(did, url, key, stores, trust, http, judges)
         self.parties.append(party)
         return party
 
     def _wire_up(
-        self, did: str, url: str, key: Any, stores: SqlStores, trust: MembersTrust, http: Http, judge: Judging
+        self,
+        did: str,
+        url: str,
+        key: Any,
+        stores: SqlStores,
+        trust: MembersTrust,
+        http: Http,
+        judges: tuple[Judging, TransferJudging],
     ) -> Party:
         senders: dict[Any, Any] = {}
         woken: list[str] = []
@@ -274,7 +286,7 @@ class World:
         }
         negotiation_store, transfer_store = Failing(stores.negotiations), Failing(stores.transfers)
         negotiations = Negotiations(
-            store=negotiation_store, offerings=stores.offerings, judge=judge, **common
+            store=negotiation_store, offerings=stores.offerings, judge=judges[0], **common
         )
         transfers = Transfers(
             store=transfer_store,
@@ -283,6 +295,7 @@ class World:
             usage=stores.usage,
             addresses=_address,
             ticket_key=key,
+            judge=judges[1],
             **common,
         )
         senders |= {"negotiation": negotiations, "transfer": transfers}
@@ -357,6 +370,19 @@ class Shown:
         if offering.withdrawn is not None:
             raise NotFound(f"no dataset {dataset_id!r} here")
         return offering.dataset
+
+
+class Decides:
+    """A judge that asks a function where it is our turn."""
+
+    def __init__(self, decision: Callable[[Case], Verdict]) -> None:
+        self._decision = decision
+
+    def speaks(self, where: Where) -> bool:
+        return Judge().speaks(where)
+
+    def __call__(self, case: Case) -> Verdict:
+        return self._decision(case)
 
 
 def _address(transfer: Transfer, ticket: str) -> DataAddress:

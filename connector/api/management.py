@@ -257,8 +257,8 @@ def _transfer_doors(router: APIRouter, transfers: Transfers, outbox: Outbox) -> 
         return show(transfers.suspend(pid, Why.read(said).reason))
 
     @router.post("/transfers/{pid}/start")
-    def resume(pid: str) -> Any:
-        return show(transfers.resume(pid))
+    def start(pid: str) -> Any:
+        return show(transfers.start(pid))
 
     @router.post("/transfers/{pid}/termination")
     def terminate(pid: str, said: Said) -> Any:

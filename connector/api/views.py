@@ -47,6 +47,7 @@ def process(process: Any, room: Negotiations | Transfers, outbox: Outbox) -> dic
         "reasons": list(process.reasons),
         "turn": turn,
         "since": instant(process.updated),
+        "path": [{"state": station.state, "at": instant(station.at)} for station in process.path],
         "why": why,
         "nextTry": instant(mail.due) if mail is not None else None,
     }

@@ -1,18 +1,18 @@
 """Pure: what we say when it is our turn in a negotiation.
 
-A judge is any function from a case to a verdict, so that other rules can come in by the same door.
-This one agrees by itself where a request means the same as a published offer and the declared use is
-permitted, or holds everything for a person.
+A judge turns a case into a verdict, so that other rules can come in by the same door. `Judge` agrees by
+itself where a request means the same as a published offer and the declared use is permitted, or holds
+everything for a person. `RuledJudge` asks the operator's rules first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
-from connector.negotiation.machine import Said
+from connector.negotiation.machine import MOVES, TURN, Said
+from connector.outbox.rules import Do, May, Rule, Rules, Where
 from policies.compiled import compile_policy
 from policies.decision import Deny, decide
 from policies.subsumption import Misfit, covers
@@ -32,7 +32,8 @@ class Case:
     """What a judge is told.
 
     `offer` is the last one that either side made; `published` is what we offer for the dataset now (as its
-    provider); `wanted` what we last asked for (as a consumer). `approved` is true when a person said yes.
+    provider); `wanted` what we last asked for (as a consumer). `visit` counts how often this state was
+    entered, `since` is the last time. `approved` is true when a person said yes.
     """
 
     role: Role
@@ -46,6 +47,7 @@ class Case:
     wanted: Offer | None
     published: tuple[Offer, ...]
     rounds: int
+    visit: int
     since: datetime
     at: datetime
     approved: bool = False
@@ -72,7 +74,18 @@ class Hold:
 _NO_TERMS = frozenset({"@context", "@id", "@type", "target", "assigner", "assignee", "timestamp"})
 
 Verdict = Say | Hold
-Judging = Callable[[Case], Verdict]
+
+
+class Judging(Protocol):
+    """Decides what we say."""
+
+    def speaks(self, where: Where) -> bool:
+        """Return whether there is something to decide; `where.about` is the dataset."""
+        ...
+
+    def __call__(self, case: Case) -> Verdict:
+        """Return what we say in a situation in which there is something to decide."""
+        ...
 
 
 def end(code: str, *reasons: str) -> Say:
@@ -85,6 +98,10 @@ class Judge:
     """The rules that we start with: `automatic` agrees where it fits; otherwise a person is asked."""
 
     automatic: bool = True
+
+    def speaks(self, where: Where) -> bool:
+        """Return whether it is our turn."""
+        return TURN[State(where.state)] is where.role
 
     def __call__(self, case: Case) -> Verdict:
         """Return what we say in a state in which it is our turn."""
@@ -110,8 +127,7 @@ class Judge:
         if not case.published:
             return end("offer-withdrawn", f"dataset {case.dataset} is not offered any more")
         if all(_misfit(case.offer, offer) for offer in case.published):
-            same_id = [offer for offer in case.published if offer.id == case.offer.id]
-            return Say(Said.OFFER, offer=(same_id or list(case.published))[0])
+            return Say(Said.OFFER, offer=_ours(case))
         # Written in our own words and order: of several permissions the first that holds decides.
         return self._agree(case, next(offer for offer in case.published if not _misfit(case.offer, offer)))
 
@@ -145,6 +161,74 @@ class Judge:
         return Say(Said.ACCEPTED)
 
 
+_SAID = {
+    Do.END: Said.TERMINATION,
+    Do.OFFER: Said.OFFER,
+    Do.COUNTER: Said.REQUEST,
+}
+
+
+def _may(what: Said) -> May:
+    return lambda role, state: (role, what) in MOVES[State(state)]
+
+
+def _turn(role: Role, state: str) -> bool:
+    return TURN[State(state)] is role
+
+
+_MAY: dict[Do, May] = {
+    Do.PROCEED: _turn,
+    Do.HOLD: _turn,
+    **{do: _may(what) for do, what in _SAID.items()},
+}
+
+
+def rules_of(*rules: Rule) -> Rules:
+    """Return rules for negotiations.
+
+    Raises:
+        Misconfigured: naming a rule that could never act, and what is possible in its state.
+    """
+    return Rules("negotiation.rules", tuple(State), _MAY, rules)
+
+
+@dataclass(frozen=True)
+class RuledJudge:
+    """Asks the operator's rules first, and otherwise another judge."""
+
+    rules: Rules
+    otherwise: Judge = Judge()
+
+    def speaks(self, where: Where) -> bool:
+        """Return whether it is our turn, or a rule acts unasked."""
+        return self.otherwise.speaks(where) or self.rules.fitting(where) is not None
+
+    def __call__(self, case: Case) -> Verdict:
+        """Return what the first rule that fits says, once its time has come; a person's yes goes before."""
+        where = Where(case.role, case.state, case.dataset, case.counterparty, case.visit)
+        rule = None if case.approved else self.rules.fitting(where)
+        if rule is None:
+            return self.otherwise(case)
+        if case.at < rule.due(case.since):
+            return Hold(f"a rule waits {rule.after:g} s before it goes on", until=rule.due(case.since))
+        match rule.do:
+            case Do.HOLD:
+                return Hold(rule.why or f"a person decides in {case.state}, as a rule says")
+            case Do.OFFER:
+                return self._offer(case)
+            case Do.COUNTER:
+                return Say(Said.REQUEST, offer=case.wanted or case.offer)
+            case Do.END:
+                return end("ended-by-rule", rule.reason)
+            case _:
+                return replace(self.otherwise, automatic=True)(case)
+
+    def _offer(self, case: Case) -> Verdict:
+        if not case.published:
+            return end("offer-withdrawn", f"dataset {case.dataset} is not offered any more")
+        return Say(Said.OFFER, offer=_ours(case))
+
+
 def denials(case: Case) -> tuple[str, ...]:
     """Return why the declared use is not permitted under the offer, or nothing if it is."""
     use = Use(
@@ -157,6 +241,11 @@ def denials(case: Case) -> tuple[str, ...]:
     except Refused as error:
         return (str(error),)
     return tuple(str(reason) for reason in decision.reasons) if isinstance(decision, Deny) else ()
+
+
+def _ours(case: Case) -> Offer:
+    """Return the published offer to answer with: the one that was asked for, or else the first."""
+    return next((offer for offer in case.published if offer.id == case.offer.id), case.published[0])
 
 
 def _answer_agreement(case: Case) -> Verdict:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from connector.outbox.path import Path
 from connector.outbox.ports import Outgoing
 from schemas.base import Role
 from schemas.dsp.negotiation import ContractNegotiation, NegotiationState
@@ -20,8 +21,9 @@ class Negotiation:
 
     `pid` is our own process id, `counter_pid` the counterparty's (unknown until it answered), `callback` the
     base URL at which the counterparty takes messages. `held` is why we wait for a person, `problem` why it
-    was terminated. `seen` are the last message ids, to drop repeats. `version` counts saves. `offer` is the
-    last one that either side made, `wanted` the last one that we asked for as a consumer.
+    was terminated. `seen` are the last message ids, to drop repeats. `path` are its states with their times,
+    the present one last. `version` counts saves. `offer` is the last one that either side made, `wanted` the
+    last one that we asked for as a consumer.
     """
 
     pid: str
@@ -41,6 +43,7 @@ class Negotiation:
     problem: str | None = None
     reasons: tuple[str, ...] = ()
     seen: tuple[str, ...] = ()
+    path: Path = ()
     version: int = 0
 
     @property

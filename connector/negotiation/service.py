@@ -17,8 +17,10 @@ from connector.negotiation.ports import Negotiation, NegotiationStore, SignedAgr
 from connector.negotiation.steps import Party, Pen, checked_use, expected, heard, opened, signed, spoken, told
 from connector.offering.ports import OfferingStore
 from connector.outbox.letter import PATIENCE, shorten
+from connector.outbox.path import visits
 from connector.outbox.ports import Delivery, Outgoing
 from connector.outbox.process import Processes, Stepped
+from connector.outbox.rules import Where
 from connector.trust.ports import Caller
 from policies.compiled import compile_policy, fit_to_columns
 from schemas.base import Message, Role
@@ -62,6 +64,18 @@ class Negotiations(Processes[Negotiation]):
     def turn(self, process: Negotiation) -> Role | None:
         """Return whose turn it is."""
         return TURN[process.state]
+
+    def speaks(self, process: Negotiation) -> bool:
+        """Return whether the judge has something to decide."""
+        return self._judge.speaks(
+            Where(
+                process.role,
+                process.state,
+                process.dataset,
+                process.counterparty,
+                visits(process.path, process.state),
+            )
+        )
 
     def has_ended(self, process: Negotiation) -> bool:
         """Return whether nothing can be said any more."""
@@ -197,10 +211,10 @@ class Negotiations(Processes[Negotiation]):
     # --- speaking --------------------------------------------------------------------------------
 
     def drive(self, pid: str, *, known: Negotiation | None = None, approved: bool = False) -> Negotiation:
-        """If it is our turn, ask the judge, and save what we say; nothing to do is no error."""
+        """If there is something to decide, ask the judge, and save what we say; nothing to do is no error."""
 
         def speak(negotiation: Negotiation) -> Stepped[Negotiation]:
-            if TURN[negotiation.state] is not negotiation.role:
+            if not self.speaks(negotiation):
                 return None
             try:
                 verdict = self._judge(self._case(negotiation, approved=approved))
@@ -354,6 +368,7 @@ class Negotiations(Processes[Negotiation]):
             wanted=negotiation.wanted,
             published=published,
             rounds=len(negotiation.seen),
+            visit=visits(negotiation.path, negotiation.state),
             since=negotiation.updated,
             at=self._clock(),
             approved=approved,

@@ -13,6 +13,7 @@ from connector.negotiation.judge import Say
 from connector.negotiation.machine import MOVES, TURN, Said, move, said
 from connector.negotiation.ports import Negotiation, SignedAgreement
 from connector.outbox.letter import bounded, checked_callback, loggable, readable, remember, shorten
+from connector.outbox.path import arrive
 from schemas.base import Message, Role
 from schemas.canonical import digest
 from schemas.dsp import negotiation as words
@@ -61,13 +62,14 @@ def opened(role: Role, pid: str, party: Party, message: Opening, at: datetime) -
     if offer.target is None:
         raise Malformed("offer.target is missing; it names the dataset")
     requested = isinstance(message, words.ContractRequestMessage)
+    state = move(None, Role.CONSUMER if requested else Role.PROVIDER, said(message))
     return Negotiation(
         pid=pid,
         role=role,
         counterparty=party.id,
         counter_pid=None if party.pid is None else bounded("your process id", party.pid),
         callback=checked_callback(party.callback),
-        state=move(None, Role.CONSUMER if requested else Role.PROVIDER, said(message)),
+        state=state,
         dataset=bounded("offer.target", offer.target),
         offer=offer,
         use=checked_use(message.use) if isinstance(message, words.ContractRequestMessage) else None,
@@ -75,6 +77,7 @@ def opened(role: Role, pid: str, party: Party, message: Opening, at: datetime) -
         updated=at,
         wanted=offer if requested and role is Role.CONSUMER else None,
         seen=() if party.pid is None else remember((), message.id),
+        path=arrive((), state, at),
     )
 
 
@@ -90,6 +93,7 @@ def heard(negotiation: Negotiation, message: Message, at: datetime) -> Negotiati
         _with_pids(negotiation, message),
         state=state,
         updated=at,
+        path=arrive(negotiation.path, state, at),
         held=None,
         seen=remember(negotiation.seen, message.id),
     )
@@ -119,7 +123,8 @@ def spoken(negotiation: Negotiation, say: Say, pen: Pen) -> tuple[Negotiation, M
         IllegalMove: if we may not say that here.
     """
     state = move(negotiation.state, negotiation.role, say.what)
-    moved = replace(negotiation, state=state, updated=pen.at, held=None)
+    path = arrive(negotiation.path, state, pen.at)
+    moved = replace(negotiation, state=state, updated=pen.at, path=path, held=None)
     pids: dict[str, Any] = {
         "provider_pid": negotiation.provider_pid,
         "consumer_pid": negotiation.consumer_pid,

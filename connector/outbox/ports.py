@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
+from connector.outbox.path import Path
 from schemas.base import Role
 
 Kind = Literal["negotiation", "transfer", "publication"]
@@ -49,6 +50,11 @@ class Process(Protocol):
     @property
     def held(self) -> str | None:
         """Why it waits for a person."""
+        ...
+
+    @property
+    def path(self) -> Path:
+        """The states it went through."""
         ...
 
     @property

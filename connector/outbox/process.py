@@ -95,6 +95,14 @@ class Processes(Generic[P]):
         """Return whose turn it is; nobody's where a process may rest."""
         raise NotImplementedError
 
+    def speaks(self, process: P) -> bool:
+        """Return whether we may have something to say: where it is our turn, or a rule acts unasked."""
+        raise NotImplementedError
+
+    def waits(self, process: P) -> bool:
+        """Return whether a person has to decide before we say anything."""
+        return process.held is not None
+
     def has_ended(self, process: P) -> bool:
         """Return whether nothing can be said any more."""
         raise NotImplementedError
@@ -152,7 +160,7 @@ class Processes(Generic[P]):
     # --- recovery --------------------------------------------------------------------------------
 
     def recover(self) -> int:
-        """Drive every process whose turn is ours and that waits for nobody; return how many."""
+        """Drive every process in which we may have to speak and that waits for nobody; return how many."""
         ours = [one for one in self.unfinished() if self._is_ours(one)]
         for process in ours:
             self.follow_up(process.pid)
@@ -210,7 +218,7 @@ class Processes(Generic[P]):
         self._watch.ring(process.pid)
 
     def _is_ours(self, process: P) -> bool:
-        return self.turn(process) is process.role and not process.held
+        return self.speaks(process) and not self.waits(process)
 
     def _letter(self, process: P, message: Message) -> Outgoing:
         return letter(message, process, self.KIND, at=self._clock(), patience=self._patience)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from connector.outbox.path import Path
 from connector.outbox.ports import Outgoing
 from schemas.base import Role
 from schemas.dsp.transfer import DataAddress, TransferProcess, TransferState
@@ -39,6 +40,7 @@ class Transfer:
     problem: str | None = None
     reasons: tuple[str, ...] = ()
     seen: tuple[str, ...] = ()
+    path: Path = ()
     version: int = 0
 
     @property

@@ -16,8 +16,11 @@ from joserfc.jwk import OKPKey
 from connector.negotiation.ports import NegotiationStore, SignedAgreement
 from connector.offering.ports import OfferingStore
 from connector.outbox.letter import PATIENCE, shorten
+from connector.outbox.path import visits
 from connector.outbox.ports import Delivery, Outgoing
 from connector.outbox.process import Processes, Stepped
+from connector.outbox.rules import Where
+from connector.transfer.judge import Answer, Case, Hold, Judging
 from connector.transfer.machine import MOVES, TURN, Said
 from connector.transfer.ports import Transfer, TransferStore
 from connector.transfer.steps import DENIED, Say, expected, heard, opened, spoken, told
@@ -62,6 +65,7 @@ class Transfers(Processes[Transfer]):
         usage: Totals,
         addresses: Callable[[Transfer, str], DataAddress],
         ticket_key: OKPKey,
+        judge: Judging,
         wake: Callable[[str], None],
         record: Callable[..., UsageRecord],
         clock: Callable[[], datetime],
@@ -86,11 +90,20 @@ class Transfers(Processes[Transfer]):
         self._addresses = addresses
         self._ticket_key = ticket_key
         self._record = record
+        self._judge = judge
         self._told = moved
 
     def turn(self, process: Transfer) -> Role | None:
         """Return whose turn it is; nobody's in a transfer that runs or rests."""
         return TURN[process.state]
+
+    def speaks(self, process: Transfer) -> bool:
+        """Return whether the judge has something to decide."""
+        return self._judge.speaks(_where(process))
+
+    def waits(self, process: Transfer) -> bool:
+        """Return whether a person has to decide; one that we suspended waits for nobody in particular."""
+        return process.held is not None and self.turn(process) is process.role
 
     def has_ended(self, process: Transfer) -> bool:
         """Return whether nothing can be said any more."""
@@ -210,17 +223,35 @@ class Transfers(Processes[Transfer]):
     # --- speaking --------------------------------------------------------------------------------
 
     def drive(self, pid: str, *, known: Transfer | None = None) -> Transfer:
-        """If it is our turn (a consumer asked), decide, and start or refuse; nothing to do is no error."""
+        """If there is something to decide, ask the judge, and save what we say; nothing to do is no error."""
 
-        def answer(transfer: Transfer) -> Stepped[Transfer]:
-            if TURN[transfer.state] is not transfer.role:
+        def speak(transfer: Transfer) -> Stepped[Transfer]:
+            if not self.speaks(transfer):
                 return None
-            return self._say(transfer, self._start(transfer))
+            match self._judge(Case(_where(transfer), transfer.updated, self._clock())):
+                case Hold(until=datetime() as until):
+                    self._owed[pid] = until
+                    return None
+                case Hold(why=why):
+                    return None if transfer.held == why else (replace(transfer, held=why), None)
+                case Answer(what=Said.START):
+                    return self._say(transfer, self._start(transfer))
+                case Answer(what=Said.SUSPENSION, why=why):
+                    return self._say(transfer, Say(Said.SUSPENSION, code="suspended", reasons=(why,)))
+                case Answer(what=Said.TERMINATION, why=why):
+                    return self._say(transfer, Say(Said.TERMINATION, code="ended-by-rule", reasons=(why,)))
+                case Answer(what=what):
+                    return self._say(transfer, Say(what))
 
-        return self._move(pid, answer, known)
+        moved = self._move(pid, speak, known)
+        if not self._is_ours(moved):
+            self._owed.pop(pid, None)
+        return moved
 
     def _start(self, transfer: Transfer) -> Say:
-        """Return the start with a fresh ticket, or the termination that says why not."""
+        """Return the start, as provider with a fresh ticket, or the termination that says why not."""
+        if transfer.role is Role.CONSUMER:
+            return Say(Said.START)
         held, at = self._agreements.agreement(transfer.agreement), self._clock()
         if held.revoked is not None:
             return Say(
@@ -269,20 +300,24 @@ class Transfers(Processes[Transfer]):
         say = Say(Said.SUSPENSION, code="suspended", reasons=(shorten(reason),))
         return self._move(pid, lambda transfer: self._say(transfer, say))
 
-    def resume(self, pid: str) -> Transfer:
-        """Resume a suspended transfer; a provider decides again, and gives a fresh ticket.
+    def start(self, pid: str) -> Transfer:
+        """Say, as a person, that a transfer starts: one that waits for approval, or one that is suspended.
+
+        A provider decides about the use (again), and gives a fresh ticket.
 
         Raises:
-            IllegalMove: if it is not suspended.
+            IllegalMove: if it is neither.
         """
 
-        def again(transfer: Transfer) -> Stepped[Transfer]:
-            if transfer.state is not State.SUSPENDED:
-                raise IllegalMove(f"transfer {pid} is {transfer.state}; only a suspended one can be resumed")
-            say = self._start(transfer) if transfer.role is Role.PROVIDER else Say(Said.START)
-            return self._say(transfer, say)
+        def begin(transfer: Transfer) -> Stepped[Transfer]:
+            if transfer.state is not State.SUSPENDED and self.turn(transfer) is not transfer.role:
+                raise IllegalMove(
+                    f"transfer {pid} is {transfer.state}; only one that is suspended, or that a consumer "
+                    "asked us for, can be started"
+                )
+            return self._say(transfer, self._start(transfer))
 
-        return self._move(pid, again)
+        return self._move(pid, begin)
 
     def terminate(self, pid: str, reason: str) -> Transfer:
         """End a transfer.
@@ -374,3 +409,8 @@ class Transfers(Processes[Transfer]):
 
     def _say(self, transfer: Transfer, say: Say) -> tuple[Transfer, Message | None]:
         return spoken(transfer, say, message_id=self._new_id(), at=self._clock())
+
+
+def _where(transfer: Transfer) -> Where:
+    visit = visits(transfer.path, transfer.state)
+    return Where(transfer.role, transfer.state, transfer.agreement, transfer.counterparty, visit)

@@ -12,6 +12,7 @@ from typing import Any
 from connector.negotiation.ports import SignedAgreement
 from connector.negotiation.steps import checked_use
 from connector.outbox.letter import bounded, checked_callback, loggable, readable, remember, shorten
+from connector.outbox.path import arrive
 from connector.transfer.machine import MOVES, TURN, Said, move, said
 from connector.transfer.ports import Transfer
 from schemas.base import Message, Role
@@ -54,13 +55,14 @@ def opened(
         Malformed: if the request names no base URL, or things too long to keep.
     """
     provides = held.role is Role.PROVIDER
+    state = move(None, Role.CONSUMER, said(message))
     return Transfer(
         pid=pid,
         role=held.role,
         counterparty=held.counterparty,
         counter_pid=None if counter_pid is None else bounded("your process id", counter_pid),
         callback=checked_callback(message.callback_address) if provides else held.callback,
-        state=move(None, Role.CONSUMER, said(message)),
+        state=state,
         agreement=held.agreement.id,
         dataset=held.agreement.target,
         format=message.format,
@@ -68,6 +70,7 @@ def opened(
         created=at,
         updated=at,
         seen=remember((), message.id) if provides else (),
+        path=arrive((), state, at),
     )
 
 
@@ -85,7 +88,11 @@ def heard(transfer: Transfer, message: Message, at: datetime) -> Transfer:
             f"the {transfer.role} suspended this transfer and has to resume it: {transfer.held}"
         )
     moved = replace(
-        _with_pids(transfer, message), state=state, updated=at, seen=remember(transfer.seen, message.id)
+        _with_pids(transfer, message),
+        state=state,
+        updated=at,
+        path=arrive(transfer.path, state, at),
+        seen=remember(transfer.seen, message.id),
     )
     match message:
         case words.TransferStartMessage():
@@ -110,7 +117,7 @@ def spoken(transfer: Transfer, say: Say, *, message_id: str, at: datetime) -> tu
         IllegalMove: if we may not say that here.
     """
     state = move(transfer.state, transfer.role, say.what)
-    moved = replace(transfer, state=state, updated=at, held=None)
+    moved = replace(transfer, state=state, updated=at, path=arrive(transfer.path, state, at), held=None)
     pids: dict[str, Any] = {
         "provider_pid": transfer.provider_pid,
         "consumer_pid": transfer.consumer_pid,

@@ -30,6 +30,7 @@ from tests.shared_data import shared_data
 from tests.world import (
     MARKETING,
     SCIENCE,
+    Decides,
     Party,
     World,
     open_offer,
@@ -168,7 +169,7 @@ def haggle(world: World, provider: Party) -> None:
             return Say(Said.REQUEST, offer=research_offer("mine"))
         return Judge()(case)
 
-    stubborn = world.join("stubborn", judge=counter)
+    stubborn = world.join("stubborn", judge=Decides(counter))
     stubborn.agree(provider, "urn:ds:2", open_offer())
 
 
@@ -178,7 +179,7 @@ def move_data(world: World, provider: Party, consumer: Party, agreement: str) ->
         world.settle()
         consumer.transfers.suspend(opened.pid, "a pause")
         world.settle()
-        consumer.transfers.resume(opened.pid)
+        consumer.transfers.start(opened.pid)
         world.settle()
         if end == "complete":
             consumer.transfers.complete(opened.pid)

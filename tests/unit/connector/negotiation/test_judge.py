@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from connector.negotiation.judge import MOST_ROUNDS, Case, Hold, Judge, Say
+from connector.negotiation.judge import MOST_ROUNDS, Case, Hold, Judge, RuledJudge, Say, rules_of
 from connector.negotiation.machine import Said
+from connector.outbox.rules import Do, Rule, Where
 from schemas.base import Role
 from schemas.dsp.negotiation import NegotiationState as State
 from schemas.odrl import Agreement, Offer
@@ -31,6 +32,7 @@ def case(**given: Any) -> Case:
         wanted=None,
         published=(research_offer(),),
         rounds=1,
+        visit=1,
         since=NOW,
         at=NOW,
     )
@@ -212,3 +214,63 @@ def test_terms_of_a_foreign_profile_are_verified_when_they_come_back_word_for_wo
     offer = Offer.read({"@id": "offer-foreign", **foreign})
     same = consumer_case(state=State.AGREED, offer=offer, agreement=agreement(**foreign))
     assert Judge()(same) == Say(Said.VERIFICATION)
+
+
+def ruled(*rules: Rule, automatic: bool = True) -> RuledJudge:
+    return RuledJudge(rules_of(*rules), Judge(automatic))
+
+
+def where(of: Case) -> Where:
+    return Where(of.role, of.state, of.dataset, of.counterparty, of.visit)
+
+
+def test_without_a_fitting_rule_the_judge_decides_as_ever() -> None:
+    judge = ruled(Rule("REQUESTED", Do.END, about="urn:ds:other"))
+    assert judge(case()) == Say(Said.AGREEMENT, offer=research_offer())
+    assert judge.speaks(where(case()))
+    assert not judge.speaks(where(case(state=State.OFFERED)))
+
+
+def test_a_rule_waits_for_its_time_and_is_asked_again_then() -> None:
+    judge = ruled(Rule("REQUESTED", Do.END, after=60, why="too late"))
+    due = NOW + timedelta(seconds=60)
+    assert judge(case()) == Hold("a rule waits 60 s before it goes on", until=due)
+    assert judge(case(at=due)) == Say(Said.TERMINATION, code="ended-by-rule", reasons=("too late",))
+
+
+def test_a_rule_may_act_where_it_is_not_our_turn() -> None:
+    judge = ruled(Rule("OFFERED", Do.END, role=Role.PROVIDER))
+    waiting = case(state=State.OFFERED)
+    assert judge.speaks(where(waiting))
+    said = judge(waiting)
+    assert isinstance(said, Say)
+    assert said.what is Said.TERMINATION
+    assert "end in OFFERED" in said.reasons[0]
+
+
+def test_a_rule_that_proceeds_agrees_where_a_person_would_be_asked_but_never_overrides_the_policy() -> None:
+    judge = ruled(Rule("REQUESTED", Do.PROCEED), automatic=False)
+    assert judge(case()) == Say(Said.AGREEMENT, offer=research_offer())
+    denied = judge(case(use=use_for(MARKETING)))
+    assert isinstance(denied, Say)
+    assert (denied.what, denied.code) == (Said.TERMINATION, "use-denied")
+
+
+def test_a_rule_holds_for_a_person_whose_yes_goes_before_it() -> None:
+    judge = ruled(Rule("REQUESTED", Do.HOLD, why="the ethics board decides"))
+    assert judge(case()) == Hold("the ethics board decides")
+    assert judge(case(approved=True)) == Say(Said.AGREEMENT, offer=research_offer())
+
+
+def test_a_rule_answers_with_our_own_offer_only_while_there_is_one() -> None:
+    judge = ruled(Rule("REQUESTED", Do.OFFER))
+    assert judge(case(published=(open_offer(), research_offer()))) == Say(Said.OFFER, offer=research_offer())
+    gone = judge(case(published=()))
+    assert isinstance(gone, Say)
+    assert gone.code == "offer-withdrawn"
+
+
+def test_a_rule_counters_with_what_we_wanted() -> None:
+    judge = ruled(Rule("OFFERED", Do.COUNTER))
+    offered = consumer_case(state=State.OFFERED, offer=open_offer())
+    assert judge(offered) == Say(Said.REQUEST, offer=research_offer())

@@ -27,7 +27,7 @@ from schemas.errors import (
     UnknownTerm,
 )
 from schemas.odrl import Offer
-from tests.world import MARKETING, SCIENCE, TRAIN, Party, World, open_offer, research_offer, use_for
+from tests.world import MARKETING, SCIENCE, TRAIN, Decides, Party, World, open_offer, research_offer, use_for
 
 DATASET = "urn:ds:flights"
 
@@ -234,7 +234,7 @@ def test_a_consumer_may_counter_and_two_stubborn_machines_stop(world: World, pro
         return Judge()(case)
 
     provider.publish(DATASET, research_offer())
-    consumer = world.join("stubborn", judge=stubborn)
+    consumer = world.join("stubborn", judge=Decides(stubborn))
     ours = consumer.agree(provider, DATASET, open_offer("offer-research"), use_for(SCIENCE))
     assert ours.state is State.TERMINATED
     assert "no agreement after" in " ".join(ours.reasons)
@@ -245,7 +245,7 @@ def test_a_judge_may_ask_for_time_and_is_asked_again_then(world: World, consumer
         ready = case.since.replace(microsecond=500_000)
         return Hold("not yet", until=ready) if case.at < ready else Judge()(case)
 
-    provider = world.join("slow", judge=slow)
+    provider = world.join("slow", judge=Decides(slow))
     provider.publish(DATASET, open_offer())
     ours = consumer.agree(provider, DATASET, open_offer())
     assert provider.mirror(ours).state is State.REQUESTED
@@ -258,7 +258,7 @@ def test_a_judge_that_cannot_decide_holds_the_negotiation_and_says_why(world: Wo
     def puzzled(case: Case) -> Verdict:
         raise UnknownTerm("cannot enforce 'dx:moonPhase'")
 
-    provider = world.join("puzzled", judge=puzzled)
+    provider = world.join("puzzled", judge=Decides(puzzled))
     provider.publish(DATASET, open_offer())
     ours = consumer.agree(provider, DATASET, open_offer())
     assert provider.mirror(ours).held == "cannot decide: cannot enforce 'dx:moonPhase'"
@@ -562,7 +562,7 @@ def test_an_agreement_id_that_belongs_to_another_negotiation_is_refused(
 ) -> None:
     victim = consumer.agree(provider, DATASET, offered, use_for(SCIENCE))
     assert victim.agreement is not None
-    thief = world.join("thief", judge=lambda case: Hold("plotting"))
+    thief = world.join("thief", judge=Decides(lambda case: Hold("plotting")))
     thief.publish("urn:ds:bait", open_offer())
     opened = consumer.agree(thief, "urn:ds:bait", open_offer())
     stolen = victim.agreement.model_copy(
@@ -596,7 +596,7 @@ def test_an_agreement_id_that_belongs_to_another_negotiation_is_refused(
 def test_an_agreement_that_says_something_else_than_the_offer_is_terminated_with_the_reason(
     world: World, consumer: Party, change: dict[str, Any]
 ) -> None:
-    liar = world.join("liar", judge=lambda case: Hold("plotting"))
+    liar = world.join("liar", judge=Decides(lambda case: Hold("plotting")))
     liar.publish(DATASET, open_offer())
     opened = consumer.agree(liar, DATASET, open_offer())
     honest = {

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from connector.outbox.rules import Do, Rule
+from connector.transfer.judge import Judge, RuledJudge, rules_of
 from connector.transfer.ports import Transfer
 from connector.transfer.ticket import verify
+from schemas.base import Role
 from schemas.dsp import transfer as words
 from schemas.dsp.transfer import TransferState as State
 from schemas.errors import Forbidden, IllegalMove, NotFound, StorageUnavailable
@@ -109,7 +112,7 @@ def test_the_consumer_may_pause_and_go_on_with_its_old_ticket(
     assert (theirs.state, theirs.reasons) == (State.SUSPENDED, ("maintenance of the cluster",))
     with pytest.raises(IllegalMove):
         consumer.transfers.complete(ours.pid)
-    consumer.transfers.resume(ours.pid)
+    consumer.transfers.start(ours.pid)
     world.settle()
     resumed = consumer.transfers.own(ours.pid)
     assert resumed.state is provider.mirror(ours).state is State.STARTED
@@ -123,19 +126,19 @@ def test_what_the_provider_paused_only_the_provider_resumes_and_with_a_fresh_tic
     pid = str(ours.counter_pid)
     provider.transfers.suspend(pid, "under review")
     world.settle()
-    consumer.transfers.resume(ours.pid)
+    consumer.transfers.start(ours.pid)
     world.settle()
     refused = consumer.transfers.own(ours.pid)
     assert refused.state is provider.transfers.own(pid).state is State.SUSPENDED
     assert "under review" in str(refused.problem)
     world.pass_time(60)
-    provider.transfers.resume(pid)
+    provider.transfers.start(pid)
     world.settle()
     resumed = consumer.transfers.own(ours.pid)
     assert resumed.state is State.STARTED
     assert resumed.address != ours.address
-    with pytest.raises(IllegalMove, match="only a suspended one can be resumed"):
-        provider.transfers.resume(pid)
+    with pytest.raises(IllegalMove, match="is STARTED; only one that is suspended, or"):
+        provider.transfers.start(pid)
 
 
 def test_a_revoked_agreement_ends_its_transfers_and_opens_no_new_one(
@@ -316,3 +319,95 @@ def test_a_research_purpose_that_is_wider_than_allowed_is_not_granted(
 ) -> None:
     assert start(world, consumer, agreement, purpose=RESEARCH).state is State.STARTED
     assert start(world, consumer, agreement, purpose=None).state is State.TERMINATED
+
+
+def ruled(*rules: Rule) -> RuledJudge:
+    return RuledJudge(rules_of(*rules))
+
+
+def agreed(world: World, judge: RuledJudge | Judge, side: str) -> tuple[Party, Party, str]:
+    """A provider, a consumer and their agreement; the judge of one side is given."""
+    provider = world.join("p", transfer_judge=judge if side == "provider" else None)
+    consumer = world.join("c", transfer_judge=judge if side == "consumer" else None)
+    provider.publish(DATASET, research_offer())
+    agreement = consumer.agree(provider, DATASET, research_offer(), use_for(SCIENCE)).agreement
+    assert agreement is not None
+    return provider, consumer, agreement.id
+
+
+def later(world: World, party: Party) -> None:
+    """Let the rules act whose time has come, and deliver what they say."""
+    world.pass_time(10)
+    party.transfers.tick()
+    world.settle()
+
+
+def test_by_hand_a_transfer_waits_for_a_person_and_starts_when_one_says_so(world: World) -> None:
+    provider, consumer, agreement = agreed(world, Judge(automatic=False), "provider")
+    ours = start(world, consumer, agreement)
+    theirs = provider.mirror(ours)
+    assert ours.state is State.REQUESTED
+    assert theirs.held == f"a person decides whether to start the transfer for {consumer.did}"
+    assert provider.transfers.recover() == 0, "nobody is asked twice"
+    provider.transfers.start(theirs.pid)
+    world.settle()
+    assert consumer.transfers.own(ours.pid).state is State.STARTED
+
+
+def test_a_person_cannot_start_what_the_policy_denies(world: World) -> None:
+    provider, consumer, agreement = agreed(world, Judge(automatic=False), "provider")
+    ours = start(world, consumer, agreement, purpose=MARKETING)
+    provider.transfers.start(provider.mirror(ours).pid)
+    world.settle()
+    ended = consumer.transfers.own(ours.pid)
+    assert ended.state is State.TERMINATED
+    assert "use-denied" in str(ended.problem)
+
+
+def test_a_person_cannot_start_what_runs_or_what_another_was_asked_for(world: World) -> None:
+    _, consumer, agreement = agreed(world, Judge(automatic=False), "provider")
+    ours = start(world, consumer, agreement)
+    with pytest.raises(IllegalMove, match="is REQUESTED; only one that is suspended, or"):
+        consumer.transfers.start(ours.pid)
+    assert consumer.transfers.own(ours.pid) == ours
+
+
+def test_rules_pause_resume_and_complete_a_transfer_each_in_its_time(world: World) -> None:
+    judge = ruled(
+        Rule("STARTED", Do.SUSPEND, visit=1, after=5, why="night"),
+        Rule("SUSPENDED", Do.RESUME, after=5),
+        Rule("STARTED", Do.COMPLETE, visit=2, after=5),
+    )
+    provider, consumer, agreement = agreed(world, judge, "provider")
+    ours = start(world, consumer, agreement)
+    assert ours.state is State.STARTED
+    first = ours.address
+    states = [ours.state]
+    for _ in range(3):
+        later(world, provider)
+        states.append(consumer.transfers.own(ours.pid).state)
+    assert states == [State.STARTED, State.SUSPENDED, State.STARTED, State.COMPLETED]
+    ended = consumer.transfers.own(ours.pid)
+    assert ended.address != first, "a resumed transfer has a fresh ticket"
+    assert [station.state for station in ended.path] == ["REQUESTED", *states]
+    assert [station.at for station in ended.path] == sorted(station.at for station in ended.path)
+
+
+def test_a_rule_of_the_consumer_ends_what_the_provider_never_answers(world: World) -> None:
+    judge = ruled(Rule("REQUESTED", Do.END, role=Role.CONSUMER, after=5, why="no answer"))
+    provider, consumer, agreement = agreed(world, judge, "consumer")
+    provider.transfers._judge = Judge(automatic=False)
+    ours = start(world, consumer, agreement)
+    later(world, consumer)
+    assert consumer.transfers.own(ours.pid).state is State.TERMINATED
+    assert provider.transfers.own(provider.mirror(ours).pid).reasons == ("no answer",)
+
+
+def test_a_rule_survives_a_restart(world: World) -> None:
+    provider, consumer, agreement = agreed(world, ruled(Rule("STARTED", Do.COMPLETE, after=5)), "provider")
+    ours = start(world, consumer, agreement)
+    provider.transfers._owed.clear()  # what a restart forgets
+    provider.transfers._recovered = None
+    world.pass_time(6)
+    later(world, provider)
+    assert consumer.transfers.own(ours.pid).state is State.COMPLETED
