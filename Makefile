@@ -7,7 +7,7 @@ VENDOR := catalog/api/static/vendor/.fetched
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench assets clean system
+.PHONY: help demo test check bench tck assets clean system
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -27,6 +27,9 @@ check: $(VENV)/.test ## Lint, format, types and import contracts
 bench: $(VENV)/.test ## Print measurements beside those of peers
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+tck: system $(VENV)/.test ## Run the official conformance kit (ARGS="--runs 20 --database sqlite")
+	@$(BIN)/python -m tests.interop.tck $(ARGS)
+
 assets: $(VENDOR) ## Fetch the style sheet and scripts of the web pages
 
 clean: ## Remove what was built, the virtual environment and the fetched assets included
@@ -35,7 +38,7 @@ clean: ## Remove what was built, the virtual environment and the fetched assets 
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 system:
-	@sh .ci/debian python3-venv postgresql chromium libatomic1 docker-compose
+	@sh .ci/debian python3-venv postgresql chromium libatomic1 docker-compose default-jdk-headless maven
 
 # Stamps: a second run finds them newer than what they were made from, and is instant.
 $(VENV)/.made:

@@ -150,6 +150,9 @@ def build(settings: Settings, world: World | None = None) -> Connector:
         """Join the rooms to the outbox, which carries what they say and tells them what became of it."""
         outbox.wake(process)
 
+    def remind(due: datetime) -> None:
+        outbox.remind(due)
+
     sources = ParquetSources(settings.data.roots)
     offerings = Offerings(
         store=stores.offerings,
@@ -169,6 +172,7 @@ def build(settings: Settings, world: World | None = None) -> Connector:
             negotiation_judge.Judge(settings.negotiation.automatic),
         ),
         wake=wake,
+        remind=remind,
         record=usage.record,
         clock=world.clock,
         new_id=world.new_id,
@@ -200,6 +204,7 @@ def build(settings: Settings, world: World | None = None) -> Connector:
             transfer_judge.Judge(settings.transfer.automatic),
         ),
         wake=wake,
+        remind=remind,
         record=usage.record,
         clock=world.clock,
         new_id=world.new_id,

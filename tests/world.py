@@ -278,6 +278,7 @@ class World:
 
         common: dict[str, Any] = {
             "wake": woken.append,
+            "remind": lambda due: None,
             "record": record,
             "clock": self.clock,
             "new_id": self.new_id,

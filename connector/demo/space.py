@@ -28,6 +28,7 @@ from schemas.binding.paths import DSP_PREFIX
 from schemas.errors import Misconfigured, PeerRefused, PeerUnavailable
 from schemas.identity import Member, MemberList, did_for, generate_key, public_jwk, sign_members
 
+READY_SECONDS = 60.0
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 NAMES: dict[str, str] = {
@@ -110,7 +111,8 @@ def _resident(pid: int) -> int:
     raise Misconfigured(f"the kernel does not tell the memory of process {pid}")
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Return ports that are free now."""
     held = [socket.socket() for _ in range(count)]
     try:
         for each in held:
@@ -121,7 +123,7 @@ def _free_ports(count: int) -> list[int]:
             each.close()
 
 
-def _toml(values: Mapping[str, Any]) -> str:
+def to_toml(values: Mapping[str, Any]) -> str:
     """Write settings as TOML."""
     return "".join(f"{key} = {_toml_value(value)}\n" for key, value in values.items())
 
@@ -145,7 +147,7 @@ def prepare(home: Path, data: Path, ports: Mapping[str, int] | None = None) -> S
     """
     chosen = dict(ports or {})
     missing = [name for name in ("catalog", *NAMES) if name not in chosen]
-    chosen.update(zip(missing, _free_ports(len(missing)), strict=True))
+    chosen.update(zip(missing, free_ports(len(missing)), strict=True))
     authority = generate_key()
     jwk = {name: value for name, value in public_jwk(authority).items() if name in ("kty", "crv", "x", "kid")}
     catalog = Place(
@@ -174,7 +176,7 @@ def prepare(home: Path, data: Path, ports: Mapping[str, int] | None = None) -> S
             if name != CRAWLED:
                 settings["catalogs"] = [{"id": catalog.did, "url": catalog.url}]
         place.folder.mkdir(parents=True, mode=0o700, exist_ok=True)
-        (place.folder / "hansa.toml").write_text(_toml(settings), encoding="utf-8")
+        (place.folder / "hansa.toml").write_text(to_toml(settings), encoding="utf-8")
         thumbprint = _make_key(place.folder / "state" / KEY_FILE)
         members.append(
             _member(place.did, thumbprint, "consumer" if name == "developer" else "provider", title)
@@ -215,11 +217,12 @@ def _prepare_catalog(space: Space, port: int, authority: Mapping[str, str]) -> N
         "egress": {"allow": list(LOOPBACK)},
         "log_level": "warning",
     }
-    (place.folder / "hansa.toml").write_text(_toml(settings), encoding="utf-8")
+    (place.folder / "hansa.toml").write_text(to_toml(settings), encoding="utf-8")
     (place.folder / "authority.json").write_text(json.dumps(dict(authority)), encoding="utf-8")
 
 
-def _start(place: Place) -> None:
+def start(place: Place) -> None:
+    """Start the process of a place."""
     command = [
         sys.executable,
         "-m",
@@ -238,19 +241,26 @@ def _start(place: Place) -> None:
         )
 
 
-def _await_ready(space: Space, place: Place, deadline: float) -> None:
+def await_ready(place: Place, http: Http, seconds: float = READY_SECONDS) -> None:
+    """Wait until a process answers that it is ready.
+
+    Raises:
+        Misconfigured: if it stopped, with the end of its log.
+        PeerUnavailable: if it is not ready in time.
+    """
+    deadline = time.monotonic() + seconds
     while True:
         process = place.process
         if process is not None and process.poll() is not None:
             tail = place.log.read_text(encoding="utf-8", errors="replace")[-2000:]
             raise Misconfigured(f"{place.name} stopped with code {process.returncode}:\n{tail}")
         try:
-            if space.http.get(f"{place.url}/readyz").ok:
+            if http.get(f"{place.url}/readyz").ok:
                 return
         except PeerUnavailable as error:
             if time.monotonic() > deadline:
                 raise PeerUnavailable(
-                    f"{place.name} is not ready after a minute: {error}; see {place.log}"
+                    f"{place.name} is not ready after {seconds:.0f} s: {error}; see {place.log}"
                 ) from None
         time.sleep(0.05)
 
@@ -260,19 +270,19 @@ def running(space: Space, on_ready: Callable[[Place], None] = lambda place: None
     """Start every process, wait until each is ready, and stop them all at the end."""
     try:
         for place in space.places():
-            _start(place)
-        deadline = time.monotonic() + 60
+            start(place)
         for place in space.places():
-            _await_ready(space, place, deadline)
+            await_ready(place, space.http)
             on_ready(place)
         yield space
     finally:
-        stop(space)
+        stop(*space.places())
+        space.http.close()
 
 
-def stop(space: Space) -> None:
-    """Stop the processes that this space started, by their ids; insist after ten seconds."""
-    alive = [place.process for place in space.places() if place.process and place.process.poll() is None]
+def stop(*places: Place) -> None:
+    """Stop the processes of places, by their ids; insist after ten seconds."""
+    alive = [place.process for place in places if place.process and place.process.poll() is None]
     for process in alive:
         process.send_signal(signal.SIGTERM)
     for process in alive:
@@ -281,4 +291,3 @@ def stop(space: Space) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-    space.http.close()

@@ -45,6 +45,7 @@ class Negotiations(Processes[Negotiation]):
         offerings: OfferingStore,
         judge: Judging,
         wake: Callable[[str], None],
+        remind: Callable[[datetime], None],
         record: Callable[..., UsageRecord],
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
@@ -54,7 +55,14 @@ class Negotiations(Processes[Negotiation]):
     ) -> None:
         """Make the room; `callback` is our own DSP base URL, `patience` how long a message is tried."""
         super().__init__(
-            store=store, wake=wake, clock=clock, new_id=new_id, did=did, callback=callback, patience=patience
+            store=store,
+            wake=wake,
+            remind=remind,
+            clock=clock,
+            new_id=new_id,
+            did=did,
+            callback=callback,
+            patience=patience,
         )
         self._store = store
         self._offerings = offerings
@@ -344,7 +352,7 @@ class Negotiations(Processes[Negotiation]):
 
     def _hold(self, negotiation: Negotiation, hold: Hold) -> tuple[Negotiation, None] | None:
         if hold.until is not None:
-            self._owed[negotiation.pid] = hold.until
+            self._owe(negotiation.pid, hold.until)
             return None
         return None if negotiation.held == hold.why else (replace(negotiation, held=hold.why), None)
 

@@ -64,15 +64,21 @@ class Processes(Generic[P]):
         *,
         store: ProcessStore[P],
         wake: Callable[[str], None],
+        remind: Callable[[datetime], None],
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
         did: str,
         callback: str,
         patience: timedelta = PATIENCE,
     ) -> None:
-        """Make the room; `callback` is our own DSP base URL, `patience` how long a message is tried."""
+        """Make the room.
+
+        `wake` has the mail of a process delivered, `remind` has `tick` called at a time; `callback` is our
+        own DSP base URL, `patience` how long a message is tried.
+        """
         self._processes = store
         self._wake = wake
+        self._remind = remind
         self._clock = clock
         self._new_id = new_id
         self._did = did
@@ -186,6 +192,11 @@ class Processes(Generic[P]):
 
     # --- inside ----------------------------------------------------------------------------------
 
+    def _owe(self, pid: str, due: datetime) -> None:
+        """Have a process driven at `due`."""
+        self._owed[pid] = due
+        self._remind(due)
+
     def _move(self, pid: str, step: Callable[[P], Stepped[P]], known: P | None = None) -> P:
         """Load (unless `known`), take a step, save; take it again if somebody else moved first.
 
@@ -212,7 +223,11 @@ class Processes(Generic[P]):
         if mail:
             self._wake(process.pid)
         if self._is_ours(process):
-            self._owed.setdefault(process.pid, self._clock() + GRACE)
+            if mail:
+                # We spoke, and may speak again by a rule: no door will call `drive`.
+                self._owe(process.pid, self._clock())
+            else:
+                self._owed.setdefault(process.pid, self._clock() + GRACE)
         else:
             self._owed.pop(process.pid, None)
         self._watch.ring(process.pid)

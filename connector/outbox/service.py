@@ -72,6 +72,10 @@ class Outbox:
         """Have what waits of a process delivered soon, by a worker thread."""
         self._ready.put(process)
 
+    def remind(self, due: datetime) -> None:
+        """Have the chores done at `due`, and not only once a second."""
+        self._wake_at(due, None)
+
     def pending(self, process: str | None = None) -> Sequence[Outgoing]:
         """Return what waits, oldest first."""
         return self._store.pending(process)
@@ -144,12 +148,16 @@ class Outbox:
         """Wake every process whose oldest message is due, and do the chores."""
         for process in self._store.due(self._clock()):
             self.wake(process)
+        self._do_chores()
+
+    def _do_chores(self) -> None:
         for chore in self._chores:
             self._safely("chore failed", chore)
 
-    def _wake_at(self, due: datetime, process: str) -> None:
+    def _wake_at(self, due: datetime, process: str | None) -> None:
+        """Have a process woken at `due`, or the chores done where none is named."""
         with self._timer:
-            heapq.heappush(self._later, (due, process))
+            heapq.heappush(self._later, (due, process or ""))
             self._timer.notify_all()
 
     def _work(self) -> None:
@@ -162,13 +170,22 @@ class Outbox:
             if monotonic() >= following_sweep:
                 following_sweep = monotonic() + SWEEP
                 self._safely("sweep failed", self.sweep)
+            if "" in (woken := self._pop_due()):
+                self._do_chores()
+            for process in filter(None, woken):
+                self.wake(process)
             now = self._clock()
             with self._timer:
-                while self._later and self._later[0][0] <= now:
-                    self.wake(heapq.heappop(self._later)[1])
                 following = (self._later[0][0] - now).total_seconds() if self._later else SWEEP
                 if not self._stopping:
                     self._timer.wait(max(0.001, min(SWEEP, following)))
+
+    def _pop_due(self) -> set[str]:
+        now, woken = self._clock(), set()
+        with self._timer:
+            while self._later and self._later[0][0] <= now:
+                woken.add(heapq.heappop(self._later)[1])
+        return woken
 
     def _safely(self, what: str, work: Callable[[], object]) -> None:
         """Run one piece of work; a failure leaves the message saved and leased, for the sweep to find."""

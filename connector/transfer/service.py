@@ -67,6 +67,7 @@ class Transfers(Processes[Transfer]):
         ticket_key: OKPKey,
         judge: Judging,
         wake: Callable[[str], None],
+        remind: Callable[[datetime], None],
         record: Callable[..., UsageRecord],
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
@@ -81,7 +82,14 @@ class Transfers(Processes[Transfer]):
         change of state, so that running streams can end; `callback` is our own DSP base URL.
         """
         super().__init__(
-            store=store, wake=wake, clock=clock, new_id=new_id, did=did, callback=callback, patience=patience
+            store=store,
+            wake=wake,
+            remind=remind,
+            clock=clock,
+            new_id=new_id,
+            did=did,
+            callback=callback,
+            patience=patience,
         )
         self._store = store
         self._agreements = agreements
@@ -230,7 +238,7 @@ class Transfers(Processes[Transfer]):
                 return None
             match self._judge(Case(_where(transfer), transfer.updated, self._clock())):
                 case Hold(until=datetime() as until):
-                    self._owed[pid] = until
+                    self._owe(pid, until)
                     return None
                 case Hold(why=why):
                     return None if transfer.held == why else (replace(transfer, held=why), None)

@@ -49,8 +49,8 @@ def kill(place: Place) -> None:
 
 
 def start(space: Space, place: Place) -> None:
-    demo_space._start(place)
-    demo_space._await_ready(space, place, time.monotonic() + 60)
+    demo_space.start(place)
+    demo_space.await_ready(place, space.http)
 
 
 def ask(town: Town) -> str:
