@@ -12,6 +12,7 @@ from catalog.ports import PeerPage
 from schemas.binding.client import Http, Reply
 from schemas.binding.paths import join
 from schemas.binding.server import check_depth
+from schemas.binding.versions import Versions
 from schemas.dsp.catalog import CatalogRequestMessage
 from schemas.errors import Malformed, PeerRefused, PeerUnavailable
 from schemas.foreign import linked
@@ -29,6 +30,7 @@ class HttpPeers:
     ) -> None:
         """Make the asker from a guarded client, the catalogue's key and id, a clock and a source of ids."""
         self._http = http
+        self._versions = Versions(http, clock)
         self._key = key
         self._did = did
         self._clock = clock
@@ -41,6 +43,8 @@ class HttpPeers:
         token = self_issued(self._key, self._did, participant, jti=self._new_id(), at=self._clock())
         # Loopback links may come and go with a restart, so a stored page is checked like a fresh one.
         _same_place(url, base)
+        if page is None:
+            self._versions.check(base)
         reply = self._http.post(
             url,
             CatalogRequestMessage(id=self._new_id()).wire(),
