@@ -6,6 +6,7 @@ import itertools
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ from schemas.identity import (
 
 CONTEXT = ["https://w3id.org/dspace/2025/1/context.jsonld"]
 PREFIX = "/dsp/2025-1"
+DATASET = "urn:ds:flights"
+FORMAT = "ArrowStream-PULL"
 PATIENCE = 20.0
 """Seconds after which something that never came fails its test."""
 
@@ -254,6 +257,14 @@ class Place:
         assert not wait or shown["state"] in wait, shown
         return shown
 
+    def held(self, pid: str) -> dict[str, Any]:
+        """Show our negotiation, once it waits for a person."""
+        end = time.monotonic() + PATIENCE
+        while "a person" not in (shown := self.own(pid))["why"]:
+            assert time.monotonic() < end, f"negotiation {pid} does not wait for a person: {shown}"
+            time.sleep(0.02)
+        return shown
+
 
 @contextmanager
 def served(folder: Path, *names: str) -> Iterator[Place]:
@@ -294,3 +305,51 @@ def served(folder: Path, *names: str) -> Iterator[Place]:
         finally:
             server.should_exit = True
             thread.join(PATIENCE)
+
+
+# --- what a consumer says by hand ---------------------------------------------------------------------
+
+
+def offered(peer: RawPeer, dataset: str = DATASET) -> dict[str, Any]:
+    """Return the offer of a dataset as the catalogue tells it, as a request states it."""
+    told = peer.get(f"/catalog/datasets/{dataset}").json()["hasPolicy"][0]
+    return {**told, "@type": "Offer", "target": dataset}
+
+
+def request(peer: RawPeer, pid: str, dataset: str = DATASET, **members: Any) -> dict[str, Any]:
+    """Write a first request for the offer of a dataset."""
+    return say(
+        "ContractRequestMessage",
+        consumerPid=pid,
+        callbackAddress=peer.dsp,
+        offer=offered(peer, dataset),
+        **members,
+    )
+
+
+def agreed(peer: RawPeer, pid: str) -> tuple[str, dict[str, Any]]:
+    """Negotiate up to FINALIZED, as consumer; return the provider's process id and the agreement."""
+    reply = peer.post("/negotiations/request", request(peer, pid))
+    assert reply.status_code == 201, reply.text
+    provider_pid = reply.json()["providerPid"]
+    agreement = peer.expect("ContractAgreementMessage", consumerPid=pid)["agreement"]
+    verification = say("ContractAgreementVerificationMessage", providerPid=provider_pid, consumerPid=pid)
+    assert peer.post(f"/negotiations/{provider_pid}/agreement/verification", verification).status_code == 200
+    peer.expect("ContractNegotiationEventMessage", consumerPid=pid, eventType="FINALIZED")
+    return provider_pid, agreement
+
+
+def error(reply: httpx2.Response, status: int, kind: str, code: str) -> str:
+    """Check an error body down to its members, and return its reason."""
+    document = reply.json()
+    assert (reply.status_code, document["@type"], document["code"]) == (status, kind, code), reply.text
+    assert document["@context"] == CONTEXT
+    assert reply.headers["content-type"] == "application/json"
+    (reason,) = document["reason"]
+    return str(reason)
+
+
+def fetch(peer: RawPeer, pid: str, agreement: str, **members: Any) -> dict[str, Any]:
+    """Write a first request for a transfer under an agreement."""
+    asked = {"agreementId": agreement, "format": FORMAT, "callbackAddress": peer.dsp, "consumerPid": pid}
+    return say("TransferRequestMessage", **{**asked, **members})

@@ -5,17 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import httpx2
 import pytest
 
 from tests.dsp_schemas import judged, official, problems
-from tests.served import CONTEXT, PREFIX, Place, RawPeer, say, served
+from tests.served import (
+    CONTEXT,
+    DATASET,
+    FORMAT,
+    PREFIX,
+    Place,
+    RawPeer,
+    agreed,
+    error,
+    fetch,
+    request,
+    say,
+    served,
+)
 
 pytestmark = pytest.mark.interop
 
 OFFER = {"@id": "open", "permission": [{"action": "use"}]}
-DATASET = "urn:ds:flights"
-FORMAT = "ArrowStream-PULL"
 
 
 @pytest.fixture(scope="module")
@@ -34,44 +44,6 @@ def consumer(place: Place) -> RawPeer:
 @pytest.fixture
 def stranger(place: Place) -> RawPeer:
     return place.peers[1]
-
-
-def offered(peer: RawPeer, dataset: str = DATASET) -> dict[str, Any]:
-    """Return the offer of a dataset as the catalogue tells it, as a request states it."""
-    told = peer.get(f"/catalog/datasets/{dataset}").json()["hasPolicy"][0]
-    return {**told, "@type": "Offer", "target": dataset}
-
-
-def request(peer: RawPeer, pid: str, dataset: str = DATASET, **members: Any) -> dict[str, Any]:
-    return say(
-        "ContractRequestMessage",
-        consumerPid=pid,
-        callbackAddress=peer.dsp,
-        offer=offered(peer, dataset),
-        **members,
-    )
-
-
-def agreed(peer: RawPeer, pid: str) -> tuple[str, dict[str, Any]]:
-    """Negotiate up to FINALIZED, as consumer; return the provider's process id and the agreement."""
-    reply = peer.post("/negotiations/request", request(peer, pid))
-    assert reply.status_code == 201, reply.text
-    provider_pid = reply.json()["providerPid"]
-    agreement = peer.expect("ContractAgreementMessage", consumerPid=pid)["agreement"]
-    verification = say("ContractAgreementVerificationMessage", providerPid=provider_pid, consumerPid=pid)
-    assert peer.post(f"/negotiations/{provider_pid}/agreement/verification", verification).status_code == 200
-    peer.expect("ContractNegotiationEventMessage", consumerPid=pid, eventType="FINALIZED")
-    return provider_pid, agreement
-
-
-def error(reply: httpx2.Response, status: int, kind: str, code: str) -> str:
-    """Check an error body down to its members, and return its reason."""
-    document = reply.json()
-    assert (reply.status_code, document["@type"], document["code"]) == (status, kind, code), reply.text
-    assert document["@context"] == CONTEXT
-    assert reply.headers["content-type"] == "application/json"
-    (reason,) = document["reason"]
-    return str(reason)
 
 
 NEGOTIATION = "ContractNegotiationError"
@@ -182,11 +154,6 @@ def running(place: Place) -> dict[str, str]:
     assert reply.status_code == 201, reply.text
     consumer.expect("TransferStartMessage", consumerPid="t-running")
     return {"/negotiations": pid, "/transfers": reply.json()["providerPid"]}
-
-
-def fetch(peer: RawPeer, pid: str, agreement: str, **members: Any) -> dict[str, Any]:
-    asked = {"agreementId": agreement, "format": FORMAT, "callbackAddress": peer.dsp, "consumerPid": pid}
-    return say("TransferRequestMessage", **{**asked, **members})
 
 
 @pytest.mark.parametrize(("method", "path", "kind"), PATHS)

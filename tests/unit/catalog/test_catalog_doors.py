@@ -55,6 +55,16 @@ def test_a_criterion_on_the_id_finds_one_dataset() -> None:
     assert read_filter([query_spec(filterExpression=[criterion])]).datasets == ("urn:a",)
 
 
+def test_several_ids_and_words_can_be_asked_for() -> None:
+    several = {"operandLeft": EDC + "id", "operator": "in", "operandRight": ["urn:a", "urn:b"]}
+    assert read_filter([query_spec(filterExpression=[several])]).datasets == ("urn:a", "urn:b")
+    words = {"operandLeft": "text", "operator": "ilike", "operandRight": "%lung%"}
+    assert read_filter([query_spec(filterExpression=[words])]).query.text == "lung"
+    like = {"operandLeft": "id", "operator": "like", "operandRight": "urn:%"}
+    with pytest.raises(Malformed, match="'id' 'like' is not supported by this catalogue"):
+        read_filter([query_spec(filterExpression=[like])])
+
+
 def test_our_own_filters_narrow() -> None:
     query = read_filter([{"text": "lung", "theme": "HEAL"}]).query
     assert (query.text, query.theme) == ("lung", "HEAL")
