@@ -50,6 +50,7 @@ from schemas.binding.did import DidResolver
 from schemas.binding.logs import log_as_json
 from schemas.binding.paths import DSP_PREFIX
 from schemas.binding.server import install_errors
+from schemas.binding.versions import Versions
 from schemas.errors import Misconfigured
 from schemas.identity import DidService, MemberList, document_for
 from schemas.vocab import FORMAT_ARROW_FLIGHT, FORMAT_ARROW_HTTP
@@ -216,7 +217,10 @@ def build(settings: Settings, world: World | None = None) -> Connector:
     outbox = Outbox(
         store=stores.outbox,
         courier=HttpCourier(
-            world.http, trust, transient=TRANSIENT | frozenset(settings.negotiation.retried_statuses)
+            world.http,
+            trust,
+            transient=TRANSIENT | frozenset(settings.negotiation.retried_statuses),
+            versions=Versions(world.http, world.clock),
         ),
         senders={"negotiation": negotiations, "transfer": transfers, "publication": push},
         clock=world.clock,

@@ -15,13 +15,13 @@ from importlib.resources import files
 from typing import Any
 
 from schemas.errors import Malformed, UnknownContext
-from schemas.vocab import DSP_CONTEXT, DSP_ODRL_CONTEXT
+from schemas.foreign import COMPANIONS
+from schemas.vocab import DSP_CONTEXT
 
-EDC_CONTEXT = "https://w3id.org/edc/dspace/v0.0.1"
-ODRL_CONTEXT = "http://www.w3.org/ns/odrl.jsonld"
+KNOWN_CONTEXTS = frozenset({DSP_CONTEXT}) | COMPANIONS
 
-_COMPANIONS = frozenset({DSP_ODRL_CONTEXT, EDC_CONTEXT, ODRL_CONTEXT})
-KNOWN_CONTEXTS = frozenset({DSP_CONTEXT}) | _COMPANIONS
+_NOWHERE = "https://relative.invalid/"
+"""What relative ids are resolved against and freed of again: peers use bare UUIDs and names as ids."""
 
 
 def _bundled(name: str) -> dict[str, Any]:
@@ -79,9 +79,19 @@ def _recompact(document: dict[str, Any]) -> dict[str, Any]:
         return {"contextUrl": None, "documentUrl": url, "document": context}
 
     try:
-        compacted = jsonld.compact(document, context, {"documentLoader": load})
+        compacted = jsonld.compact(document, context, {"documentLoader": load, "base": _NOWHERE})
     except jsonld.JsonLdError as error:
         raise Malformed(f"document is not JSON-LD that we can read: {error.type}") from None
     if not isinstance(compacted, dict) or "@graph" in compacted:
         raise Malformed("document describes several things at its top; expected exactly one")
-    return {**compacted, "@context": [DSP_CONTEXT]}
+    freed: dict[str, Any] = _relative(compacted)
+    return {**freed, "@context": [DSP_CONTEXT]}
+
+
+def _relative(value: Any) -> Any:
+    """Return a document with its relative ids as they were written."""
+    if isinstance(value, str):
+        return value.removeprefix(_NOWHERE)
+    if isinstance(value, dict):
+        return {_relative(key): _relative(item) for key, item in value.items()}
+    return [_relative(item) for item in value] if isinstance(value, list) else value

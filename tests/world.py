@@ -357,8 +357,8 @@ class Shown:
     def __init__(self, world: World, did: str, url: str, stores: SqlStores) -> None:
         self._world, self._did, self._url, self._stores = world, did, url, stores
 
-    def catalog(self, offset: int, limit: int, text: str | None) -> Catalog:
-        found = self._stores.offerings.page(offset, limit, text)
+    def catalog(self, offset: int, limit: int, text: str | None, **narrowed: Any) -> Catalog:
+        found = self._stores.offerings.page(offset, limit, text, **narrowed)
         return Catalog(
             id=f"{self._did}#catalog",
             participant_id=self._did,

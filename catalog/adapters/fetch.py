@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import datetime
 from urllib.parse import urljoin, urlsplit
@@ -13,23 +12,14 @@ from catalog.ports import PeerPage
 from schemas.binding.client import Http, Reply
 from schemas.binding.paths import join
 from schemas.binding.server import check_depth
+from schemas.binding.versions import Versions
 from schemas.dsp.catalog import CatalogRequestMessage
 from schemas.errors import Malformed, PeerRefused, PeerUnavailable
+from schemas.foreign import linked
 from schemas.identity import self_issued
 
 _REQUEST_PATH = "/catalog/request"
-_MOST_LINK = 4096
-_LINK = re.compile(r'<([^<>]*)>((?:\s*;\s*[\w*-]+\s*=\s*(?:"[^"]*"|[^\s",;]+))*)')
-_REL = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s",;]+))', re.IGNORECASE)
-
-
-def next_link(header: str) -> str | None:
-    """Return the target of `rel="next"` in a Link header (RFC 8288)."""
-    for target, parameters in _LINK.findall(header):
-        rel = _REL.search(parameters)
-        if rel and "next" in (rel.group(1) or rel.group(2) or "").lower().split():
-            return str(target)
-    return None
+_MOST_LINK = 16 << 10
 
 
 class HttpPeers:
@@ -40,6 +30,7 @@ class HttpPeers:
     ) -> None:
         """Make the asker from a guarded client, the catalogue's key and id, a clock and a source of ids."""
         self._http = http
+        self._versions = Versions(http, clock)
         self._key = key
         self._did = did
         self._clock = clock
@@ -52,6 +43,8 @@ class HttpPeers:
         token = self_issued(self._key, self._did, participant, jti=self._new_id(), at=self._clock())
         # Loopback links may come and go with a restart, so a stored page is checked like a fresh one.
         _same_place(url, base)
+        if page is None:
+            self._versions.check(base)
         reply = self._http.post(
             url,
             CatalogRequestMessage(id=self._new_id()).wire(),
@@ -63,7 +56,11 @@ class HttpPeers:
         check_depth(document)
         if not isinstance(document, dict):
             raise Malformed(f"{url} answered a JSON {type(document).__name__}; expected a catalogue")
-        link = next_link(reply.headers.get("link", "")[:_MOST_LINK])
+        links = reply.headers.get("link", "")
+        if len(links) > _MOST_LINK:
+            # Cut off, it might lack its next page, and what stands there would be taken for withdrawn.
+            raise Malformed(f"{url} answered a Link header of {len(links)} bytes; at most {_MOST_LINK}")
+        link = linked(links, "next")
         if link is None:
             return PeerPage(document, None)
         following = urljoin(url, link)

@@ -29,15 +29,14 @@ from catalog.search import Query
 from schemas.binding.server import json_body
 from schemas.dsp.catalog import CatalogRequestMessage
 from schemas.errors import AlreadyExists, Malformed, NotFound
+from schemas.foreign import is_query_spec, read_query_spec
 from schemas.jsonld import compact_form
-from schemas.vocab import DSP_CONTEXT, EDC
+from schemas.vocab import DSP_CONTEXT
 
 _DEFAULT_PAGE = 100
 _MOST_PAGE = 500
-_MOST_OFFSET = 100_000
 _MOST_CURSOR = 4096
 _OUR_FILTERS = ("text", "theme", "publisher", "access")
-_EDC_FIELDS = {"id": "id", EDC + "id": "id", "@id": "id"}
 
 
 EVERYTHING = Query()
@@ -48,7 +47,7 @@ class Asked:
     """What a catalogue request asks for; `cursor` pages on after a record."""
 
     query: Query = EVERYTHING
-    dataset: str | None = None
+    datasets: tuple[str, ...] | None = None
     offset: int = 0
     limit: int = _DEFAULT_PAGE
     after: tuple[str, str] | None = None
@@ -66,11 +65,7 @@ def read_filter(filters: Sequence[Any]) -> Asked:
             raise Malformed(
                 f"filter {str(item)[:80]!r} is not supported; known: QuerySpec, or {', '.join(_OUR_FILTERS)}"
             )
-        said = str(item.get("@type", ""))
-        if said.rsplit(":", 1)[-1].rsplit("/", 1)[-1] == "QuerySpec":
-            asked = _query_spec(asked, {str(key).removeprefix(EDC): value for key, value in item.items()})
-        else:
-            asked = _ours(asked, item)
+        asked = _query_spec(asked, item) if is_query_spec(item) else _ours(asked, item)
     return asked
 
 
@@ -84,41 +79,17 @@ def _ours(asked: Asked, item: Mapping[str, Any]) -> Asked:
     return replace(asked, query=replace(asked.query, **given))
 
 
-def _whole(item: Mapping[str, Any], name: str, default: int, most: int) -> int:
-    value = item.get(name, default)
-    if isinstance(value, Mapping):
-        value = value.get("@value", default)
-    try:
-        number = int(value)
-    except (TypeError, ValueError):
-        number = -1
-    if not 0 <= number <= most:
-        raise Malformed(f"QuerySpec {name} is {str(value)[:40]!r}; expected a number from 0 to {most}")
-    return number
-
-
 def _query_spec(asked: Asked, item: Mapping[str, Any]) -> Asked:
-    if item.get("sortField"):
-        raise Malformed(f"sorting by {str(item['sortField'])[:80]!r} is not supported; leave sortField out")
-    asked = replace(
+    said = read_query_spec(item)
+    if said.like is not None:
+        raise Malformed("filter: criterion 'id' 'like' is not supported by this catalogue; use 'id' 'in'")
+    return replace(
         asked,
-        offset=_whole(item, "offset", 0, _MOST_OFFSET),
-        limit=min(_whole(item, "limit", _DEFAULT_PAGE, 2**31) or _DEFAULT_PAGE, _MOST_PAGE),
+        offset=said.offset,
+        limit=min(said.limit or _DEFAULT_PAGE, _MOST_PAGE),
+        datasets=said.ids,
+        query=asked.query if said.text is None else replace(asked.query, text=said.text),
     )
-    criteria = item.get("filterExpression") or []
-    for criterion in criteria if isinstance(criteria, list) else [criteria]:
-        bare = (
-            {str(key).removeprefix(EDC): value for key, value in criterion.items()}
-            if isinstance(criterion, Mapping)
-            else {}
-        )
-        left, operator, right = (bare.get(name) for name in ("operandLeft", "operator", "operandRight"))
-        if _EDC_FIELDS.get(str(left)) != "id" or operator not in ("=", "eq") or not isinstance(right, str):
-            raise Malformed(
-                f"criterion {str(left)[:80]!r} {str(operator)[:20]!r} is not supported; known: '{EDC}id' '='"
-            )
-        asked = replace(asked, dataset=right)
-    return asked
 
 
 def _write_cursor(asked: Asked, last: CatalogRecord) -> str:
@@ -198,6 +169,23 @@ def only_record(found: Sequence[CatalogRecord], dataset: str) -> CatalogRecord:
     raise NotFound(f"no dataset {dataset[:120]!r} here; search for it at /search?q=")
 
 
+def _named(records: Records, asked: Asked) -> list[CatalogRecord]:
+    """Return the live records of the ids that are asked for, in the order of every other page.
+
+    Raises:
+        Malformed: if more is asked of them than their ids.
+    """
+    if asked.query.narrowed:
+        raise Malformed("filter: ids together with other criteria are not supported; ask for the ids alone")
+    found = [
+        record
+        for dataset in asked.datasets or ()
+        for record in records.find(dataset)
+        if record.withdrawn is None
+    ]
+    return sorted(found, key=lambda record: (record.origin.participant, record.entry.dataset))
+
+
 def dsp_router(about: About, records: Records, finder: Finder, callers: Callers) -> APIRouter:
     """Return the DSP catalogue endpoints; every member may read."""
     router = APIRouter(prefix=DSP_PREFIX, dependencies=[Depends(member_door(callers))])
@@ -208,8 +196,8 @@ def dsp_router(about: About, records: Records, finder: Finder, callers: Callers)
     ) -> JSONResponse:
         message = CatalogRequestMessage.read(compact_form(document))
         asked = _read_cursor(cursor) if cursor else read_filter(message.filter)
-        if asked.dataset is not None:
-            live = tuple(record for record in records.find(asked.dataset) if record.withdrawn is None)
+        if asked.datasets is not None:
+            live = _named(records, asked)
             return JSONResponse(catalog_document(about, live[asked.offset :][: asked.limit]))
         found = finder.page(asked.query, after=asked.after, offset=asked.offset, limit=asked.limit + 1)
         page, more = found[: asked.limit], len(found) > asked.limit

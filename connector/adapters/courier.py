@@ -7,7 +7,17 @@ from typing import Any
 from connector.outbox.ports import Delivery, Outgoing
 from connector.trust.ports import TrustProfile
 from schemas.binding.client import Http, Reply
-from schemas.errors import EgressForbidden, Malformed, PeerRefused, PeerUnavailable, TooLarge
+from schemas.binding.paths import opening_base, state_url
+from schemas.binding.versions import Versions
+from schemas.errors import (
+    DataspaceError,
+    EgressForbidden,
+    Malformed,
+    PeerRefused,
+    PeerUnavailable,
+    TooLarge,
+)
+from schemas.foreign import shows_taken
 
 MOST_ANSWER = 1 << 20
 """Bytes of an answer to a message."""
@@ -16,13 +26,27 @@ TRANSIENT = frozenset({408, 425, 429})
 
 
 class HttpCourier:
-    """A Courier over HTTP; `transient` are the 4xx statuses that do not end a process."""
+    """A Courier over HTTP.
 
-    def __init__(self, http: Http, trust: TrustProfile, *, transient: frozenset[int] = TRANSIENT) -> None:
-        """Make a courier that proves us by a trust profile."""
+    Args:
+        http: the guarded client.
+        trust: proves us to peers.
+        transient: the 4xx statuses that do not end a process.
+        versions: asked before a message that opens a process; without it, every peer is spoken to.
+    """
+
+    def __init__(
+        self,
+        http: Http,
+        trust: TrustProfile,
+        *,
+        transient: frozenset[int] = TRANSIENT,
+        versions: Versions | None = None,
+    ) -> None:
         self._http = http
         self._trust = trust
         self._transient = transient
+        self._versions = versions
 
     def carry(self, outgoing: Outgoing) -> Delivery:
         """Send a message.
@@ -31,6 +55,9 @@ class HttpCourier:
             PeerUnavailable: if another try may help.
             PeerRefused: if the peer will not take it, or we may not connect to it.
         """
+        base = opening_base(outgoing.url) if outgoing.kind != "publication" else None
+        if base is not None and self._versions is not None:
+            self._versions.check(base)
         headers = {"Authorization": self._trust.prove(outgoing.recipient)}
         try:
             if outgoing.method == "DELETE":
@@ -46,9 +73,30 @@ class HttpCourier:
         problem, reasons = _problem(reply)
         if reply.status >= 500 or reply.status in self._transient:
             raise PeerUnavailable(f"{outgoing.url} answered {reply.status}{problem}")
+        if self._was_taken(outgoing, reply.status):
+            return Delivery(reply.status, None)
         raise PeerRefused(
             f"{outgoing.url} answered {reply.status}{problem}", peer_status=reply.status, reasons=reasons
         )
+
+    def _was_taken(self, outgoing: Outgoing, status: int) -> bool:
+        """Say whether a refused message is a repeat of one that the peer took, by the state that it tells.
+
+        An answer that was lost makes us say a thing twice; a peer that does not know repeats by their id
+        refuses that as an illegal move: with 400 by the binding, with 409 where it is EDC.
+        """
+        if status != 409 and not (status == 400 and outgoing.attempts):
+            return False
+        url = state_url(outgoing.url) if outgoing.kind != "publication" else None
+        if url is None:
+            return False
+        try:
+            headers = {"Authorization": self._trust.prove(outgoing.recipient)}
+            reply = self._http.get(url, headers, MOST_ANSWER)
+        except DataspaceError:
+            return False  # then the refusal stands as it was said
+        told = _document(reply) if reply.ok else None
+        return isinstance(told, dict) and shows_taken(outgoing.document, told.get("state"))
 
 
 def _document(reply: Reply) -> Any:

@@ -64,9 +64,22 @@ class SqlOfferings:
             rows = connection.execute(select(table).where(table.c.id.in_(list(dataset_ids)))).all()
         return {row.id: _from_row(row) for row in rows}
 
-    def page(self, offset: int, limit: int, text: str | None = None) -> Sequence[Offering]:
-        """Return offerings that are not withdrawn, ordered by dataset id; every word of `text` must occur."""
-        statement = select(table).where(*_wanted(text)).order_by(table.c.id).offset(offset).limit(limit)
+    def page(
+        self,
+        offset: int,
+        limit: int,
+        text: str | None = None,
+        *,
+        ids: Sequence[str] | None = None,
+        like: str | None = None,
+    ) -> Sequence[Offering]:
+        """Return offerings that are not withdrawn and fit what is given, ordered by dataset id."""
+        wanted = _wanted(text)
+        if ids is not None:
+            wanted.append(table.c.id.in_([_storable(one) for one in ids]))
+        if like is not None:
+            wanted.append(self._fits(_storable(like)))
+        statement = select(table).where(*wanted).order_by(table.c.id).offset(offset).limit(limit)
         with self._database.read() as connection:
             rows = connection.execute(statement).all()
         return [_from_row(row) for row in rows]
@@ -76,6 +89,16 @@ class SqlOfferings:
         statement = select(func.count()).select_from(table).where(*_wanted(text))
         with self._database.read() as connection:
             return connection.execute(statement).scalar_one()
+
+    def _fits(self, pattern: str) -> ColumnElement[bool]:
+        """Compare ids with a pattern; SQLite's LIKE passes over case, so its GLOB is asked."""
+        if not self._database.is_sqlite:
+            return table.c.id.like(pattern.replace("\\", "\\\\"), escape="\\")
+        glob = "".join(_GLOB.get(mark, mark) for mark in pattern)
+        return table.c.id.op("GLOB", is_comparison=True)(glob)
+
+
+_GLOB = {"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}
 
 
 def _wanted(text: str | None) -> list[ColumnElement[bool]]:

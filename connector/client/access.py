@@ -127,9 +127,9 @@ class Stopwatch:
 
 
 def _where(address: DataAddress) -> tuple[str, str]:
-    ticket = address.property("authorization")
-    if not address.endpoint or not ticket:
+    endpoint, ticket = address.where(), address.property("authorization")
+    if not endpoint or not ticket:
         raise Malformed(
             "the provider's data address has no endpoint or no ticket; it cannot be streamed from"
         )
-    return address.endpoint, ticket
+    return endpoint, ticket

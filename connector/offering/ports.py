@@ -112,8 +112,21 @@ class OfferingStore(Protocol):
         """Return those offerings that exist among some ids, withdrawn ones included."""
         ...
 
-    def page(self, offset: int, limit: int, text: str | None = None) -> Sequence[Offering]:
-        """Return offerings that are not withdrawn, ordered by dataset id."""
+    def page(
+        self,
+        offset: int,
+        limit: int,
+        text: str | None = None,
+        *,
+        ids: Sequence[str] | None = None,
+        like: str | None = None,
+    ) -> Sequence[Offering]:
+        """Return offerings that are not withdrawn, ordered by dataset id.
+
+        Of those, only the ones that fit all that is given: every word of `text` occurs, whatever its case;
+        the id is one of `ids`; the id fits the pattern `like`, in which `%` stands for any text and `_` for
+        any one character, and every other character for itself.
+        """
         ...
 
     def count(self, text: str | None = None) -> int:

@@ -217,9 +217,18 @@ class Offerings:
         """
         return self.get(dataset).dataset
 
-    def catalog(self, offset: int, limit: int, text: str | None = None) -> Catalog:
-        """Return a page of the catalogue of this participant."""
-        return catalog_of(self._holder, [offering.dataset for offering in self.page(offset, limit, text)])
+    def catalog(
+        self,
+        offset: int,
+        limit: int,
+        text: str | None = None,
+        *,
+        ids: Sequence[str] | None = None,
+        like: str | None = None,
+    ) -> Catalog:
+        """Return a page of the catalogue of this participant; `OfferingStore.page` says what fits."""
+        found = self._store.page(offset, limit, text, ids=ids, like=like)
+        return catalog_of(self._holder, [offering.dataset for offering in found])
 
 
 def _check_not_grown(held: Dataset, new: Dataset) -> None:

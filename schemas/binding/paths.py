@@ -74,6 +74,23 @@ def path_for(message: Message, receiver_pid: str | None) -> str:
     raise Malformed(f"{type(message).__name__} has no path {known} a receiver's process id")
 
 
+def opening_base(url: str) -> str | None:
+    """Return the base URL of a peer from where a message that opens a process is sent; None for any other."""
+    for route in ROUTES:
+        if route.opens and url.endswith(route.path):
+            return url.removesuffix(route.path)
+    return None
+
+
+def state_url(url: str) -> str | None:
+    """Return where a peer tells the state of the process that a message is sent to; None if it opens one."""
+    for route in ROUTES:
+        before, pid, after = route.path.partition("{pid}")
+        if pid and url.endswith(after) and before in url:
+            return url.removesuffix(after)
+    return None
+
+
 def join(base: str, path: str) -> str:
     """Append a path to a base URL, whether or not the base ends in a slash."""
     return base.rstrip("/") + path

@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from schemas.base import CodeMessage, Document, Many, Message
+from schemas.foreign import spellings
 from schemas.odrl import DECLARED_USE, DeclaredUse
-from schemas.vocab import EDC
 
 
 class TransferState(StrEnum):
@@ -39,10 +39,13 @@ class DataAddress(Document):
     endpoint_properties: Annotated[tuple[EndpointProperty, ...], Many] = ()
 
     def property(self, name: str) -> str | None:
-        """Return a property by its short name, also where a peer spelled it with EDC's IRI."""
-        return next(
-            (item.value for item in self.endpoint_properties if item.name in (name, EDC + name)), None
-        )
+        """Return a property by its short name, however a peer spelled it."""
+        known = spellings(name)
+        return next((item.value for item in self.endpoint_properties if item.name in known), None)
+
+    def where(self) -> str | None:
+        """Return where the data is, also where a peer states it as a property only."""
+        return self.endpoint or self.property("endpoint")
 
 
 class TransferRequestMessage(Message):

@@ -110,3 +110,37 @@ def test_many_are_returned_by_id_withdrawn_ones_included_and_unknown_ones_left_o
     assert found["urn:dataset:1"].withdrawn == NOW
     assert found["urn:dataset:2"] == stores.offerings.get("urn:dataset:2")
     assert stores.offerings.many([]) == {}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("urn:dataset:%", {"urn:dataset:A", "urn:dataset:a", "urn:dataset:a*[b]?"}),
+        ("%:a", {"urn:dataset:a"}),
+        ("%:_", {"urn:dataset:A", "urn:dataset:a"}),
+        ("%*[b]?", {"urn:dataset:a*[b]?"}),
+        ("%[ab]", set()),
+        ("urn:dataset:*", set()),
+        ("\\%", set()),
+        ("%'%", set()),
+        ("", set()),
+    ],
+)
+def test_ids_are_compared_with_a_pattern_letter_by_letter(
+    stores: SqlStores, pattern: str, expected: set[str]
+) -> None:
+    stores.offerings.put(
+        [offering("urn:dataset:A"), offering("urn:dataset:a"), offering("urn:dataset:a*[b]?")]
+    )
+    assert {item.dataset.id for item in stores.offerings.page(0, 10, like=pattern)} == expected
+
+
+def test_a_page_of_some_ids_leaves_out_what_is_withdrawn_or_unknown(stores: SqlStores) -> None:
+    stores.offerings.put(
+        [offering("urn:dataset:1", withdrawn=NOW), offering("urn:dataset:2"), offering("u:3")]
+    )
+    asked = ["urn:dataset:1", "u:3", "urn:dataset:2", "nowhere", "\x00"]
+    assert [item.dataset.id for item in stores.offerings.page(0, 10, ids=asked)] == ["u:3", "urn:dataset:2"]
+    assert [item.dataset.id for item in stores.offerings.page(1, 10, ids=asked)] == ["urn:dataset:2"]
+    assert stores.offerings.page(0, 10, ids=[]) == []
+    assert stores.offerings.page(0, 10, "lung", ids=asked, like="u:%")[0].dataset.id == "u:3"

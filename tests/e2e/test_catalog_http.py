@@ -281,6 +281,11 @@ def test_dsp_pages_by_link_header_and_by_query_spec(
     assert datasets_of(
         ask(space, consumer, {"@type": "QuerySpec", "filterExpression": [criterion]}).json()
     ) == [names[7]]
+    several = {"operandLeft": EDC + "id", "operator": "in", "operandRight": [names[9], names[7], "urn:none"]}
+    found = ask(space, consumer, {"@type": "QuerySpec", "filterExpression": [several]}).json()
+    assert datasets_of(found) == [names[7], names[9]]
+    both = ask(space, consumer, {"text": "x"}, {"@type": "QuerySpec", "filterExpression": [several]})
+    assert both.status_code == 400, "ids together with words are refused, not passed over"
     assert datasets_of(ask(space, consumer, {"text": "table 249"}).json()) == ["urn:table:249"]
     assert ask(space, consumer, url=f"{space.url}{DSP}/catalog/request?cursor=nonsense").status_code == 400
 

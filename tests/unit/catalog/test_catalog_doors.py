@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from catalog.adapters.fetch import next_link
 from catalog.api import figures
 from catalog.api.dsp import read_filter
 from catalog.api.rendering import wanted_format
@@ -16,6 +15,7 @@ from catalog.api.search import read_query, read_question
 from catalog.settings import load_settings
 from schemas.dcat import Column
 from schemas.errors import Malformed, Misconfigured
+from schemas.foreign import linked
 from schemas.vocab import EDC
 from tests.catalog_space import column
 
@@ -52,7 +52,17 @@ def test_a_page_is_never_longer_than_ours() -> None:
 
 def test_a_criterion_on_the_id_finds_one_dataset() -> None:
     criterion = {"@type": "Criterion", "operandLeft": EDC + "id", "operator": "=", "operandRight": "urn:a"}
-    assert read_filter([query_spec(filterExpression=[criterion])]).dataset == "urn:a"
+    assert read_filter([query_spec(filterExpression=[criterion])]).datasets == ("urn:a",)
+
+
+def test_several_ids_and_words_can_be_asked_for() -> None:
+    several = {"operandLeft": EDC + "id", "operator": "in", "operandRight": ["urn:a", "urn:b"]}
+    assert read_filter([query_spec(filterExpression=[several])]).datasets == ("urn:a", "urn:b")
+    words = {"operandLeft": "text", "operator": "ilike", "operandRight": "%lung%"}
+    assert read_filter([query_spec(filterExpression=[words])]).query.text == "lung"
+    like = {"operandLeft": "id", "operator": "like", "operandRight": "urn:%"}
+    with pytest.raises(Malformed, match="'id' 'like' is not supported by this catalogue"):
+        read_filter([query_spec(filterExpression=[like])])
 
 
 def test_our_own_filters_narrow() -> None:
@@ -92,7 +102,7 @@ def test_what_is_not_supported_is_refused_and_named(filters: list[Any]) -> None:
     ],
 )
 def test_the_next_page_is_read_from_the_link_header(header: str, target: str | None) -> None:
-    assert next_link(header) == target
+    assert linked(header, "next") == target
 
 
 def request(accept: str = "", query: str = "") -> Request:

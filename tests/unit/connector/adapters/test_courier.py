@@ -10,6 +10,7 @@ import pytest
 from connector.adapters.courier import HttpCourier
 from connector.outbox.ports import Outgoing
 from schemas.binding.client import Egress, Http
+from schemas.binding.versions import Versions, roots_of
 from schemas.errors import PeerRefused, PeerUnavailable
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -118,3 +119,156 @@ def test_a_deletion_goes_out_as_one() -> None:
     carrier, _, seen = courier(httpx2.Response(204))
     carrier.carry(replace(LETTER, method="DELETE"))
     assert seen[0].method == "DELETE"
+
+
+# --- repeats that a peer took, and refuses ------------------------------------------------------------
+
+AGREEMENT = replace(
+    LETTER,
+    url="http://localhost:1/dsp/negotiations/urn:p/agreement",
+    document={"@type": "ContractAgreementMessage", "@id": "m1", "consumerPid": "c", "providerPid": "p"},
+)
+
+
+def refusing(status: int, state: Any) -> tuple[HttpCourier, list[httpx2.Request]]:
+    """A peer that refuses every message, and tells a state (or answers what it is told to)."""
+    seen: list[httpx2.Request] = []
+
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request)
+        if request.method == "GET":
+            return (
+                state if isinstance(state, httpx2.Response) else httpx2.Response(200, json={"state": state})
+            )
+        return httpx2.Response(status, json={"reason": ["not here"]})
+
+    return HttpCourier(Http(Egress(), transport=httpx2.MockTransport(handle)), Proof()), seen
+
+
+@pytest.mark.parametrize(("status", "attempts"), [(409, 0), (409, 2), (400, 1)])
+@pytest.mark.parametrize("state", ["AGREED", "VERIFIED", "FINALIZED"])
+def test_a_refused_repeat_is_delivered_if_the_peers_state_shows_it(
+    status: int, attempts: int, state: str
+) -> None:
+    carrier, seen = refusing(status, state)
+    assert carrier.carry(replace(AGREEMENT, attempts=attempts)).document is None
+    assert [(request.method, request.url.path) for request in seen] == [
+        ("POST", "/dsp/negotiations/urn:p/agreement"),
+        ("GET", "/dsp/negotiations/urn:p"),
+    ]
+    assert seen[0].headers["authorization"] != seen[1].headers["authorization"]
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        "REQUESTED",
+        "TERMINATED",
+        None,
+        ["AGREED"],
+        httpx2.Response(404),
+        httpx2.Response(200, content=b"["),
+        httpx2.Response(404, json={"state": "AGREED"}),
+    ],
+)
+def test_a_refusal_stands_where_the_peers_state_does_not_show_the_message(state: Any) -> None:
+    carrier, _ = refusing(409, state)
+    with pytest.raises(PeerRefused, match="answered 409 not here"):
+        carrier.carry(AGREEMENT)
+
+
+def test_a_first_try_that_is_refused_as_illegal_is_believed_without_asking() -> None:
+    carrier, seen = refusing(400, "AGREED")
+    with pytest.raises(PeerRefused, match="answered 400"):
+        carrier.carry(AGREEMENT)
+    assert len(seen) == 1
+
+
+# --- versions ----------------------------------------------------------------------------------------
+
+
+def speaking(documents: dict[str, Any]) -> tuple[HttpCourier, list[str]]:
+    """A peer that serves version documents at some paths, and takes every message."""
+    seen: list[str] = []
+
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        seen.append(f"{request.method} {request.url.path}")
+        if request.method == "POST":
+            return httpx2.Response(201, json={})
+        found = documents.get(request.url.path)
+        if isinstance(found, Exception):
+            raise found
+        return httpx2.Response(404) if found is None else httpx2.Response(200, json=found)
+
+    http = Http(Egress(), transport=httpx2.MockTransport(handle))
+    return HttpCourier(http, Proof(), versions=Versions(http, lambda: NOW)), seen
+
+
+def spoken(*versions: tuple[str, str]) -> dict[str, Any]:
+    entries = [{"version": name, "path": path, "binding": "HTTPS"} for name, path in versions]
+    return {"protocolVersions": entries}
+
+
+FIRST = replace(LETTER, url="http://localhost:1/protocol/2025-1/negotiations/request")
+WELL_KNOWN = "/.well-known/dspace-version"
+
+
+def test_a_peer_that_speaks_our_version_among_others_is_asked_once() -> None:
+    carrier, seen = speaking(
+        {"/protocol" + WELL_KNOWN: spoken(("2025-1", "/2025-1"), ("2024/1", "/2024/1"), ("v0.8", "/"))}
+    )
+    carrier.carry(FIRST)
+    carrier.carry(FIRST)
+    assert seen == [
+        f"GET /protocol{WELL_KNOWN}",
+        "POST /protocol/2025-1/negotiations/request",
+        "POST /protocol/2025-1/negotiations/request",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("documents", "says"),
+    [
+        ({"/protocol" + WELL_KNOWN: spoken(("2024/1", "/2024/1"), ("v0.8", "/"))}, "2024/1, v0.8"),
+        ({WELL_KNOWN: spoken(("2026-2", "/protocol/2026-2"))}, "2026-2"),
+        ({"/protocol" + WELL_KNOWN: spoken(("2025-1", "/new"), ("2024-1", "/2025-1"))}, "2024-1"),
+        ({"/protocol" + WELL_KNOWN: {"protocolVersions": []}}, "no version of the protocol"),
+    ],
+)
+def test_a_peer_without_a_common_version_gets_no_message(documents: dict[str, Any], says: str) -> None:
+    carrier, seen = speaking(documents)
+    for _ in range(2):
+        with pytest.raises(PeerRefused, match="we speak 2025-1; nothing was sent") as refused:
+            carrier.carry(FIRST)
+        assert says in str(refused.value)
+    assert not any(line.startswith("POST") for line in seen)
+
+
+@pytest.mark.parametrize(
+    "documents",
+    [
+        {},
+        {"/protocol" + WELL_KNOWN: ["nonsense"]},
+        {"/protocol" + WELL_KNOWN: {"protocolVersions": [{"version": 5}]}},
+        {"/protocol" + WELL_KNOWN: httpx2.ConnectError("down")},
+    ],
+)
+def test_a_peer_that_does_not_say_what_it_speaks_is_spoken_to(documents: dict[str, Any]) -> None:
+    carrier, seen = speaking(documents)
+    carrier.carry(FIRST)
+    assert seen[-1] == "POST /protocol/2025-1/negotiations/request"
+
+
+def test_a_message_within_a_process_needs_no_look() -> None:
+    carrier, seen = speaking({WELL_KNOWN: spoken(("2024-1", "/"))})
+    carrier.carry(AGREEMENT)
+    assert seen == ["POST /dsp/negotiations/urn:p/agreement"]
+
+
+def test_where_the_document_may_hang() -> None:
+    assert roots_of("https://h.example/a/b/2025-1/") == (
+        "https://h.example/a/b",
+        "https://h.example",
+        "https://h.example/a/b/2025-1",
+    )
+    assert roots_of("https://h.example") == ("https://h.example",)

@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from connector.api.dsp import MOST_PAGE
+from connector.api.catalog_page import MOST_PAGE
 from schemas.base import Role
 from schemas.binding.client import Reply
 from schemas.binding.paths import ROUTES
@@ -379,7 +379,7 @@ def test_words_can_be_looked_for_and_stay_looked_for_on_the_next_page(
         [
             {
                 "@type": "QuerySpec",
-                "filterExpression": [{"operandLeft": "id", "operator": "=", "operandRight": "x"}],
+                "filterExpression": [{"operandLeft": "name", "operator": "=", "operandRight": "x"}],
             }
         ],
     ],
