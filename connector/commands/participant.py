@@ -16,7 +16,7 @@ from connector.commands.terminal import err, out, print_json, print_table, repor
 from connector.lean import hide
 from connector.settings import API_KEY_FILE, Settings, load
 from schemas.binding.client import Egress, Http
-from schemas.errors import Malformed, Misconfigured
+from schemas.errors import Malformed, Misconfigured, NotFound
 from schemas.identity import did_for
 
 app = typer.Typer(help="Run a participant's connector, and publish through it.", no_args_is_help=True)
@@ -272,12 +272,16 @@ def revoke(
 @app.command()
 @reporting
 def approve(
-    negotiation: Annotated[str, typer.Argument(help="Id of the negotiation, as `status` shows it.")],
+    process: Annotated[str, typer.Argument(help="Id of the negotiation or transfer, as `status` shows it.")],
     config: Config = HERE,
 ) -> None:
-    """Say yes to a negotiation that waits for a person."""
-    answered = opened(load(config)).post(f"/negotiations/{quoted(negotiation)}/approval", {})
-    out.print(f"[granted]approved[/] {negotiation}, now {answered['state']}")
+    """Say yes to a negotiation or transfer that waits for a person."""
+    door = opened(load(config))
+    try:
+        answered = door.post(f"/negotiations/{quoted(process)}/approval", {})
+    except NotFound:
+        answered = door.post(f"/transfers/{quoted(process)}/start", {})
+    out.print(f"[granted]approved[/] {process}, now {answered['state']}")
 
 
 @app.command()
