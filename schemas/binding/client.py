@@ -2,6 +2,7 @@
 
 No redirects, no proxies from the environment, no address that the guard has not checked: a name is
 resolved once, every address is checked, and the connection goes to the address that was checked.
+A request ends within a time of its own, however steadily the peer sends a little.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from urllib.parse import SplitResult, urlsplit
 
 import httpx2
 
+from schemas.binding.clocked import time_limit, transport
 from schemas.errors import EgressForbidden, Malformed, PeerUnavailable, TooLarge
 
 MOST_REPLY = 64 << 20
 """Bytes of an answer; a page of a catalogue is the longest."""
 MOST_HOSTS = 256
 """Hosts whose connections are kept alive."""
+STEPS = 2.5
+"""How many times as long as one step a whole request may take, where nothing else is said."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -133,11 +137,24 @@ class Http:
     """A bounded HTTP client; safe to use from several threads."""
 
     def __init__(
-        self, egress: Egress, *, timeout: float = 10.0, transport: httpx2.BaseTransport | None = None
+        self,
+        egress: Egress,
+        *,
+        timeout: float = 10.0,
+        total: float | None = None,
+        transport: httpx2.BaseTransport | None = None,
     ) -> None:
-        """Make a client; `timeout` in seconds a step; `transport` joins processes in tests."""
+        """Make a client.
+
+        Args:
+            egress: which addresses we connect to.
+            timeout: seconds that a peer may let us wait for its next byte.
+            total: seconds that a whole request may take, its answer included.
+            transport: joins processes in tests.
+        """
         self._egress = egress
         self._timeout = timeout
+        self._total = STEPS * timeout if total is None else total
         self._transport = transport
         self._clients: OrderedDict[str, httpx2.Client] = OrderedDict()
         self._lock = threading.Lock()
@@ -153,8 +170,7 @@ class Http:
                 timeout=self._timeout,
                 follow_redirects=False,
                 trust_env=False,
-                transport=self._transport,
-                limits=httpx2.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=30),
+                transport=self._transport or transport(),
             )
             self._clients[host] = client
             # The oldest is let go, not closed: a request may be under way on it.
@@ -190,13 +206,16 @@ class Http:
             sent["Host"] = parts.netloc
             extensions["sni_hostname"] = parts.hostname
         try:
-            with self._client_for(urlsplit(url).netloc).stream(
-                method,
-                target,
-                json=document if method == "POST" else None,
-                headers=sent,
-                extensions=extensions,
-            ) as response:
+            with (
+                time_limit(self._total),
+                self._client_for(urlsplit(url).netloc).stream(
+                    method,
+                    target,
+                    json=document if method == "POST" else None,
+                    headers=sent,
+                    extensions=extensions,
+                ) as response,
+            ):
                 body = bytearray()
                 for chunk in response.iter_bytes():
                     body += chunk

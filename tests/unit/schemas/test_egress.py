@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import http.server
+import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -127,3 +130,29 @@ def test_redirects_are_not_followed_and_long_answers_are_cut_off(
     with pytest.raises(TooLarge, match="1000"):
         client.get(f"http://x.example:{port}/", most=1000)
     client.close()
+
+
+@pytest.mark.parametrize("part", ["head", "body"])
+def test_an_answer_that_drips_is_given_up_when_its_time_is_over(part: str) -> None:
+    """The peer sends a byte at a time, each of them well within the time of a step."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    gone = threading.Event()
+
+    def drip() -> None:
+        peer, _ = listener.accept()
+        with peer, suppress(OSError):
+            peer.recv(65_536)
+            if part == "body":
+                peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+            for _ in range(100_000):
+                peer.sendall(b"x")
+                time.sleep(0.01)
+        gone.set()
+
+    threading.Thread(target=drip, daemon=True).start()
+    client = Http(guard("127.0.0.1", "127.0.0.0/8"), timeout=5, total=0.3)
+    with pytest.raises(PeerUnavailable, match=r"not done after 0\.3 s|timed out"):
+        client.get(f"http://x.example:{listener.getsockname()[1]}/")
+    assert gone.wait(10), "the connection was closed as well"
+    client.close()
+    listener.close()
