@@ -54,7 +54,9 @@ MARKETING = DPV + "Marketing"
 TRAIN = HANSA + "train"
 
 Fault = Callable[[httpx2.Request], str | None]
-"""Looks at a request, and says nothing, "lose" (it never arrives) or "lose answer" (it does)."""
+"""Looks at a request, and says nothing, or "lose": it never arrives. Else it does arrive, and the answer is
+lost ("lose answer"), or another one stands in its place: "conflict", "rubbish".
+"""
 
 
 class Wire(httpx2.BaseTransport):
@@ -75,6 +77,10 @@ class Wire(httpx2.BaseTransport):
         self.log.append((request.method, request.url.path, response.status_code))
         if wrong == "lose answer":
             raise httpx2.ReadError("the answer was lost")
+        if wrong == "conflict":
+            return httpx2.Response(409, json={"detail": "somebody says no"})
+        if wrong == "rubbish":
+            return httpx2.Response(200, content=b"<html>It works!</html>")
         return response
 
     async def _call(self, app: Any, request: httpx2.Request) -> httpx2.Response:

@@ -23,6 +23,8 @@ MOST_ANSWER = 1 << 20
 """Bytes of an answer to a message."""
 TRANSIENT = frozenset({408, 425, 429})
 """Statuses below 500 that are worth another try."""
+SILENT = frozenset({404, 405, 501})
+"""Statuses of a peer that knows no such process, or lets nobody read states."""
 
 
 class HttpCourier:
@@ -55,6 +57,8 @@ class HttpCourier:
             PeerUnavailable: if another try may help.
             PeerRefused: if the peer will not take it, or we may not connect to it.
         """
+        if outgoing.method == "GET":
+            return self._state_of(outgoing)
         base = opening_base(outgoing.url) if outgoing.kind != "publication" else None
         if base is not None and self._versions is not None:
             self._versions.check(base)
@@ -69,7 +73,8 @@ class HttpCourier:
         except TooLarge as error:
             raise PeerUnavailable(str(error)) from None
         if reply.ok:
-            return Delivery(reply.status, _document(reply))
+            document = _document(reply)
+            return Delivery(reply.status, document, rubbish=document is None and bool(reply.body.strip()))
         problem, reasons = _problem(reply)
         if reply.status >= 500 or reply.status in self._transient:
             raise PeerUnavailable(f"{outgoing.url} answered {reply.status}{problem}")
@@ -97,6 +102,39 @@ class HttpCourier:
             return False  # then the refusal stands as it was said
         told = _document(reply) if reply.ok else None
         return isinstance(told, dict) and shows_taken(outgoing.document, told.get("state"))
+
+    def standing(self, outgoing: Outgoing) -> str | None:
+        """Ask the peer for the state of the process that a message is about; None where it has none to tell.
+
+        Raises:
+            PeerUnavailable: if another try may help.
+            PeerRefused: if it answers with something else than a state, or we may not connect to it.
+        """
+        url = outgoing.url if outgoing.method == "GET" else state_url(outgoing.url)
+        if url is None:
+            return None
+        headers = {"Authorization": self._trust.prove(outgoing.recipient)}
+        try:
+            reply = self._http.get(url, headers, MOST_ANSWER)
+        except EgressForbidden as error:
+            raise PeerRefused(str(error)) from None
+        except TooLarge as error:
+            raise PeerUnavailable(str(error)) from None
+        if reply.status in SILENT:
+            return None
+        if reply.status >= 500 or reply.status in self._transient:
+            raise PeerUnavailable(f"{url} answered {reply.status}")
+        said = _document(reply) if reply.ok else None
+        state = said.get("state") if isinstance(said, dict) else None
+        if not isinstance(state, str):
+            raise PeerRefused(f"{url} answered {reply.status} without a state", peer_status=reply.status)
+        return state
+
+    def _state_of(self, outgoing: Outgoing) -> Delivery:
+        state = self.standing(outgoing)
+        if state is None:
+            raise PeerRefused(f"{outgoing.url} shows no process", peer_status=404)
+        return Delivery(200, {"state": state})
 
 
 def _document(reply: Reply) -> Any:

@@ -28,6 +28,7 @@ _CLAIM = (
     .returning(outgoing)
 )
 _SENT = delete(outgoing).where(outgoing.c.id == bindparam("which"))
+_RELEASE = update(outgoing).where(outgoing.c.id == bindparam("which")).values(leased=None)
 
 
 def put_outgoing(database: Database, connection: Connection, messages: Sequence[Outgoing]) -> None:
@@ -90,6 +91,11 @@ class SqlOutbox:
         statement = update(outgoing).where(outgoing.c.id == outgoing_id)
         with self._database.write() as connection:
             connection.execute(statement.values(attempts=outgoing.c.attempts + 1, **changes))
+
+    def release(self, outgoing_id: str) -> None:
+        """End a lease without counting an attempt."""
+        with self._database.write() as connection:
+            connection.execute(_RELEASE, {"which": outgoing_id})
 
     def pending(self, process: str | None = None) -> Sequence[Outgoing]:
         """Return what waits, oldest first."""

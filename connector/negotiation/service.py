@@ -14,7 +14,18 @@ import structlog
 from connector.negotiation.judge import Case, Hold, Judging, Say, end
 from connector.negotiation.machine import MOVES, TURN, Said
 from connector.negotiation.ports import Negotiation, NegotiationStore, SignedAgreement
-from connector.negotiation.steps import Party, Pen, checked_use, expected, heard, opened, signed, spoken, told
+from connector.negotiation.steps import (
+    Party,
+    Pen,
+    checked_use,
+    expected,
+    heard,
+    learnt,
+    opened,
+    signed,
+    spoken,
+    told,
+)
 from connector.offering.ports import OfferingStore
 from connector.outbox.letter import PATIENCE, shorten
 from connector.outbox.path import visits
@@ -24,6 +35,7 @@ from connector.outbox.rules import Where
 from connector.trust.ports import Caller
 from policies.compiled import compile_policy, fit_to_columns
 from schemas.base import Message, Role
+from schemas.binding.paths import NEGOTIATION_PATH
 from schemas.dsp.negotiation import ContractOfferMessage, ContractRequestMessage
 from schemas.dsp.negotiation import NegotiationState as State
 from schemas.errors import AlreadyExists, Forbidden, IllegalMove, Malformed, NotFound, Refused
@@ -37,6 +49,8 @@ class Negotiations(Processes[Negotiation]):
     """The negotiations of one participant (also a Sender: it is told what became of its mail)."""
 
     KIND = "negotiation"
+    TABLE = MOVES
+    STATE_PATH = NEGOTIATION_PATH
 
     def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
         self,
@@ -283,8 +297,10 @@ class Negotiations(Processes[Negotiation]):
 
     def delivered(self, outgoing: Outgoing, delivery: Delivery) -> None:
         """Learn the counterparty's process id from its answer to a first message."""
+        if outgoing.method == "GET":
+            return self._hear_standing(outgoing, delivery)
         if {"consumerPid", "providerPid"} <= outgoing.document.keys():
-            return  # not a first message: both ids were known when it was written
+            return None  # not a first message: both ids were known when it was written
         answer = delivery.document if isinstance(delivery.document, dict) else {}
 
         def learn(negotiation: Negotiation) -> Stepped[Negotiation]:
@@ -314,7 +330,8 @@ class Negotiations(Processes[Negotiation]):
         self._give_up(outgoing, problem, reasons)
 
     def _give_up(self, outgoing: Outgoing, problem: str, reasons: Sequence[str]) -> None:
-        said = f"{outgoing.document.get('@type')} not taken: {shorten(problem)}"
+        fate = "answered" if outgoing.method == "GET" else "taken"
+        said = f"{outgoing.document.get('@type')} not {fate}: {shorten(problem)}"
 
         def quit_(negotiation: Negotiation) -> Stepped[Negotiation]:
             if negotiation.state is State.TERMINATED:
@@ -349,6 +366,9 @@ class Negotiations(Processes[Negotiation]):
     def _say(self, negotiation: Negotiation, say: Say) -> tuple[Negotiation, Message | None]:
         agreement_id = self._new_id() if say.what is Said.AGREEMENT else ""
         return spoken(negotiation, say, Pen(self._did, self._new_id(), agreement_id, self._clock()))
+
+    def _learnt(self, process: Negotiation, standing: str) -> Negotiation | None:
+        return learnt(process, standing, self._clock())
 
     def _hold(self, negotiation: Negotiation, hold: Hold) -> tuple[Negotiation, None] | None:
         if hold.until is not None:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from connector.offering.describe import Holder
 from connector.offering.ports import Offering
-from connector.outbox.ports import Delivery, Outgoing
+from connector.outbox.ports import Delivery, Outgoing, Verdict
 from schemas.base import LangString
 from schemas.dcat import Agent, Catalog, DataService, Dataset
 
@@ -115,6 +115,10 @@ class CatalogPush:
                 self._problems[outgoing.recipient] = refused
             else:
                 self._problems.pop(outgoing.recipient, None)
+
+    def refused(self, outgoing: Outgoing, standing: str | None) -> Verdict:
+        """Take a catalogue at its word."""
+        return Verdict.FINAL
 
     def undeliverable(self, outgoing: Outgoing, problem: str, reasons: Sequence[str]) -> None:
         """Note that a catalogue was not told; what is offered stays offered."""

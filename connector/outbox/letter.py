@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from connector.outbox.ports import Kind, Outgoing, Process
 from schemas.base import Message
@@ -15,6 +15,9 @@ from schemas.errors import Malformed
 
 PATIENCE = timedelta(minutes=15)
 """How long a message is tried before its process is given up."""
+
+LOST = timedelta(days=7)
+"""How long a counterparty that cannot be reached is asked where a process stands, before it is given up."""
 
 MOST_ID = 512
 """Bytes of an identifier that a peer chose."""
@@ -51,6 +54,41 @@ def letter(message: Message, process: Process, kind: Kind, at: datetime, patienc
         created=at,
         deadline=at + patience,
         due=at,
+    )
+
+
+def inquiry(process: Process, kind: Kind, path: str, at: datetime) -> Outgoing:
+    """Ask a counterparty where a process stands; `path` is where its state is read, with `{pid}`.
+
+    It has one id a process, so that never two of them wait.
+    """
+    return Outgoing(
+        id=f"{process.pid}#standing",
+        kind=kind,
+        process=process.pid,
+        recipient=process.counterparty,
+        method="GET",
+        url=join(process.callback, path.replace("{pid}", quote(process.counter_pid or "", safe=":"))),
+        document={"@type": "A question", "consumerPid": "", "providerPid": ""},
+        created=at,
+        deadline=at + LOST,
+        due=at,
+    )
+
+
+def unnamed(outgoing: Outgoing) -> frozenset[str]:
+    """Return the members that an answer has to hold: the process ids that the message could not name."""
+    if outgoing.kind == "publication":
+        return frozenset()
+    return frozenset({"consumerPid", "providerPid"} - outgoing.document.keys())
+
+
+def names(answer: Any, members: frozenset[str]) -> bool:
+    """Return whether an answer to a first message holds the process ids that we wait for."""
+    if not members:
+        return True
+    return isinstance(answer, dict) and all(
+        isinstance(answer.get(member), str) and 0 < len(answer[member]) <= MOST_ID for member in members
     )
 
 

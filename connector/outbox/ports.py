@@ -58,6 +58,11 @@ class Process(Protocol):
         ...
 
     @property
+    def updated(self) -> datetime:
+        """When it last moved."""
+        ...
+
+    @property
     def version(self) -> int:
         """How often it was saved."""
         ...
@@ -68,14 +73,15 @@ class Outgoing:
     """A message to be sent.
 
     `id` stays the same over retries and is the message's `@id`, so that a peer can drop repeats. Messages
-    of one `process` (our own pid, or "publication") leave in the order in which they were saved.
+    of one `process` (our own pid, or "publication") leave in the order in which they were saved. A GET asks
+    for the state of the process; what is delivered then is a document with it.
     """
 
     id: str
     kind: Kind
     process: str
     recipient: str
-    method: Literal["POST", "DELETE"]
+    method: Literal["POST", "DELETE", "GET"]
     url: str
     document: dict[str, Any] = field(repr=False)
     created: datetime
@@ -87,10 +93,14 @@ class Outgoing:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What a peer answered to a message it took (2xx); `document` is None where it sent no JSON."""
+    """What a peer answered to a message it took (2xx); `document` is None where it sent no JSON.
+
+    `rubbish` if it sent something else instead: then perhaps it was not the peer who answered.
+    """
 
     status: int
     document: Any
+    rubbish: bool = False
 
 
 class OutboxStore(Protocol):
@@ -116,6 +126,10 @@ class OutboxStore(Protocol):
         """Count a failed attempt, end the lease, and set the next try."""
         ...
 
+    def release(self, outgoing_id: str) -> None:
+        """End a lease without counting an attempt: the message was not tried."""
+        ...
+
     def pending(self, process: str | None = None) -> Sequence[Outgoing]:
         """Return what waits, oldest first."""
         ...
@@ -137,9 +151,34 @@ class Courier(Protocol):
         """
         ...
 
+    def standing(self, outgoing: Outgoing) -> str | None:
+        """Ask the peer for the state of the process that a message is about; None where it has none to tell.
+
+        Raises:
+            PeerUnavailable: as `carry`.
+            PeerRefused: if it answers with something else than a state.
+        """
+        ...
+
+
+class Verdict(StrEnum):
+    """What a refusal means: the peer took the message all the same, may take it later, or never will.
+
+    `UNCLEAR` where both fits: before the message, or after it and the peer's next one.
+    """
+
+    TAKEN = "taken"
+    AGAIN = "again"
+    UNCLEAR = "unclear"
+    FINAL = "final"
+
 
 class Sender(Protocol):
     """A room that has messages sent, and is told what became of them."""
+
+    def refused(self, outgoing: Outgoing, standing: str | None) -> Verdict:
+        """Judge a refusal, or a deadline that passed, by where the peer stands: not every 4xx is a no."""
+        ...
 
     def delivered(self, outgoing: Outgoing, delivery: Delivery) -> None:
         """Take note that a peer took the message. Called again if a crash hid the first call."""

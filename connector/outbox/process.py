@@ -13,8 +13,9 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 
 import structlog
 
-from connector.outbox.letter import PATIENCE, letter
-from connector.outbox.ports import Kind, Outgoing, Process
+from connector.outbox.letter import PATIENCE, inquiry, letter, unnamed
+from connector.outbox.ports import Delivery, Kind, Outgoing, Process, Verdict
+from connector.outbox.refusal import Table, judged
 from connector.outbox.watch import Watch
 from connector.trust.ports import Caller
 from schemas.base import Message, Role
@@ -58,6 +59,8 @@ class Processes(Generic[P]):
     """The processes of one participant; the rooms say what a step is and how it is saved."""
 
     KIND: ClassVar[Kind]
+    TABLE: ClassVar[Table]
+    STATE_PATH: ClassVar[str]
 
     def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
         self,
@@ -86,6 +89,7 @@ class Processes(Generic[P]):
         self._patience = patience
         self._watch = Watch()
         self._owed: dict[str, datetime] = {}
+        self._asked: dict[str, datetime] = {}
         self._recovered: datetime | None = None
 
     # --- what each room says ---------------------------------------------------------------------
@@ -118,6 +122,10 @@ class Processes(Generic[P]):
         raise NotImplementedError
 
     def _save(self, before: P, moved: P, outgoing: Sequence[Outgoing]) -> P:
+        raise NotImplementedError
+
+    def _learnt(self, process: P, standing: str) -> P | None:
+        """Return a process after its counterparty told where it stands; None if nothing follows from that."""
         raise NotImplementedError
 
     # --- reading ---------------------------------------------------------------------------------
@@ -163,14 +171,52 @@ class Processes(Generic[P]):
         whose = None if turn is None else "us" if turn is process.role else "counterparty"
         return whose, process.held or self.expected(process)
 
+    # --- being told ------------------------------------------------------------------------------
+
+    def refused(self, outgoing: Outgoing, standing: str | None) -> Verdict:
+        """Judge a refusal by where the counterparty stands, and by what it has said to us since."""
+        process = self.own(outgoing.process)
+        if unnamed(outgoing) and process.counter_pid is not None:
+            return Verdict.TAKEN  # it spoke to us about the process that this message opened
+        return judged(self.TABLE, outgoing.document, process.role, process.state, standing)
+
+    def _hear_standing(self, outgoing: Outgoing, delivery: Delivery) -> None:
+        """Take note of where the counterparty stands, as it said when it was asked."""
+
+        def learn(process: P) -> Stepped[P]:
+            learnt = self._learnt(process, str(delivery.document["state"]))
+            return None if learnt is None else (learnt, None)
+
+        self._move(outgoing.process, learn)
+
     # --- recovery --------------------------------------------------------------------------------
 
     def recover(self) -> int:
-        """Drive every process in which we may have to speak and that waits for nobody; return how many."""
-        ours = [one for one in self.unfinished() if self._is_ours(one)]
+        """Drive every process in which we may have to speak and that waits for nobody; return how many.
+
+        Where it is the counterparty's turn and it has been silent for long, ask it where it stands: its last
+        word may have been lost for good.
+        """
+        unfinished = self.unfinished()
+        ours = [one for one in unfinished if self._is_ours(one)]
         for process in ours:
             self.follow_up(process.pid)
+        self._ask_the_silent(unfinished)
         return len(ours)
+
+    def _ask_the_silent(self, unfinished: Sequence[P]) -> None:
+        now = self._clock()
+        waiting = [one for one in unfinished if self.turn(one) is one.role.other and one.counter_pid]
+        self._asked = {one.pid: self._asked.get(one.pid, one.updated) for one in waiting}
+        for process in waiting:
+            if now - max(process.updated, self._asked[process.pid]) < self._patience:
+                continue
+            self._asked[process.pid] = now
+            try:
+                self._save(process, process, (inquiry(process, self.KIND, self.STATE_PATH, now),))
+            except StaleState:
+                continue  # it has just moved
+            self._wake(process.pid)
 
     def tick(self) -> None:
         """Drive what is owed; called once a second. Looks through the whole store every half minute."""

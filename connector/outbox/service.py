@@ -2,7 +2,8 @@
 
 A message was saved together with the state that causes it, so a crash here leaves it in the store;
 the sweep, once a second and at start, finds it again. A message may therefore arrive twice: it keeps
-its id, and the peer drops the repeat.
+its id, and the peer drops the repeat. What became of a message while the store failed is kept in memory
+until the store takes it. A crash then is as any other: the lease runs out, and the message goes again.
 """
 
 from __future__ import annotations
@@ -18,13 +19,22 @@ from time import monotonic
 
 import structlog
 
-from connector.outbox.ports import Courier, Kind, OutboxStore, Outgoing, Sender
-from schemas.errors import DataspaceError, PeerRefused, PeerUnavailable
+from connector.outbox.letter import names, unnamed
+from connector.outbox.ports import Courier, Delivery, Kind, OutboxStore, Outgoing, Sender, Verdict
+from connector.outbox.turns import Turns
+from schemas.errors import DataspaceError, PeerRefused, PeerUnavailable, Unavailable
 
 LEASE = timedelta(seconds=60)
 """Longer than any courier takes; a lease that runs out is a crash's."""
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 60.0
+MOST_DUE = 1000
+"""Processes that one sweep wakes."""
+UNAUTHENTICATED = 401
+MOST_DOUBTS = 3
+"""How often a message is tried before a refusal counts that may not be meant: a 401, since the proof may have
+been used up on the way; or any, where the peer's state could have been told and was not.
+"""
 SWEEP = 1.0
 """Seconds between looks for what a crash, or another process, left behind."""
 
@@ -52,10 +62,21 @@ class Outbox:
         courier: Courier,
         senders: Mapping[Kind, Sender],
         clock: Callable[[], datetime],
-        workers: int = 4,
+        workers: int = 16,
+        most_at_one: int = 8,
         chores: Sequence[Callable[[], object]] = (),
     ) -> None:
-        """Make an outbox; `chores` are run at start and once a second (recovery of other rooms)."""
+        """Make an outbox.
+
+        Args:
+            store: where messages wait.
+            courier: carries them.
+            senders: the rooms, by the kind of their messages.
+            clock: UTC, aware.
+            workers: messages that are on their way at a time.
+            most_at_one: of them, to one recipient.
+            chores: run at start and once a second (recovery of other rooms).
+        """
         self._store = store
         self._courier = courier
         self._senders = senders
@@ -65,6 +86,8 @@ class Outbox:
         self._ready: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._later: list[tuple[datetime, str]] = []
         self._timer = threading.Condition()
+        self._turns = Turns(most_at_one)
+        self._unsaved: dict[str, tuple[Outgoing, Callable[[], bool]]] = {}
         self._stopping = False
         self._threads: list[threading.Thread] = []
 
@@ -107,52 +130,140 @@ class Outbox:
             Whether anything was tried.
         """
         tried = False
-        while True:
+        while not self._turns.waits(process):
             now = self._clock()
             outgoing = self._store.claim(process, now, now + LEASE)
             if outgoing is None:
                 return tried
+            # The lease of an earlier try has run out: what became of that one does not count any more.
+            self._unsaved.pop(outgoing.id, None)
+            if not self._turns.enter(outgoing.recipient, process):
+                self._store.release(outgoing.id)
+                return tried
             tried = True
-            if not self._carry(outgoing, now):
-                return True
+            try:
+                if not self._carry(outgoing):
+                    return True
+            finally:
+                following = self._turns.leave(outgoing.recipient)
+                if following is not None:
+                    self.wake(following)
+        return tried
 
-    def _carry(self, outgoing: Outgoing, now: datetime) -> bool:
-        """Try one message; true if the next of its process may follow."""
-        sender = self._senders[outgoing.kind]
-        if now > outgoing.deadline:
+    def _carry(self, outgoing: Outgoing) -> bool:
+        """Try one message, and save what became of it; true if the next of its process may follow."""
+        return self._save(outgoing, self._tried(outgoing))
+
+    def _save(self, outgoing: Outgoing, save: Callable[[], bool]) -> bool:
+        """Save what became of a message; what cannot be saved now is kept for the next sweep."""
+        try:
+            return save()
+        except Unavailable:
+            self._unsaved[outgoing.id] = (outgoing, save)
+            raise
+
+    def _tried(self, outgoing: Outgoing) -> Callable[[], bool]:
+        """Try one message; return how to save what became of it."""
+        if self._clock() > outgoing.deadline:
             last = f"; last problem: {outgoing.problem}" if outgoing.problem else ""
             since = outgoing.created.isoformat(timespec="seconds")
             problem = f"could not be delivered since {since} ({outgoing.attempts} attempts){last}"
-            sender.undeliverable(outgoing, problem, ())
-            self._store.sent(outgoing.id)
-            return True
+            return partial(self._judged, outgoing, PeerRefused(problem), None)
         try:
             delivery = self._courier.carry(outgoing)
         except PeerRefused as error:
-            _log.info("refused", process=outgoing.process, url=outgoing.url, problem=str(error))
-            sender.undeliverable(outgoing, str(error), error.reasons)
-            self._store.sent(outgoing.id)
-            return True
+            return self._refused(outgoing, error)
         except PeerUnavailable as error:
-            due = self._clock() + pause(outgoing.id, outgoing.attempts)
-            due = min(due, outgoing.deadline + timedelta(milliseconds=1))
-            self._store.postpone(outgoing.id, due, str(error))
-            self._wake_at(due, outgoing.process)
-            return False
+            return partial(self._postponed, outgoing, str(error))
+        missing = unnamed(outgoing)
+        if not names(delivery.document, missing):
+            # Whoever answered this did not open a process that we could go on with.
+            problem = f"{outgoing.url} answered {delivery.status} without {' and '.join(sorted(missing))}"
+            return partial(self._postponed, outgoing, problem)
+        if delivery.rubbish and outgoing.kind != "publication":
+            return self._doubted(outgoing, delivery)
+        return partial(self._arrived, outgoing, delivery)
+
+    def _doubted(self, outgoing: Outgoing, delivery: Delivery) -> Callable[[], bool]:
+        """Find out whether a message arrived whose answer came perhaps from somebody else."""
+        problem = f"{outgoing.url} answered {delivery.status} with something that is no JSON"
+        try:
+            standing = self._courier.standing(outgoing)
+        except PeerUnavailable as trouble:
+            if outgoing.attempts < MOST_DOUBTS or not isinstance(trouble, PeerRefused):
+                return partial(self._postponed, outgoing, f"{problem}; and its state is unknown: {trouble}")
+            standing = None
+        if standing is None:
+            return partial(self._arrived, outgoing, delivery)  # any body is allowed, and no state is shown
+
+        def judge() -> bool:
+            if self._senders[outgoing.kind].refused(outgoing, standing) is Verdict.TAKEN:
+                return self._arrived(outgoing, delivery)
+            return self._postponed(outgoing, f"{problem}, and stands at {standing}")
+
+        return judge
+
+    def _refused(self, outgoing: Outgoing, error: PeerRefused) -> Callable[[], bool]:
+        """Find out whether a refusal is meant: see `connector.outbox.refusal`."""
+        in_doubt = outgoing.attempts < MOST_DOUBTS
+        if error.peer_status == UNAUTHENTICATED and in_doubt:
+            return partial(self._postponed, outgoing, f"{error}; tried again with a fresh proof")
+        standing = None
+        try:
+            if outgoing.kind != "publication" and outgoing.method == "POST" and not unnamed(outgoing):
+                standing = self._courier.standing(outgoing)
+        except PeerUnavailable as trouble:
+            if in_doubt or not isinstance(trouble, PeerRefused):
+                return partial(self._postponed, outgoing, f"{error}; and its state is unknown: {trouble}")
+        return partial(self._judged, outgoing, error, standing)
+
+    def _judged(self, outgoing: Outgoing, error: PeerRefused, standing: str | None) -> bool:
+        verdict = self._senders[outgoing.kind].refused(outgoing, standing)
+        _log.info(
+            "refused", process=outgoing.process, url=outgoing.url, problem=str(error), verdict=verdict.value
+        )
+        if verdict is Verdict.UNCLEAR and outgoing.attempts < MOST_DOUBTS and standing is not None:
+            return self._postponed(outgoing, f"{error}; it stands at {standing}, before or after it")
+        match verdict:
+            case Verdict.TAKEN:
+                return self._arrived(outgoing, Delivery(error.peer_status, None))
+            case Verdict.AGAIN:
+                return self._postponed(outgoing, f"{error}; it still stands at {standing}")
+            case Verdict.FINAL | Verdict.UNCLEAR:
+                self._senders[outgoing.kind].undeliverable(outgoing, str(error), error.reasons)
+                self._store.sent(outgoing.id)
+                return True
+
+    def _arrived(self, outgoing: Outgoing, delivery: Delivery) -> bool:
         # The sender first: if we crash between the two, the message goes again, and the sender is told again.
-        sender.delivered(outgoing, delivery)
+        self._senders[outgoing.kind].delivered(outgoing, delivery)
         self._store.sent(outgoing.id)
         return True
 
+    def _postponed(self, outgoing: Outgoing, problem: str) -> bool:
+        due = self._clock() + pause(outgoing.id, outgoing.attempts)
+        due = min(due, outgoing.deadline + timedelta(milliseconds=1))
+        self._store.postpone(outgoing.id, due, problem)
+        self._wake_at(due, outgoing.process)
+        return False
+
     def sweep(self) -> None:
-        """Wake every process whose oldest message is due, and do the chores."""
-        for process in self._store.due(self._clock()):
+        """Save what could not be saved before, wake every process whose mail is due, and do the chores."""
+        for outgoing_id in list(self._unsaved):
+            self._safely("still not saved", partial(self._save_late, outgoing_id))
+        for process in self._store.due(self._clock(), MOST_DUE):
             self.wake(process)
         self._do_chores()
 
     def _do_chores(self) -> None:
         for chore in self._chores:
             self._safely("chore failed", chore)
+
+    def _save_late(self, outgoing_id: str) -> None:
+        """Save what became of a message whose store failed then; its peer is not told twice."""
+        kept = self._unsaved.pop(outgoing_id, None)
+        if kept is not None and self._save(*kept):
+            self.wake(kept[0].process)
 
     def _wake_at(self, due: datetime, process: str | None) -> None:
         """Have a process woken at `due`, or the chores done where none is named."""

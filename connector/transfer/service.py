@@ -23,13 +23,14 @@ from connector.outbox.rules import Where
 from connector.transfer.judge import Answer, Case, Hold, Judging
 from connector.transfer.machine import MOVES, TURN, Said
 from connector.transfer.ports import Transfer, TransferStore
-from connector.transfer.steps import DENIED, Say, expected, heard, opened, spoken, told
+from connector.transfer.steps import DENIED, Say, expected, heard, learnt, opened, spoken, told
 from connector.transfer.ticket import Ticket, issue
 from connector.trust.ports import Caller
 from policies.compiled import compile_policy
 from policies.decision import Deny, decide
 from policies.use import Use, UseTotals
 from schemas.base import Message, Role
+from schemas.binding.paths import TRANSFER_PATH
 from schemas.dsp.transfer import DataAddress, TransferRequestMessage
 from schemas.dsp.transfer import TransferState as State
 from schemas.errors import AlreadyExists, Forbidden, IllegalMove, Malformed, NotFound, Refused
@@ -55,6 +56,8 @@ class Transfers(Processes[Transfer]):
     """The transfers of one participant (also a Sender: it is told what became of its mail)."""
 
     KIND = "transfer"
+    TABLE = MOVES
+    STATE_PATH = TRANSFER_PATH
 
     def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
         self,
@@ -347,8 +350,10 @@ class Transfers(Processes[Transfer]):
 
     def delivered(self, outgoing: Outgoing, delivery: Delivery) -> None:
         """Learn the provider's process id from its answer to a request."""
+        if outgoing.method == "GET":
+            return self._hear_standing(outgoing, delivery)
         if outgoing.document.get("@type") != TransferRequestMessage.TYPE:
-            return
+            return None
         answer = delivery.document if isinstance(delivery.document, dict) else {}
         theirs = answer.get("providerPid")
 
@@ -372,7 +377,8 @@ class Transfers(Processes[Transfer]):
     def undeliverable(self, outgoing: Outgoing, problem: str, reasons: Sequence[str]) -> None:
         """End a transfer whose message was refused, or could not be delivered in time."""
         kind = outgoing.document.get("@type")
-        note = f"{kind} not taken: {shorten(problem)}"
+        fate = "answered" if outgoing.method == "GET" else "taken"
+        note = f"{kind} not {fate}: {shorten(problem)}"
 
         def give_up(transfer: Transfer) -> Stepped[Transfer]:
             if transfer.state is State.TERMINATED or transfer.problem == note:
@@ -408,6 +414,9 @@ class Transfers(Processes[Transfer]):
         if self._told is not None and saved.state is not before.state:
             self._told(saved)
         return saved
+
+    def _learnt(self, process: Transfer, standing: str) -> Transfer | None:
+        return learnt(process, standing, self._clock())
 
     def _digest(self, agreement_id: str) -> str | None:
         try:

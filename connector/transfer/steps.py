@@ -108,6 +108,21 @@ def heard(transfer: Transfer, message: Message, at: datetime) -> Transfer:
             return moved
 
 
+def learnt(transfer: Transfer, standing: str, at: datetime) -> Transfer | None:
+    """Return the transfer after the counterparty said, when asked, where it stands; None if nothing follows.
+
+    Only that it is over counts as said: a start has to come as a message, for it brings the address.
+    """
+    if standing != State.TERMINATED or not MOVES[transfer.state]:
+        return None
+    message = words.TransferTerminationMessage(
+        provider_pid=transfer.provider_pid,
+        consumer_pid=transfer.consumer_pid,
+        reason=("it said so when it was asked; its message did not arrive",),
+    )
+    return heard(transfer, message, at)
+
+
 def spoken(transfer: Transfer, say: Say, *, message_id: str, at: datetime) -> tuple[Transfer, Message | None]:
     """Return the transfer after we said something, and the message that says it.
 

@@ -85,9 +85,10 @@ def opening_base(url: str) -> str | None:
 def state_url(url: str) -> str | None:
     """Return where a peer tells the state of the process that a message is sent to; None if it opens one."""
     for route in ROUTES:
-        before, pid, after = route.path.partition("{pid}")
-        if pid and url.endswith(after) and before in url:
-            return url.removesuffix(after)
+        head, mark, tail = route.path.partition("{pid}")
+        base, slash, pid = url.removesuffix(tail).rpartition("/")
+        if mark and url.endswith(tail) and (base + slash).endswith(head) and pid:
+            return url.removesuffix(tail)
     return None
 
 

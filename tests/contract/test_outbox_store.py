@@ -92,6 +92,15 @@ def test_postponing_counts_the_attempt_and_tells_the_problem(stores: SqlStores) 
     assert stores.outbox.claim("urn:process:1", SOON, SOON + MINUTE) == waiting
 
 
+def test_a_released_message_can_be_claimed_at_once_and_no_attempt_is_counted(stores: SqlStores) -> None:
+    message = outgoing()
+    stores.outbox.add(message)
+    stores.outbox.claim("urn:process:1", NOW, SOON)
+    assert stores.outbox.claim("urn:process:1", NOW, SOON) is None
+    stores.outbox.release(message.id)
+    assert stores.outbox.claim("urn:process:1", NOW, SOON) == message
+
+
 def test_what_was_sent_is_gone_and_sending_it_again_changes_nothing(stores: SqlStores) -> None:
     message = outgoing()
     stores.outbox.add(message)

@@ -67,7 +67,9 @@ def test_each_try_carries_a_fresh_proof_for_its_recipient_and_the_same_message()
 @pytest.mark.parametrize("body", [b"", b"thanks!", b"[]"])
 def test_a_peer_may_answer_anything_or_nothing(body: bytes) -> None:
     carrier, _, _ = courier(httpx2.Response(200, content=body))
-    assert carrier.carry(LETTER).document in (None, [])
+    delivery = carrier.carry(LETTER)
+    assert delivery.document in (None, [])
+    assert delivery.rubbish is (body == b"thanks!")
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 408, 425, 429])
@@ -272,3 +274,57 @@ def test_where_the_document_may_hang() -> None:
         "https://h.example/a/b/2025-1",
     )
     assert roots_of("https://h.example") == ("https://h.example",)
+
+
+# --- where a peer stands ------------------------------------------------------------------------------
+
+LATER = replace(LETTER, url="http://localhost:1/dsp/negotiations/urn:uuid:1/agreement/verification")
+
+
+def test_a_peer_is_asked_for_the_state_of_the_process_that_a_message_is_about() -> None:
+    carrier, proof, seen = courier(httpx2.Response(200, json={"state": "AGREED"}))
+    assert carrier.standing(LATER) == "AGREED"
+    assert (seen[0].method, str(seen[0].url)) == ("GET", "http://localhost:1/dsp/negotiations/urn:uuid:1")
+    assert seen[0].headers["authorization"] == "Bearer 1"
+    assert proof.audiences == ["did:web:them"]
+
+
+def test_a_message_that_opens_a_process_has_no_state_to_ask_for() -> None:
+    carrier, _, seen = courier(httpx2.Response(200, json={"state": "AGREED"}))
+    assert carrier.standing(LETTER) is None
+    assert seen == []
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+def test_a_peer_that_lets_nobody_read_states_tells_nothing(status: int) -> None:
+    assert courier(httpx2.Response(status, json={"state": "AGREED"}))[0].standing(LATER) is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx2.Response(409, json={"state": "AGREED"}),
+        httpx2.Response(200, content=b"It works!"),
+        httpx2.Response(200, json=["AGREED"]),
+        httpx2.Response(200, json={"state": 1}),
+    ],
+)
+def test_an_answer_without_a_state_is_none(answer: httpx2.Response) -> None:
+    with pytest.raises(PeerRefused, match="without a state"):
+        courier(answer)[0].standing(LATER)
+
+
+@pytest.mark.parametrize("answer", [httpx2.Response(503), httpx2.ConnectError("refused")])
+def test_a_peer_that_cannot_tell_its_state_now_is_asked_again(answer: Any) -> None:
+    with pytest.raises(PeerUnavailable) as trouble:
+        courier(answer)[0].standing(LATER)
+    assert not isinstance(trouble.value, PeerRefused)
+
+
+def test_a_question_is_answered_with_the_state_or_with_the_word_that_there_is_none() -> None:
+    question = replace(LETTER, method="GET", url="http://localhost:1/dsp/negotiations/urn:uuid:1")
+    carrier, _, seen = courier(httpx2.Response(200, json={"state": "AGREED"}))
+    assert carrier.carry(question).document == {"state": "AGREED"}
+    assert (seen[0].method, str(seen[0].url)) == ("GET", question.url)
+    with pytest.raises(PeerRefused, match="shows no process"):
+        courier(httpx2.Response(404))[0].carry(question)

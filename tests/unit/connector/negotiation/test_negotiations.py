@@ -346,6 +346,77 @@ def test_a_lost_message_or_answer_is_repeated_until_both_sides_agree(
     assert len(provider.negotiations.recent()) == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "path_end"),
+    [
+        ("conflict", "/agreement"),
+        ("conflict", "/verification"),
+        ("conflict", "/events"),
+        ("rubbish", "/request"),
+        ("rubbish", "/agreement"),
+        ("rubbish", "/verification"),
+        ("rubbish", "/events"),
+    ],
+)
+def test_an_answer_that_is_not_the_peers_own_ends_nothing_that_the_peer_took(
+    world: World, provider: Party, consumer: Party, offered: Offer, kind: str, path_end: str
+) -> None:
+    world.wire.faults.append(lose(kind, path_end))
+    ours = consumer.agree(provider, DATASET, offered, use_for(SCIENCE))
+    world.pass_time(1)
+    world.settle()
+    ours, theirs = consumer.negotiations.own(ours.pid), provider.mirror(consumer.negotiations.own(ours.pid))
+    assert (ours.state, theirs.state) == (State.FINALIZED, State.FINALIZED)
+    assert (ours.problem, theirs.problem) == (None, None)
+    assert consumer.told() == provider.told() == ["negotiation.agreed", "negotiation.finalized"]
+    assert len(provider.negotiations.recent()) == 1
+
+
+def test_a_request_that_is_refused_after_its_agreement_came_was_taken(
+    world: World, provider: Party, consumer: Party, offered: Offer
+) -> None:
+    opened = consumer.ask(provider, DATASET, offered, use_for(SCIENCE))
+    real = world.wire.handle_request
+
+    def refuse(request: httpx2.Request) -> httpx2.Response:
+        response = real(request)
+        if request.url.path.endswith("/negotiations/request"):
+            for process in provider.stores.outbox.due(world.now):
+                provider.outbox.deliver(process)
+            return httpx2.Response(409, json={"detail": "somebody says no"})
+        return response
+
+    world.wire.handle_request = refuse  # type: ignore[method-assign]
+    world.settle()
+    ours = consumer.negotiations.own(opened.pid)
+    assert ours.state is provider.mirror(ours).state is State.FINALIZED
+    assert ours.problem is None
+
+
+def test_a_last_word_that_somebody_refused_on_the_way_is_said_again_until_the_peer_has_it(
+    world: World, provider: Party, consumer: Party, offered: Offer
+) -> None:
+    refused: list[httpx2.Request] = []
+    real = world.wire.handle_request
+
+    def refuse(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path.endswith("/events") and len(refused) < 3:
+            refused.append(request)
+            return httpx2.Response(400, json={"detail": "somebody says no"})
+        return real(request)
+
+    world.wire.handle_request = refuse  # type: ignore[method-assign]
+    ours = consumer.agree(provider, DATASET, offered, use_for(SCIENCE))
+    assert ours.state is State.VERIFIED
+    (waiting,) = provider.outbox.pending()
+    assert "somebody says no; it still stands at VERIFIED" in str(waiting.problem)
+    for _ in range(3):
+        world.pass_time(5)
+        world.settle()
+    assert consumer.negotiations.own(ours.pid).state is provider.mirror(ours).state is State.FINALIZED
+    assert provider.mirror(ours).problem is None
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("side", ["provider", "consumer"])
 @pytest.mark.parametrize("number", range(3))
@@ -503,6 +574,103 @@ def test_ended_before_the_peer_was_reached_the_peer_is_told_once_it_is(
     assert ended.state is State.TERMINATED
     assert provider.mirror(ended).state is State.TERMINATED
     assert provider.mirror(ended).reasons == ("changed our mind",)
+
+
+# --- a counterparty that fell silent ------------------------------------------------------------------
+
+
+def silence(world: World, *path_ends: str) -> Callable[[httpx2.Request], str | None]:
+    """Lose every message whose path ends so, until the fault is taken away again."""
+
+    def fault(request: httpx2.Request) -> str | None:
+        return "lose" if request.url.path.endswith(path_ends) else None
+
+    world.wire.faults.append(fault)
+    return fault
+
+
+def give_up(world: World) -> None:
+    """Let the patience of every message pass, twice: a refusal may cause a last message."""
+    for _ in range(2):
+        for _ in range(12):
+            world.pass_time(90)
+            world.settle()
+
+
+def test_a_termination_that_was_lost_for_good_is_learnt_by_asking(
+    world: World, provider: Party, consumer: Party, offered: Offer
+) -> None:
+    fault = silence(world, "/agreement", "/termination")
+    ours = consumer.agree(provider, DATASET, offered, use_for(SCIENCE))
+    give_up(world)
+    assert ours.state is State.REQUESTED
+    assert provider.mirror(ours).state is State.TERMINATED
+    world.wire.faults.remove(fault)
+    consumer.negotiations.tick()
+    world.settle()
+    ended = consumer.negotiations.own(ours.pid)
+    assert ended.state is State.TERMINATED
+    assert ended.problem == f"terminated, says {provider.did}"
+    assert ended.reasons == ("it said so when it was asked; its message did not arrive",)
+    assert consumer.told() == provider.told()[-1:] == ["negotiation.terminated"]
+
+
+def test_a_promise_that_was_lost_for_good_is_learnt_by_asking(
+    world: World, provider: Party, consumer: Party, offered: Offer
+) -> None:
+    fault = silence(world, "/events")
+    ours = consumer.agree(provider, DATASET, offered, use_for(SCIENCE))
+    give_up(world)
+    assert consumer.negotiations.own(ours.pid).state is State.VERIFIED
+    world.wire.faults.remove(fault)
+    consumer.negotiations.tick()
+    world.settle()
+    ended = consumer.negotiations.own(ours.pid)
+    assert ended.state is State.FINALIZED
+    assert consumer.told() == ["negotiation.agreed", "negotiation.finalized"]
+    assert ended.agreement is not None
+    assert consumer.stores.negotiations.agreement(ended.agreement.id).final
+
+
+def test_a_counterparty_that_thinks_is_asked_now_and_then_and_may_think_on(
+    world: World, consumer: Party
+) -> None:
+    provider = world.join("slow", judge=Judge(automatic=False))
+    provider.publish(DATASET, open_offer())
+    ours = consumer.agree(provider, DATASET, open_offer(), None)
+    asked = f"/negotiations/{ours.counter_pid}"
+
+    def count() -> int:
+        return sum(method == "GET" and path.endswith(asked) for method, path, _ in world.wire.log)
+
+    for minutes, times in ((14, 0), (2, 1), (2, 1), (14, 2)):
+        world.pass_time(60 * minutes)
+        consumer.negotiations.tick()
+        world.settle()
+        assert count() == times
+    waiting = consumer.negotiations.own(ours.pid)
+    assert (waiting.state, waiting.problem, waiting.updated) == (State.REQUESTED, None, ours.updated)
+    provider.negotiations.approve(str(ours.counter_pid))
+    world.settle()
+    assert consumer.negotiations.own(ours.pid).state is State.FINALIZED
+
+
+def test_a_counterparty_that_knows_nothing_of_it_any_more_ends_it(
+    world: World, consumer: Party, portal: BlockingPortal, tmp_path: Path
+) -> None:
+    provider = world.join("forgetful", judge=Judge(automatic=False))
+    provider.publish(DATASET, open_offer())
+    ours = consumer.agree(provider, DATASET, open_offer(), None)
+    with provider.stores.database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM negotiations")
+    world.pass_time(16 * 60)
+    consumer.negotiations.tick()
+    world.settle()
+    ended = consumer.negotiations.own(ours.pid)
+    assert ended.state is State.TERMINATED
+    assert str(ended.problem).startswith("A question not answered: ")
+    assert str(ended.problem).endswith("shows no process")
+    assert consumer.outbox.pending() == []
 
 
 def test_terminating_twice_is_refused(provider: Party, consumer: Party, offered: Offer) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from connector.adapters.sql import SqlStores
-from connector.outbox.ports import Delivery, Outgoing
+from connector.outbox.ports import Delivery, Outgoing, Verdict
 from connector.outbox.service import FIRST_PAUSE, LEASE, LONGEST_PAUSE, Outbox, pause
 from schemas.errors import PeerRefused, PeerUnavailable, StorageUnavailable
 
@@ -37,6 +37,8 @@ class Peer:
     def __init__(self) -> None:
         self.answers: list[Any] = []
         self.got: list[str] = []
+        self.asked: list[str] = []
+        self.stands: str | Exception | None = None
         self.arrived = Event()
 
     def carry(self, outgoing: Outgoing) -> Delivery:
@@ -48,6 +50,12 @@ class Peer:
         assert isinstance(answer, Delivery)
         return answer
 
+    def standing(self, outgoing: Outgoing) -> str | None:
+        self.asked.append(outgoing.id)
+        if isinstance(self.stands, Exception):
+            raise self.stands
+        return self.stands
+
 
 class Notes:
     """A sender that writes down what it is told."""
@@ -56,6 +64,10 @@ class Notes:
         self.delivered_: list[str] = []
         self.given_up: list[tuple[str, str, tuple[str, ...]]] = []
         self.failure: Exception | None = None
+        self.verdict = Verdict.FINAL
+
+    def refused(self, outgoing: Outgoing, standing: str | None) -> Verdict:
+        return self.verdict
 
     def delivered(self, outgoing: Outgoing, delivery: Delivery) -> None:
         if self.failure:
@@ -75,7 +87,7 @@ def letter(name: str, process: str = "p1") -> Outgoing:
         recipient="did:web:them",
         method="POST",
         url="http://localhost/x",
-        document={"@type": "X"},
+        document={"@type": "X", "consumerPid": "c", "providerPid": "p"},
         created=NOW,
         deadline=NOW + timedelta(minutes=15),
         due=NOW,
@@ -264,3 +276,196 @@ def test_a_chore_that_fails_stops_neither_the_outbox_nor_the_other_chores_next_t
     finally:
         outbox.stop()
     assert notes.delivered_ == ["a"]
+
+
+# --- refusals that are none, answers that are none ----------------------------------------------------
+
+
+def test_a_refusal_is_taken_back_where_the_peer_stands_as_if_it_had_taken_the_message(
+    outbox: Outbox, stores: SqlStores, peer: Peer, notes: Notes
+) -> None:
+    stores.outbox.add(letter("a"))
+    peer.answers, peer.stands = [PeerRefused("answered 409", peer_status=409)], "AGREED"
+    notes.verdict = Verdict.TAKEN
+    outbox.deliver("p1")
+    assert (notes.delivered_, notes.given_up, peer.got) == (["a"], [], ["a"])
+    assert outbox.pending() == []
+
+
+def test_a_last_word_that_was_refused_is_said_again_and_shows_why(
+    outbox: Outbox, stores: SqlStores, peer: Peer, notes: Notes, clock: Clock
+) -> None:
+    stores.outbox.add(letter("a"))
+    peer.answers, peer.stands = [PeerRefused("answered 400", peer_status=400)], "VERIFIED"
+    notes.verdict = Verdict.AGAIN
+    outbox.deliver("p1")
+    (waiting,) = outbox.pending()
+    assert waiting.problem == "answered 400; it still stands at VERIFIED"
+    clock.now = waiting.due
+    outbox.deliver("p1")
+    assert notes.delivered_ == ["a"]
+
+
+def test_while_the_peer_cannot_say_where_it_stands_a_refusal_is_not_decided(
+    outbox: Outbox, stores: SqlStores, peer: Peer, notes: Notes
+) -> None:
+    stores.outbox.add(letter("a"))
+    peer.answers, peer.stands = (
+        [PeerRefused("answered 400", peer_status=400)],
+        PeerUnavailable("nobody there"),
+    )
+    outbox.deliver("p1")
+    (waiting,) = outbox.pending()
+    assert waiting.problem == "answered 400; and its state is unknown: nobody there"
+    assert notes.given_up == []
+
+
+def test_a_refusal_that_may_mean_both_is_tried_a_few_times_and_then_counts(
+    outbox: Outbox, stores: SqlStores, peer: Peer, notes: Notes, clock: Clock
+) -> None:
+    stores.outbox.add(letter("a"))
+    peer.answers, peer.stands = [PeerRefused("answered 400", peer_status=400)] * 9, "SUSPENDED"
+    notes.verdict = Verdict.UNCLEAR
+    outbox.deliver("p1")
+    assert outbox.pending()[0].problem == "answered 400; it stands at SUSPENDED, before or after it"
+    while outbox.pending():
+        clock.now = max(clock.now, outbox.pending()[0].due)
+        outbox.deliver("p1")
+    assert peer.got == ["a"] * 4
+    assert notes.given_up == [("a", "answered 400", ())]
+
+
+def test_a_peer_whose_state_makes_no_sense_is_asked_a_few_times_and_then_its_word_stands(
+    outbox: Outbox, stores: SqlStores, peer: Peer, notes: Notes, clock: Clock
+) -> None:
+    stores.outbox.add(letter("a"))
+    peer.answers = [PeerRefused("answered 400", peer_status=400)] * 9
+    peer.stands = PeerRefused("answered 200 without a state")
+    while outbox.pending():
+        clock.now = max(clock.now, outbox.pending()[0].due)
+        outbox.deliver("p1")
+    assert peer.got == ["a"] * 4
+    assert notes.given_up == [("a", "answered 400", ())]
+
+
+def test_an_answer_of_somebody_else_is_doubted_until_the_peer_stands_where_the_message_leads(
+    outbox: Outbox, stores: SqlStores, peer: Peer, notes: Notes, clock: Clock
+) -> None:
+    stores.outbox.add(letter("a"))
+    peer.answers, peer.stands = [Delivery(200, None, rubbish=True)] * 2, "REQUESTED"
+    outbox.deliver("p1")
+    (waiting,) = outbox.pending()
+    assert str(waiting.problem).endswith(
+        "answered 200 with something that is no JSON, and stands at REQUESTED"
+    )
+    clock.now, notes.verdict = waiting.due, Verdict.TAKEN
+    outbox.deliver("p1")
+    assert (peer.got, notes.delivered_) == (["a", "a"], ["a"])
+
+
+def test_a_peer_that_shows_no_states_may_answer_anything(
+    outbox: Outbox, stores: SqlStores, peer: Peer, notes: Notes
+) -> None:
+    stores.outbox.add(letter("a"))
+    peer.answers = [Delivery(200, None, rubbish=True)]
+    outbox.deliver("p1")
+    assert notes.delivered_ == ["a"]
+
+
+def test_a_first_message_is_not_asked_about_for_there_is_nothing_to_name(
+    outbox: Outbox, stores: SqlStores, peer: Peer, notes: Notes
+) -> None:
+    stores.outbox.add(replace(letter("a"), document={"@type": "X", "consumerPid": "c"}))
+    peer.answers = [PeerRefused("answered 400", peer_status=400)]
+    outbox.deliver("p1")
+    assert peer.asked == []
+    assert [name for name, _, _ in notes.given_up] == ["a"]
+
+
+def test_a_proof_that_was_used_up_on_the_way_is_replaced_three_times_and_then_a_401_counts(
+    outbox: Outbox, stores: SqlStores, peer: Peer, notes: Notes, clock: Clock
+) -> None:
+    stores.outbox.add(letter("a"))
+    peer.answers = [PeerRefused("answered 401", peer_status=401)] * 9
+    while outbox.pending():
+        clock.now = max(clock.now, outbox.pending()[0].due)
+        outbox.deliver("p1")
+    assert peer.got == ["a"] * 4
+    assert notes.given_up == [("a", "answered 401", ())]
+
+
+@pytest.mark.parametrize(
+    "said", [None, [], {"providerPid": ""}, {"providerPid": 7}, {"providerPid": "x" * 513}]
+)
+def test_an_answer_that_names_no_process_opened_none_and_the_request_goes_again(
+    outbox: Outbox, stores: SqlStores, peer: Peer, notes: Notes, clock: Clock, said: Any
+) -> None:
+    stores.outbox.add(replace(letter("a"), document={"@type": "X", "consumerPid": "c"}))
+    peer.answers = [Delivery(200, said), Delivery(201, {"providerPid": "p"})]
+    outbox.deliver("p1")
+    (waiting,) = outbox.pending()
+    assert waiting.problem == "http://localhost/x answered 200 without providerPid"
+    assert notes.delivered_ == []
+    clock.now = waiting.due
+    outbox.deliver("p1")
+    assert notes.delivered_ == ["a"]
+
+
+# --- a store that fails -------------------------------------------------------------------------------
+
+
+def test_what_became_of_a_message_is_saved_late_and_the_peer_is_not_told_twice(
+    outbox: Outbox, stores: SqlStores, peer: Peer, notes: Notes
+) -> None:
+    stores.outbox.add(letter("a"))
+    notes.failure = StorageUnavailable("the database is gone")
+    with pytest.raises(StorageUnavailable):
+        outbox.deliver("p1")
+    outbox.sweep()
+    assert (peer.got, notes.delivered_) == (["a"], ["a"])
+    assert outbox.pending() == []
+
+
+# --- a peer that lets us wait -------------------------------------------------------------------------
+
+
+def test_a_peer_that_lets_us_wait_holds_up_its_own_mail_only(
+    stores: SqlStores, clock: Clock, notes: Notes
+) -> None:
+    go_on, arrived = Event(), Event()
+
+    class Slow:
+        def __init__(self) -> None:
+            self.got: list[str] = []
+
+        def carry(self, outgoing: Outgoing) -> Delivery:
+            self.got.append(outgoing.recipient)
+            if outgoing.recipient == "slow":
+                assert go_on.wait(10), "the mail to somebody else waits for the slow peer"
+            else:
+                arrived.set()
+            return Delivery(200, None)
+
+        def standing(self, outgoing: Outgoing) -> str | None:
+            raise NotImplementedError
+
+    courier = Slow()
+    for number in range(20):
+        stores.outbox.add(replace(letter(f"s{number}", f"p{number}"), recipient="slow"))
+    stores.outbox.add(replace(letter("q", "quick"), recipient="quick"))
+    senders: Any = {"negotiation": notes}
+    made = Outbox(
+        store=stores.outbox, courier=courier, senders=senders, clock=clock, workers=4, most_at_one=3
+    )
+    made.start()
+    try:
+        assert arrived.wait(10)
+        assert courier.got.count("slow") <= 3
+        go_on.set()
+        while len(notes.delivered_) < 21:
+            made.sweep()
+    finally:
+        go_on.set()
+        made.stop()
+    assert sorted(notes.delivered_) == sorted([*(f"s{number}" for number in range(20)), "q"])
+    assert made.pending() == []

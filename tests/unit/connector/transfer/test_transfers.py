@@ -304,6 +304,27 @@ def test_ended_before_the_peer_was_reached_the_peer_is_told_once_it_is(
     assert provider.mirror(ended).reasons == ("changed our mind",)
 
 
+def test_a_termination_that_was_lost_for_good_is_learnt_by_asking(
+    world: World, provider: Party, consumer: Party, agreement: str
+) -> None:
+    def lost(request: Any) -> str | None:
+        return "lose" if request.url.path.endswith(("/start", "/termination")) else None
+
+    world.wire.faults.append(lost)
+    ours = consumer.transfers.request(agreement, None, FORMAT_ARROW_HTTP)
+    for _ in range(24):
+        world.settle()
+        world.pass_time(90)
+    world.settle()
+    assert provider.mirror(consumer.transfers.own(ours.pid)).state is State.TERMINATED
+    world.wire.faults.remove(lost)
+    consumer.transfers.tick()
+    world.settle()
+    ended = consumer.transfers.own(ours.pid)
+    assert (ended.state, ended.problem) == (State.TERMINATED, f"terminated, says {provider.did}")
+    assert ended.reasons == ("it said so when it was asked; its message did not arrive",)
+
+
 def test_completing_from_both_sides_at_once_is_complete_on_both(
     world: World, provider: Party, consumer: Party, agreement: str
 ) -> None:
