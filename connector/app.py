@@ -224,7 +224,7 @@ def build(settings: Settings, world: World | None = None) -> Connector:
         ),
         senders={"negotiation": negotiations, "transfer": transfers, "publication": push},
         clock=world.clock,
-        chores=(negotiations.tick, transfers.tick),
+        chores=(negotiations.tick, transfers.tick, streams.tick, stores.database.stay),
     )
     connector = Connector(
         settings, stores, usage, outbox, offerings, negotiations, transfers, doors, world.clock, FastAPI()

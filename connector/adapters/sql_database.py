@@ -125,11 +125,30 @@ class Database:
             self._presence.close()
         self.engine.dispose()
 
+    def stay(self) -> None:
+        """Announce this process again, if the connection that does so broke; called once a second.
+
+        Raises:
+            StorageUnavailable: if the database cannot be reached.
+        """
+        if self.is_sqlite:
+            return
+        presence, self._presence = self._presence, None
+        if presence is not None:
+            try:
+                presence.execute(text("SELECT 1"))
+            except DatabaseError:
+                presence.close()
+            else:
+                self._presence = presence
+                return
+        self._presence = self._announce()
+
     def _announce(self) -> Connection:
         """Hold a lock for as long as this process lives; the server frees it when the process dies.
 
-        If this one connection breaks, a process that starts then may settle our open streams: they end early,
-        with every reserved row counted as used.
+        If this one connection breaks, a process that starts before `stay` was called may settle our open
+        streams: they end early, with every reserved row counted as used.
         """
         with self._explained():
             presence = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")

@@ -137,7 +137,8 @@ class _Sent:
         end = self._stream.end
         if end is not None and end.kind != "complete":
             told = json.dumps({"end": end.kind, "reason": end.reason, "rows": end.rows}).encode()
-            raise fl.FlightCancelledError(f"{end.kind}: {end.reason}", told)
+            kind = fl.FlightUnavailableError if end.passing else fl.FlightCancelledError
+            raise kind(f"{end.kind}: {end.reason}", told)
         raise StopIteration
 
     def close(self) -> None:

@@ -31,8 +31,8 @@ from schemas.errors import (
 )
 from schemas.vocab import MEDIA_ARROW_STREAM
 
-MOST_TRIES = 6
-"""Connections in a row that may bring nothing before a stream is given up."""
+MOST_TRIES = 8
+"""Connections in a row that may bring nothing before a stream is given up; a provider may restart in it."""
 FIRST_PAUSE = 0.1
 """Seconds before the second try; twice as many before each one after."""
 MOST_ROWS = 2**31 - 1

@@ -30,6 +30,7 @@ from schemas.errors import (
     NotFound,
     PolicyMismatch,
     Unauthenticated,
+    Unavailable,
     UseDenied,
     WorldMoved,
 )
@@ -82,6 +83,7 @@ class Streams:
         self.block_rows, self._batch_bytes = block_rows, batch_bytes
         self._lock = threading.Lock()
         self._open: dict[str, OpenStream] = {}
+        self._unsettled: dict[str, OpenStream] = {}
 
     def open(
         self,
@@ -202,20 +204,31 @@ class Streams:
             return len(self._open)
 
     def closed(self, stream: OpenStream) -> None:
-        """Forget a stream and settle it, once."""
+        """Forget a stream and settle it, once; what the log does not take now is tried again by `tick`."""
         with self._lock:
             if self._open.pop(stream.id, None) is None:
                 return  # settled before
+        self._settle(stream)
+
+    def tick(self) -> None:
+        """Settle what could not be settled when it closed; called once a second."""
+        with self._lock:
+            waiting, self._unsettled = list(self._unsettled.values()), {}
+        for stream in waiting:
+            self._settle(stream)
+
+    def _settle(self, stream: OpenStream) -> None:
         try:
             stream.settle()
         except DataspaceError as error:
-            # The reservations stay counted as used; the log settles them at the next start.
-            _log.error(
-                "stream not settled",
-                stream=stream.id,
-                rows=stream.end and stream.end.rows,
-                problem=str(error),
-            )
+            # Until it is, its reservations count as used; if we die first, the next start settles them so.
+            tell = _log.error
+            if isinstance(error, Unavailable):
+                tell = _log.warning
+                with self._lock:
+                    self._unsettled[stream.id] = stream
+            rows = stream.end and stream.end.rows
+            tell("stream not settled", stream=stream.id, rows=rows, problem=str(error))
 
 
 def _stop(transfer: Transfer, agreement: SignedAgreement, ticket: Ticket) -> tuple[EndKind, str] | None:

@@ -21,7 +21,7 @@ from connector.dataplane.meter import Meter
 from connector.dataplane.ports import Ledger, Scan
 from connector.transfer.ticket import Ticket
 from policies.decision import Limits
-from schemas.errors import DataspaceError, Forbidden, WorldMoved
+from schemas.errors import DataspaceError, Forbidden, Unavailable, WorldMoved
 from schemas.usage import UsageKind
 
 EndKind = Literal["complete", "row-limit", "expired", "revoked", "suspended", "terminated", "failed"]
@@ -43,11 +43,12 @@ def shorten(reason: str) -> str:
 
 @dataclass(frozen=True)
 class End:
-    """How a stream ended. Units: rows that left in this stream."""
+    """How a stream ended; `passing` if a reader that comes again may go on. Units: rows that left."""
 
     kind: EndKind
     reason: str
     rows: int
+    passing: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ class OpenStream:
         except DataspaceError as error:
             # The log refuses rows under a revoked agreement before a look tells: then that is the reason.
             why = self._room.why_halt(self.ticket) if isinstance(error, Forbidden | WorldMoved) else None
-            self._finish(*(why or ("failed", str(error))))
+            self._finish(*(why or ("failed", str(error))), passing=isinstance(error, Unavailable))
             if self._meter.sent == 0:
                 raise
         except Exception as error:
@@ -153,9 +154,14 @@ class OpenStream:
 
         Cheap: it looks into the stores as rarely as between batches. For the thread of the stream.
         """
-        why = self._why_halt() if self.end is None else None
-        if why is not None:
-            self._finish(*why)
+        if self.end is None:
+            try:
+                why = self._why_halt()
+            except Unavailable as error:
+                self._finish("failed", str(error), passing=True)
+            else:
+                if why is not None:
+                    self._finish(*why)
         return self.end is None
 
     def _next_piece(self, batch: pa.RecordBatch) -> pa.RecordBatch | None:
@@ -198,9 +204,9 @@ class OpenStream:
             return self._room.why_halt(self.ticket)
         return None
 
-    def _finish(self, kind: EndKind, reason: str) -> None:
+    def _finish(self, kind: EndKind, reason: str, *, passing: bool = False) -> None:
         if self.end is None:
-            self.end = End(kind, shorten(reason), self._meter.sent)
+            self.end = End(kind, shorten(reason), self._meter.sent, passing)
 
     def close(self, reason: str = "the reader went away") -> None:
         """Stop reading and settle what was sent; `reason` tells why, if the stream had not ended."""
@@ -212,7 +218,7 @@ class OpenStream:
         """Replace the reservations by what left; called once, by the room.
 
         Raises:
-            StorageUnavailable: if it was not saved; the reservations stay counted as used.
+            StorageUnavailable: if it was not saved; until it is, the reservations count as used.
         """
         end = self.end or End("failed", "unknown", self._meter.sent)
         detail: dict[str, str | int] = {"end": end.kind, "reason": end.reason, "position": self.position}

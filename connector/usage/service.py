@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import structlog
 from joserfc.jwk import OKPKey
 
 from connector.usage.logkey import signing_key
@@ -53,6 +54,7 @@ PAUSE = 0.05
 """Seconds between checkpoints under load, so that many records share one."""
 
 _CHUNK = 8192
+_log = structlog.get_logger("connector.usage")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -269,6 +271,11 @@ class UsageLog:
             except EvidenceBroken as error:  # said by health(), and by every append from now on
                 self._problem = str(error)
                 return
+            except Exception as error:
+                # A thread that dies would leave records without a place, and nobody would say so.
+                _log.exception("the log did not grow")
+                self._problem = f"the log did not grow: {type(error).__name__}; it was logged here"
+                self._stopping.wait(MOST_DELAY)
             if last:
                 return
             self._stopping.wait(PAUSE)

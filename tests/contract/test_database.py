@@ -57,6 +57,31 @@ def test_a_database_url_of_another_kind_is_refused(url: str) -> None:
         SqlStores(url)
 
 
+@pytest.mark.postgres
+def test_a_process_whose_presence_was_cut_off_announces_itself_again(postgres_url: Callable[[], str]) -> None:
+    url = postgres_url()
+    one, other = SqlStores(url), SqlStores(url)
+
+    def seen() -> bool:
+        with other.database.read() as connection:
+            return one.database.owner in other.database.others_alive(connection)
+
+    assert seen()
+    with other.database.write() as connection:
+        cut = (
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks"
+            " WHERE locktype = 'advisory' AND objid = :owner AND objsubid = 2"
+        )
+        connection.execute(text(cut), {"owner": one.database.owner})
+    assert not seen()
+    one.database.stay()
+    assert seen()
+    one.database.stay()
+    assert seen(), "announced once more changes nothing"
+    one.close()
+    other.close()
+
+
 def test_a_password_is_never_shown() -> None:
     with pytest.raises(StorageUnavailable) as caught:
         SqlStores("postgresql://hansa:open-sesame@127.0.0.1:9/hansa")

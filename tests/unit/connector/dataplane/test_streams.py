@@ -241,6 +241,21 @@ class TestEnds:
         assert stream.end.kind == "failed"
         assert "disk is full" in stream.end.reason
 
+    def test_what_could_not_be_settled_is_settled_exactly_once_the_log_takes_it(self, provider: Provider):
+        stream = provider.streams.open(provider.ticket(TABLE, limit("rowCount", "lteq", ROWS)))
+        provider.usage.writes = 3
+        rows = sum(batch.num_rows for batch, _ in stream.batches())
+        assert stream.end.passing, "a reader that comes again may go on"
+        reserved = provider.usage.totals(provider.agreement).rows
+        provider.streams.tick()
+        assert provider.usage.totals(provider.agreement).rows == reserved, "the log still fails"
+        provider.usage.writes = 100
+        for _ in range(2):
+            provider.streams.tick()
+        settled = [record for record in provider.records() if record.kind is UsageKind.STREAM_SETTLED]
+        assert [(record.rows, record.stream) for record in settled] == [(rows, stream.id)]
+        assert provider.usage.totals(provider.agreement).rows == rows
+
     def test_a_file_that_breaks_in_the_middle_ends_the_stream_with_the_reason(self, provider: Provider):
         ticket = provider.ticket(TABLE, row_group_size=1000, use_dictionary=False, compression="snappy")
         path = provider.data / "t.parquet"
