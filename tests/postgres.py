@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -41,58 +42,91 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class Server:
+    """A server with data of its own, which can be stopped and started again at the same port."""
+
+    def __init__(self) -> None:
+        self._binaries, account = find_binaries(), _account()
+        # Not below pytest's folder: every session closes that to other users again, the server's among them.
+        self._folder = Path(tempfile.mkdtemp(prefix="hansa-postgres-"))
+        self._data = self._folder / "data"
+        self._data.mkdir()
+        os.chown(self._folder, account.pw_uid, account.pw_gid)
+        os.chown(self._data, account.pw_uid, account.pw_gid)
+        self._as_account: dict[str, Any] = (
+            {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": ()} if os.geteuid() == 0 else {}
+        )
+        made = subprocess.run(
+            [
+                self._binaries / "initdb",
+                "-D",
+                self._data,
+                "-U",
+                "hansa",
+                "--auth=trust",
+                "-E",
+                "UTF8",
+                "--no-sync",
+            ],
+            **self._as_account,
+            cwd=self._folder,
+            capture_output=True,
+            text=True,
+        )
+        if made.returncode != 0:
+            raise RuntimeError(f"initdb failed: {made.stderr}")
+        self._port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"postgresql://hansa@127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Start, and wait until connections are taken."""
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": str(self._folder),
+            "fsync": "off",  # survival of the machine is not what these tests are about
+            "max_connections": "200",
+            "shared_buffers": "32MB",
+        }
+        flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        log = self._folder / "server.log"
+        with log.open("ab") as out:
+            self._process = subprocess.Popen(
+                [self._binaries / "postgres", "-D", self._data, "-p", str(self._port), *flags],
+                **self._as_account,
+                cwd=self._folder,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+        _wait_until_ready(self._process, f"{self.url}/postgres", log)
+
+    def stop(self, *, immediate: bool = False) -> None:
+        """Stop: fast, which cuts open connections; or immediate, which leaves everything as after a crash."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(signal.SIGQUIT if immediate else signal.SIGINT)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def remove(self) -> None:
+        """Stop, and remove its data."""
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
 @contextlib.contextmanager
 def running_postgres() -> Iterator[str]:
     """Start a server in a folder of its own, and yield its URL without a database name."""
-    binaries, account = find_binaries(), _account()
-    # Not below pytest's folder: every session closes that to other users again, the server's among them.
-    folder = Path(tempfile.mkdtemp(prefix="hansa-postgres-"))
-    data = folder / "data"
-    data.mkdir()
-    os.chown(folder, account.pw_uid, account.pw_gid)
-    os.chown(data, account.pw_uid, account.pw_gid)
-    as_account = (
-        {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": ()} if os.geteuid() == 0 else {}
-    )
-    made = subprocess.run(
-        [binaries / "initdb", "-D", data, "-U", "hansa", "--auth=trust", "-E", "UTF8", "--no-sync"],
-        **as_account,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
-    if made.returncode != 0:
-        raise RuntimeError(f"initdb failed: {made.stderr}")
-    port = _free_port()
-    options = {
-        "listen_addresses": "127.0.0.1",
-        "unix_socket_directories": str(folder),
-        "fsync": "off",  # survival of the machine is not what these tests are about
-        "max_connections": "200",
-        "shared_buffers": "32MB",
-    }
-    flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-    log = (folder / "server.log").open("w")
-    server = subprocess.Popen(
-        [binaries / "postgres", "-D", data, "-p", str(port), *flags],
-        **as_account,
-        cwd=folder,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-    )
-    url = f"postgresql://hansa@127.0.0.1:{port}"
+    server = Server()
     try:
-        _wait_until_ready(server, f"{url}/postgres", folder / "server.log")
-        yield url
+        server.start()
+        yield server.url
     finally:
-        server.send_signal(signal.SIGINT)  # fast shutdown: open connections are cut
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-        log.close()
-        shutil.rmtree(folder, ignore_errors=True)
+        server.remove()
 
 
 def _wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
