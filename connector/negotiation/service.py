@@ -14,20 +14,10 @@ import structlog
 from connector.negotiation.judge import Case, Hold, Judging, Say, end
 from connector.negotiation.machine import MOVES, TURN, Said
 from connector.negotiation.ports import Negotiation, NegotiationStore, SignedAgreement
-from connector.negotiation.steps import (
-    Party,
-    Pen,
-    checked_use,
-    expected,
-    heard,
-    learnt,
-    opened,
-    signed,
-    spoken,
-    told,
-)
+from connector.negotiation.standing import learnt
+from connector.negotiation.steps import Party, Pen, checked_use, expected, heard, opened, signed, spoken, told
 from connector.offering.ports import OfferingStore
-from connector.outbox.letter import PATIENCE, shorten
+from connector.outbox.letter import PATIENCE, failed, shorten
 from connector.outbox.path import visits
 from connector.outbox.ports import Delivery, Outgoing
 from connector.outbox.process import Processes, Stepped
@@ -330,8 +320,7 @@ class Negotiations(Processes[Negotiation]):
         self._give_up(outgoing, problem, reasons)
 
     def _give_up(self, outgoing: Outgoing, problem: str, reasons: Sequence[str]) -> None:
-        fate = "answered" if outgoing.method == "GET" else "taken"
-        said = f"{outgoing.document.get('@type')} not {fate}: {shorten(problem)}"
+        said = failed(outgoing, problem)
 
         def quit_(negotiation: Negotiation) -> Stepped[Negotiation]:
             if negotiation.state is State.TERMINATED:

@@ -114,27 +114,6 @@ def heard(negotiation: Negotiation, message: Message, at: datetime) -> Negotiati
             return moved
 
 
-def learnt(negotiation: Negotiation, standing: str, at: datetime) -> Negotiation | None:
-    """Return the negotiation after the counterparty said, when asked, where it stands; None: nothing follows.
-
-    Only what says all by itself counts as said: that it is over, or that it is final. An agreement or an
-    offer has to come as a message.
-    """
-    message: Message
-    pids: dict[str, Any] = {
-        "provider_pid": negotiation.provider_pid,
-        "consumer_pid": negotiation.consumer_pid,
-    }
-    if standing == State.TERMINATED:
-        why = ("it said so when it was asked; its message did not arrive",)
-        message = words.ContractNegotiationTerminationMessage(**pids, reason=why)
-    elif standing == State.FINALIZED and negotiation.state is State.VERIFIED:
-        message = words.ContractNegotiationEventMessage(**pids, event_type="FINALIZED")
-    else:
-        return None
-    return None if not MOVES[negotiation.state] else heard(negotiation, message, at)
-
-
 def spoken(negotiation: Negotiation, say: Say, pen: Pen) -> tuple[Negotiation, Message | None]:
     """Return the negotiation after we said something, and the message that says it.
 

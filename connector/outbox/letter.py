@@ -76,6 +76,12 @@ def inquiry(process: Process, kind: Kind, path: str, at: datetime) -> Outgoing:
     )
 
 
+def failed(outgoing: Outgoing, problem: str) -> str:
+    """Say in a line what became of a message that was given up."""
+    fate = "answered" if outgoing.method == "GET" else "taken"
+    return f"{outgoing.document.get('@type')} not {fate}: {shorten(problem)}"
+
+
 def unnamed(outgoing: Outgoing) -> frozenset[str]:
     """Return the members that an answer has to hold: the process ids that the message could not name."""
     if outgoing.kind == "publication":

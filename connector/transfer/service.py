@@ -15,7 +15,7 @@ from joserfc.jwk import OKPKey
 
 from connector.negotiation.ports import NegotiationStore, SignedAgreement
 from connector.offering.ports import OfferingStore
-from connector.outbox.letter import PATIENCE, shorten
+from connector.outbox.letter import PATIENCE, failed, shorten
 from connector.outbox.path import visits
 from connector.outbox.ports import Delivery, Outgoing
 from connector.outbox.process import Processes, Stepped
@@ -377,8 +377,7 @@ class Transfers(Processes[Transfer]):
     def undeliverable(self, outgoing: Outgoing, problem: str, reasons: Sequence[str]) -> None:
         """End a transfer whose message was refused, or could not be delivered in time."""
         kind = outgoing.document.get("@type")
-        fate = "answered" if outgoing.method == "GET" else "taken"
-        note = f"{kind} not {fate}: {shorten(problem)}"
+        note = failed(outgoing, problem)
 
         def give_up(transfer: Transfer) -> Stepped[Transfer]:
             if transfer.state is State.TERMINATED or transfer.problem == note:

@@ -1,6 +1,6 @@
 """Two connectors over a bad network: everything ends, alike or with a reason, and nothing twice.
 
-The faults come from `tests.fault_proxy`, drawn from a seed; `HANSA_FAULT_SEED` names another one.
+The faults come from `tests.fault_proxy`, drawn from a seed; `FAULT_SEED` names another one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.faulty_space import MARKETING, SCIENCE, FaultySpace, Side, doubled, f
 
 pytestmark = pytest.mark.e2e
 
-SEED = os.environ.get("HANSA_FAULT_SEED", "hanse")
+SEED = os.environ.get("FAULT_SEED", "hanse")
 AT_ONCE = 24
 QUIET_SECONDS = 90.0
 """How long after the last act the mail may take: everything is given up after the patience of the space."""
@@ -123,11 +123,11 @@ def act(choice: int, consumer: Side, provider: Side, started: Transfer) -> None:
             theirs.complete(mirror)
         case 4:
             ours.suspend(started.pid, "a break")
-            ours.resume(started.pid)
+            ours.start(started.pid)
             ours.complete(started.pid)
         case 5:
             theirs.suspend(mirror, "a break")
-            theirs.resume(mirror)
+            theirs.start(mirror)
         case 6:
             theirs.terminate(mirror, "enough")
         case _:
