@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from connector.offering.describe import Holder
 from connector.offering.ports import Offering
-from connector.outbox.ports import Delivery, Outgoing, Verdict
+from connector.outbox.ports import Delivery, Outgoing
+from connector.outbox.refusal import Verdict
 from schemas.base import LangString
 from schemas.dcat import Agent, Catalog, DataService, Dataset
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Literal, Protocol
 
 from connector.outbox.path import Path
+from connector.outbox.refusal import Verdict
 from schemas.base import Role
 
 Kind = Literal["negotiation", "transfer", "publication"]
@@ -159,18 +160,6 @@ class Courier(Protocol):
             PeerRefused: if it answers with something else than a state.
         """
         ...
-
-
-class Verdict(StrEnum):
-    """What a refusal means: the peer took the message all the same, may take it later, or never will.
-
-    `UNCLEAR` where both fits: before the message, or after it and the peer's next one.
-    """
-
-    TAKEN = "taken"
-    AGAIN = "again"
-    UNCLEAR = "unclear"
-    FINAL = "final"
 
 
 class Sender(Protocol):

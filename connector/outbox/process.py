@@ -14,8 +14,8 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 import structlog
 
 from connector.outbox.letter import PATIENCE, inquiry, letter, unnamed
-from connector.outbox.ports import Delivery, Kind, Outgoing, Process, Verdict
-from connector.outbox.refusal import Table, judged
+from connector.outbox.ports import Delivery, Kind, Outgoing, Process
+from connector.outbox.refusal import Table, Verdict, judged
 from connector.outbox.watch import Watch
 from connector.trust.ports import Caller
 from schemas.base import Message, Role

@@ -13,8 +13,20 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from connector.outbox.ports import Verdict
 from schemas.base import Role
+
+
+class Verdict(StrEnum):
+    """What a refusal means: the peer took the message all the same, may take it later, or never will.
+
+    `UNCLEAR` where both fits: before the message, or after it and the peer's next one.
+    """
+
+    TAKEN = "taken"
+    AGAIN = "again"
+    UNCLEAR = "unclear"
+    FINAL = "final"
+
 
 Table = Mapping[Any, Mapping[tuple[Role, Any], Any]]
 """A protocol as a table: state -> (who, what is said) -> the state that follows."""

@@ -20,7 +20,8 @@ from time import monotonic
 import structlog
 
 from connector.outbox.letter import names, unnamed
-from connector.outbox.ports import Courier, Delivery, Kind, OutboxStore, Outgoing, Sender, Verdict
+from connector.outbox.ports import Courier, Delivery, Kind, OutboxStore, Outgoing, Sender
+from connector.outbox.refusal import Verdict
 from connector.outbox.turns import Turns
 from schemas.errors import DataspaceError, PeerRefused, PeerUnavailable, Unavailable
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from connector.adapters.sql import SqlStores
-from connector.outbox.ports import Delivery, Outgoing, Verdict
+from connector.outbox.ports import Delivery, Outgoing
+from connector.outbox.refusal import Verdict
 from connector.outbox.service import FIRST_PAUSE, LEASE, LONGEST_PAUSE, Outbox, pause
 from schemas.errors import PeerRefused, PeerUnavailable, StorageUnavailable
 

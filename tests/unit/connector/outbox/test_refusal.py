@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from connector.negotiation.machine import MOVES as NEGOTIATION
-from connector.outbox.ports import Verdict
-from connector.outbox.refusal import judged
+from connector.outbox.refusal import Verdict, judged
 from connector.transfer.machine import MOVES as TRANSFER
 from schemas.base import Role
 from schemas.dsp.negotiation import NegotiationState as N
