@@ -9,7 +9,7 @@
 | pages by offset | a crawler asks for 100 at a time until a short page | `Query` | EDC 0.18 |
 | `prev` | links back say `rel="prev"`, DSP says `previous` | `linked` | EDC 0.15.1 |
 | named by IRI | properties named by IRI, and no `endpoint` | `spellings` | EDC 0.18 |
-| said and known | a repeat of what was taken is refused (EDC: 409) | `shows_taken` | DSP §6; EDC 0.15.1 |
+| said and known | a repeat of what was taken is refused (EDC: 409) | `outbox.refusal` | DSP §6; EDC 0.15.1 |
 | any 2xx | 200 where the binding says 201 | `binding.client.Reply.ok` | EDC 0.15.1 |
 | repeats by `@id` | a message is repeated under the same `@id` | the rooms (`seen`) | EDC 0.15.1 |
 | empty policies | offers without a rule, and empty arrays | `odrl.Policy` | EDC 0.15.1 |
@@ -57,35 +57,6 @@ def linked(header: str, rel: str) -> str | None:
         if said and _RELS[rel] & set((said.group(1) or said.group(2) or "").lower().split()):
             return str(target)
     return None
-
-
-# --- said and known ----------------------------------------------------------------------------------
-
-_FROM_AGREED = frozenset({"AGREED", "VERIFIED", "FINALIZED"})
-_SHOWN_BY = {
-    "ContractRequestMessage": frozenset({"REQUESTED"}) | _FROM_AGREED,
-    "ContractOfferMessage": frozenset({"OFFERED", "ACCEPTED"}) | _FROM_AGREED,
-    "ContractNegotiationEventMessage:ACCEPTED": frozenset({"ACCEPTED"}) | _FROM_AGREED,
-    "ContractAgreementMessage": _FROM_AGREED,
-    "ContractAgreementVerificationMessage": frozenset({"VERIFIED", "FINALIZED"}),
-    "ContractNegotiationEventMessage:FINALIZED": frozenset({"FINALIZED"}),
-    "ContractNegotiationTerminationMessage": frozenset({"TERMINATED"}),
-    "TransferStartMessage": frozenset({"STARTED", "COMPLETED"}),
-    "TransferSuspensionMessage": frozenset({"SUSPENDED"}),
-    "TransferCompletionMessage": frozenset({"COMPLETED"}),
-    "TransferTerminationMessage": frozenset({"TERMINATED"}),
-}
-
-
-def shows_taken(message: Mapping[str, Any], state: Any) -> bool:
-    """Say whether a peer's state shows that it took a message, which it now refuses as a repeat.
-
-    States that it may have been in before the message do not count.
-    """
-    kind = str(message.get("@type"))
-    if "eventType" in message:
-        kind = f"{kind}:{message['eventType']}"
-    return isinstance(state, str) and state in _SHOWN_BY.get(kind, ())
 
 
 # --- query always sent -------------------------------------------------------------------------------

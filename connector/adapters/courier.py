@@ -10,14 +10,12 @@ from schemas.binding.client import Http, Reply
 from schemas.binding.paths import opening_base, state_url
 from schemas.binding.versions import Versions
 from schemas.errors import (
-    DataspaceError,
     EgressForbidden,
     Malformed,
     PeerRefused,
     PeerUnavailable,
     TooLarge,
 )
-from schemas.foreign import shows_taken
 
 MOST_ANSWER = 1 << 20
 """Bytes of an answer to a message."""
@@ -78,30 +76,9 @@ class HttpCourier:
         problem, reasons = _problem(reply)
         if reply.status >= 500 or reply.status in self._transient:
             raise PeerUnavailable(f"{outgoing.url} answered {reply.status}{problem}")
-        if self._was_taken(outgoing, reply.status):
-            return Delivery(reply.status, None)
         raise PeerRefused(
             f"{outgoing.url} answered {reply.status}{problem}", peer_status=reply.status, reasons=reasons
         )
-
-    def _was_taken(self, outgoing: Outgoing, status: int) -> bool:
-        """Say whether a refused message is a repeat of one that the peer took, by the state that it tells.
-
-        An answer that was lost makes us say a thing twice; a peer that does not know repeats by their id
-        refuses that as an illegal move: with 400 by the binding, with 409 where it is EDC.
-        """
-        if status != 409 and not (status == 400 and outgoing.attempts):
-            return False
-        url = state_url(outgoing.url) if outgoing.kind != "publication" else None
-        if url is None:
-            return False
-        try:
-            headers = {"Authorization": self._trust.prove(outgoing.recipient)}
-            reply = self._http.get(url, headers, MOST_ANSWER)
-        except DataspaceError:
-            return False  # then the refusal stands as it was said
-        told = _document(reply) if reply.ok else None
-        return isinstance(told, dict) and shows_taken(outgoing.document, told.get("state"))
 
     def standing(self, outgoing: Outgoing) -> str | None:
         """Ask the peer for the state of the process that a message is about; None where it has none to tell.

@@ -11,7 +11,7 @@ from schemas.dsp.catalog import CatalogRequestMessage
 from schemas.dsp.negotiation import ContractRequestMessage
 from schemas.dsp.transfer import DataAddress
 from schemas.errors import Malformed
-from schemas.foreign import EDC_CONTEXT, Query, is_query_spec, linked, read_query_spec, shows_taken
+from schemas.foreign import EDC_CONTEXT, Query, is_query_spec, linked, read_query_spec
 from schemas.jsonld import compact_form
 from schemas.vocab import DSP_CONTEXT, EDC
 
@@ -206,30 +206,3 @@ def test_links_are_read_in_both_directions_and_prev_means_previous() -> None:
     assert linked(header, "next") == "https://p.example/c?t=1"
     assert linked(header, "previous") == "https://p.example/c?t=0"
     assert linked('<a>; rel="previous"', "previous") == "a"
-
-
-# --- said and known ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("message", "state", "taken"),
-    [
-        ({"@type": "ContractAgreementMessage"}, "AGREED", True),
-        ({"@type": "ContractAgreementMessage"}, "FINALIZED", True),
-        ({"@type": "ContractAgreementMessage"}, "REQUESTED", False),
-        ({"@type": "ContractAgreementMessage"}, "TERMINATED", False),
-        ({"@type": "ContractRequestMessage"}, "OFFERED", False),
-        ({"@type": "ContractNegotiationEventMessage", "eventType": "ACCEPTED"}, "AGREED", True),
-        ({"@type": "ContractNegotiationEventMessage", "eventType": "FINALIZED"}, "VERIFIED", False),
-        ({"@type": "TransferStartMessage"}, "STARTED", True),
-        ({"@type": "TransferStartMessage"}, "SUSPENDED", False),
-        ({"@type": "TransferTerminationMessage"}, "TERMINATED", True),
-        ({"@type": "Nonsense"}, "AGREED", False),
-        ({}, None, False),
-        ({"@type": ["x"]}, ["AGREED"], False),
-    ],
-)
-def test_only_a_state_that_the_message_leads_to_shows_that_it_was_taken(
-    message: dict[str, Any], state: Any, taken: bool
-) -> None:
-    assert shows_taken(message, state) is taken

@@ -123,69 +123,6 @@ def test_a_deletion_goes_out_as_one() -> None:
     assert seen[0].method == "DELETE"
 
 
-# --- repeats that a peer took, and refuses ------------------------------------------------------------
-
-AGREEMENT = replace(
-    LETTER,
-    url="http://localhost:1/dsp/negotiations/urn:p/agreement",
-    document={"@type": "ContractAgreementMessage", "@id": "m1", "consumerPid": "c", "providerPid": "p"},
-)
-
-
-def refusing(status: int, state: Any) -> tuple[HttpCourier, list[httpx2.Request]]:
-    """A peer that refuses every message, and tells a state (or answers what it is told to)."""
-    seen: list[httpx2.Request] = []
-
-    def handle(request: httpx2.Request) -> httpx2.Response:
-        seen.append(request)
-        if request.method == "GET":
-            return (
-                state if isinstance(state, httpx2.Response) else httpx2.Response(200, json={"state": state})
-            )
-        return httpx2.Response(status, json={"reason": ["not here"]})
-
-    return HttpCourier(Http(Egress(), transport=httpx2.MockTransport(handle)), Proof()), seen
-
-
-@pytest.mark.parametrize(("status", "attempts"), [(409, 0), (409, 2), (400, 1)])
-@pytest.mark.parametrize("state", ["AGREED", "VERIFIED", "FINALIZED"])
-def test_a_refused_repeat_is_delivered_if_the_peers_state_shows_it(
-    status: int, attempts: int, state: str
-) -> None:
-    carrier, seen = refusing(status, state)
-    assert carrier.carry(replace(AGREEMENT, attempts=attempts)).document is None
-    assert [(request.method, request.url.path) for request in seen] == [
-        ("POST", "/dsp/negotiations/urn:p/agreement"),
-        ("GET", "/dsp/negotiations/urn:p"),
-    ]
-    assert seen[0].headers["authorization"] != seen[1].headers["authorization"]
-
-
-@pytest.mark.parametrize(
-    "state",
-    [
-        "REQUESTED",
-        "TERMINATED",
-        None,
-        ["AGREED"],
-        httpx2.Response(404),
-        httpx2.Response(200, content=b"["),
-        httpx2.Response(404, json={"state": "AGREED"}),
-    ],
-)
-def test_a_refusal_stands_where_the_peers_state_does_not_show_the_message(state: Any) -> None:
-    carrier, _ = refusing(409, state)
-    with pytest.raises(PeerRefused, match="answered 409 not here"):
-        carrier.carry(AGREEMENT)
-
-
-def test_a_first_try_that_is_refused_as_illegal_is_believed_without_asking() -> None:
-    carrier, seen = refusing(400, "AGREED")
-    with pytest.raises(PeerRefused, match="answered 400"):
-        carrier.carry(AGREEMENT)
-    assert len(seen) == 1
-
-
 # --- versions ----------------------------------------------------------------------------------------
 
 
@@ -263,8 +200,8 @@ def test_a_peer_that_does_not_say_what_it_speaks_is_spoken_to(documents: dict[st
 
 def test_a_message_within_a_process_needs_no_look() -> None:
     carrier, seen = speaking({WELL_KNOWN: spoken(("2024-1", "/"))})
-    carrier.carry(AGREEMENT)
-    assert seen == ["POST /dsp/negotiations/urn:p/agreement"]
+    carrier.carry(LATER)
+    assert seen == ["POST /dsp/negotiations/urn:uuid:1/agreement/verification"]
 
 
 def test_where_the_document_may_hang() -> None:
