@@ -16,9 +16,12 @@ import uvicorn
 from fastapi import FastAPI
 from joserfc.jwk import OKPKey
 
+from connector.adapters.control_planes import CourierByKind, HttpControlPlanes, KnownPlanes, plane_access
 from connector.adapters.courier import TRANSIENT, HttpCourier
 from connector.adapters.files import make_folder, write_once
 from connector.adapters.keys import load_or_create_key, load_or_create_secret
+from connector.adapters.push import HttpPushLines
+from connector.adapters.received import ReceivedFiles
 from connector.adapters.sources import ParquetSources
 from connector.adapters.sql import SqlStores
 from connector.adapters.tiles import FileTiles
@@ -28,7 +31,10 @@ from connector.api.evidence import evidence_router
 from connector.api.health import health_router
 from connector.api.identity import identity_router
 from connector.api.management import management_router
+from connector.api.signaling import signaling_router
+from connector.api.sink import sink_router
 from connector.dataplane.service import Streams
+from connector.dataplane.sink import Sinks
 from connector.negotiation import judge as negotiation_judge
 from connector.negotiation.service import Negotiations
 from connector.offering.describe import Holder
@@ -37,6 +43,9 @@ from connector.offering.service import Offerings
 from connector.outbox.rules import Do, Rule
 from connector.outbox.service import Outbox
 from connector.settings import API_KEY_FILE, KEY_FILE, RuleSettings, Settings
+from connector.signaling.decisions import Decisions
+from connector.signaling.pushes import Pushes
+from connector.signaling.service import DataFlows
 from connector.transfer import judge as transfer_judge
 from connector.transfer.service import Transfers
 from connector.trust.members import MembersTrust, fetch_members
@@ -56,6 +65,9 @@ from schemas.identity import DidService, MemberList, document_for
 from schemas.vocab import FORMAT_ARROW_FLIGHT, FORMAT_ARROW_HTTP
 
 MASK_FILE = "mask-secret"
+SINK_FILE = "sink-secret"
+RECEIVED = "received"
+"""The folder in `data_dir` for what is pushed to us."""
 
 
 def utc_now() -> datetime:
@@ -73,6 +85,7 @@ def initialise(state: Path) -> str:
     make_folder(state)
     key = load_or_create_key(state / KEY_FILE)
     load_or_create_secret(state / MASK_FILE)
+    load_or_create_secret(state / SINK_FILE)
     write_once(state / API_KEY_FILE, secrets.token_urlsafe(32).encode() + b"\n", 0o600)
     return str(key.thumbprint())
 
@@ -97,6 +110,9 @@ class Connector:
     offerings: Offerings
     negotiations: Negotiations
     transfers: Transfers
+    flows: DataFlows
+    pushes: Pushes
+    sinks: Sinks
     doors: StreamDoors
     clock: Callable[[], datetime]
     app: FastAPI
@@ -110,6 +126,7 @@ class Connector:
     def stop(self) -> None:
         """Stop in the opposite order; what waits stays saved."""
         self.doors.stop()
+        self.pushes.stop()
         self.outbox.stop()
         self.usage.stop()
         self.stores.close()
@@ -183,7 +200,7 @@ def build(settings: Settings, world: World | None = None) -> Connector:
     )
     streams = Streams(
         agreements=stores.negotiations,
-        transfers=stores.transfers,
+        transfers=stores.started,
         offerings=stores.offerings,
         usage=usage,
         scans=sources,
@@ -193,6 +210,14 @@ def build(settings: Settings, world: World | None = None) -> Connector:
         new_id=world.new_id,
     )
     doors = StreamDoors(streams, settings.stream)
+    sinks = Sinks(
+        secret=load_or_create_secret(state / SINK_FILE),
+        inlets=lambda: (transfers, flows),
+        landing=ReceivedFiles(state / RECEIVED),
+        url=settings.public_url,
+        most_bytes=settings.receive.most_bytes,
+        clock=world.clock,
+    )
     transfers = Transfers(
         store=stores.transfers,
         agreements=stores.negotiations,
@@ -213,24 +238,79 @@ def build(settings: Settings, world: World | None = None) -> Connector:
         callback=dsp_url,
         patience=patience,
         moved=lambda transfer: streams.look_again(transfer.pid),
+        sinks=sinks.address,
+    )
+    accesses = tuple(plane_access(each) for each in settings.signaling.control_planes)
+    planes = HttpControlPlanes(world.http, accesses)
+    flows = DataFlows(
+        planes=tuple(access.plane for access in accesses),
+        profiles=settings.signaling.profiles,
+        store=stores.flows,
+        decisions=Decisions(
+            peers=planes,
+            agreements=stores.negotiations,
+            offers=offerings,
+            usage=usage,
+            source=doors.address,
+            sink=sinks.address,
+            ticket_key=key,
+            clock=world.clock,
+        ),
+        wake=wake,
+        record=usage.record,
+        clock=world.clock,
+        new_id=world.new_id,
+        patience=patience,
+        moved=lambda flow: streams.look_again(flow.pid),
+    )
+    pushes = Pushes(
+        flows=flows,
+        streams=streams,
+        lines=HttpPushLines(world.http.egress),
+        clock=world.clock,
+        most=settings.signaling.most_pushes,
+        patience=patience,
     )
     outbox = Outbox(
         store=stores.outbox,
-        courier=HttpCourier(
-            world.http,
-            trust,
-            transient=TRANSIENT | frozenset(settings.negotiation.retried_statuses),
-            versions=Versions(world.http, world.clock),
+        courier=CourierByKind(
+            HttpCourier(
+                world.http,
+                trust,
+                transient=TRANSIENT | frozenset(settings.negotiation.retried_statuses),
+                versions=Versions(world.http, world.clock),
+            ),
+            {"dataflow": HttpCourier(world.http, planes)},
         ),
-        senders={"negotiation": negotiations, "transfer": transfers, "publication": push},
+        senders={"negotiation": negotiations, "transfer": transfers, "publication": push, "dataflow": flows},
         clock=world.clock,
-        chores=(negotiations.tick, transfers.tick, streams.tick, stores.database.stay),
+        chores=(
+            negotiations.tick,
+            transfers.tick,
+            flows.tick,
+            pushes.tick,
+            streams.tick,
+            stores.database.stay,
+        ),
     )
     connector = Connector(
-        settings, stores, usage, outbox, offerings, negotiations, transfers, doors, world.clock, FastAPI()
+        settings=settings,
+        stores=stores,
+        usage=usage,
+        outbox=outbox,
+        offerings=offerings,
+        negotiations=negotiations,
+        transfers=transfers,
+        flows=flows,
+        pushes=pushes,
+        sinks=sinks,
+        doors=doors,
+        clock=world.clock,
+        app=FastAPI(),
     )
     gate = AuditGate(key=key, did=did, clock=world.clock, admit=trust.admit)
     _open_doors(connector, key, trust, gate, streams)
+    _open_signaling(connector, KnownPlanes(accesses), world.new_id)
     return connector
 
 
@@ -304,6 +384,7 @@ def _open_doors(
             mandate=lambda days: (
                 f"{settings.public_url}/evidence#mandate={mandate(key, did, connector.clock(), days)}"
             ),
+            flows=connector.flows,
         )
     )
     app.include_router(
@@ -315,6 +396,23 @@ def _open_doors(
     )
     app.include_router(health_router(connector.usage, connector.outbox, lambda: streams.count))
     app.router.lifespan_context = _lifespan(connector)
+
+
+def _open_signaling(connector: Connector, known: KnownPlanes, new_id: Callable[[], str]) -> None:
+    """Open the doors for foreign control planes, and for what is pushed to us."""
+
+    def followed(pid: str) -> None:
+        connector.flows.follow_up(pid)
+        connector.pushes.begin(pid)
+
+    connector.app.include_router(
+        signaling_router(
+            flows=connector.flows, known=known, any_known=bool(known), new_id=new_id, followed=followed
+        )
+    )
+    connector.app.include_router(
+        sink_router(connector.sinks, stall_seconds=connector.settings.receive.stall_seconds)
+    )
 
 
 def _lifespan(connector: Connector) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

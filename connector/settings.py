@@ -125,6 +125,68 @@ class TransferSettings(_Section):
     rules: tuple[RuleSettings, ...] = Field(default=(), description="what to do by itself; see Rules")
 
 
+class ControlPlaneSettings(_Section):
+    """A foreign control plane that may use this data plane; secrets stand in files."""
+
+    id: str = Field(min_length=1, max_length=200, description="name of the control plane, yours to choose")
+    url: str = Field(
+        description="base URL of what it serves to data planes; it is told nothing anywhere else"
+    )
+    participant: str = Field(description="participant for which it speaks: the assigner of its agreements")
+    token_file: Path = Field(description="file with the token that it shows when it calls")
+    dialect: Literal["dps", "edc-0.15"] = Field(
+        default="dps", description="dps: Data Plane Signaling; edc-0.15: EDC 0.14 to 0.17"
+    )
+    authorization_file: Path | None = Field(
+        default=None, description="file with the Authorization header that we show it; leave out for none"
+    )
+    agreements: str | None = Field(
+        default=None,
+        description="URL below which agreements are read by id; default: url/transfers/<id>/agreement",
+    )
+    agreements_header: str = Field(
+        default="X-Api-Key", description="header in which agreements_key_file's key is shown"
+    )
+    agreements_key_file: Path | None = Field(
+        default=None, description="file with the key for 'agreements'; leave out for none"
+    )
+    asynchronous: bool = Field(
+        default=False, description="answer its requests at once, and tell it later how they went"
+    )
+
+
+PROFILES = (
+    "ArrowStream-PULL",
+    "ArrowStream-PUSH",
+    "HttpData-PULL",
+    "HttpData-PUSH",
+    "http-pull",
+    "http-push",
+    "https://w3id.org/dspace-sig/profile/http-pull",
+    "https://w3id.org/dspace-sig/profile/http-push",
+)
+"""Transfer profiles that are served: Arrow streams over HTTP, under the names that they go by."""
+
+
+class SignalingSettings(_Section):
+    """Foreign control planes that use this data plane."""
+
+    control_planes: tuple[ControlPlaneSettings, ...] = Field(
+        default=(), description="who may call /signaling; empty: nobody"
+    )
+    profiles: tuple[str, ...] = Field(default=PROFILES, description="transfer profiles that are served")
+    most_pushes: int = Field(default=8, ge=1, le=256, description="pushes at a time; others wait")
+
+
+class ReceiveSettings(_Section):
+    """What may be pushed to this connector; it lands in data_dir/received."""
+
+    most_bytes: int = Field(default=10 << 30, ge=1, description="bytes of one file; more are refused")
+    stall_seconds: float = Field(
+        default=60, gt=0, description="how long a sender may send nothing before it is given up"
+    )
+
+
 class Settings(BaseSettings):
     """All settings of a connector."""
 
@@ -157,6 +219,8 @@ class Settings(BaseSettings):
     egress: EgressSettings = Field(default_factory=EgressSettings)
     negotiation: NegotiationSettings = Field(default_factory=NegotiationSettings)
     transfer: TransferSettings = Field(default_factory=TransferSettings)
+    signaling: SignalingSettings = Field(default_factory=SignalingSettings)
+    receive: ReceiveSettings = Field(default_factory=ReceiveSettings)
 
     @model_validator(mode="after")
     def _no_mock_in_production(self) -> Self:
@@ -237,3 +301,9 @@ def _anchor(given: dict[str, Any], home: Path) -> None:
     data = given.get("data")
     if isinstance(data, dict) and isinstance(data.get("roots"), list):
         data["roots"] = [str(home / str(root)) for root in data["roots"]]
+    signaling = given.get("signaling")
+    planes = signaling.get("control_planes") if isinstance(signaling, dict) else None
+    for plane in planes if isinstance(planes, list) else ():
+        for name in ("token_file", "authorization_file", "agreements_key_file"):
+            if isinstance(plane, dict) and name in plane:
+                plane[name] = str(home / str(plane[name]))

@@ -27,6 +27,9 @@ GRACE = timedelta(seconds=2)
 BACK = timedelta(seconds=60)
 """How much earlier than a record before it a record may say that it is."""
 
+ON_BEHALF = "onBehalfOf"
+"""In the detail of an agreement's record: who gave it, where that is not the participant whose log it is."""
+
 _SIGNED = frozenset(
     {
         UsageKind.NEGOTIATION_AGREED,
@@ -106,6 +109,7 @@ class _Account:
     policy: CompiledPolicy | None = None
     final: bool = False
     strange: bool = False  # it is between others, which was said
+    behalf: str | None = None  # for whom the log says that it was kept, where that is somebody else
     revoked: UsageRecord | None = None
     total: int = 0
     totals: deque[int] = field(default_factory=lambda: deque([0], maxlen=RACE))
@@ -189,6 +193,8 @@ class Replay:
         elif record.policy is not None and account.digest is not None and record.policy != account.digest:
             text = f"the record names agreement {record.policy}, but {agreement} is {account.digest}"
             self._say(Check.AGREEMENT, entry, record, text)
+        if record.kind is UsageKind.NEGOTIATION_FINALIZED:
+            account.behalf = account.behalf or _behalf(record)
         if account.terms is not None:
             self._fits(entry, record, account, account.terms)
         return account
@@ -200,7 +206,8 @@ class Replay:
             return
         gives = not takes or record.kind in _GIVEN
         party, named = ("assigner", agreed.assigner) if gives else ("assignee", agreed.assignee)
-        if named != self._did and not account.strange:
+        # A data plane may serve another participant's control plane; then the log says so, and for whom.
+        if named not in (self._did, account.behalf if gives else None) and not account.strange:
             account.strange = True
             text = f"the {party} of {agreed.id} is {named}, not {self._did}"
             self._say(Check.AGREEMENT, entry, record, text)
@@ -361,6 +368,11 @@ class Replay:
 
     def _say(self, check: Check, entry: int, record: UsageRecord, what: str) -> None:
         self.findings.append(Finding(check, what, entry, record.agreement))
+
+
+def _behalf(record: UsageRecord) -> str | None:
+    said = record.detail.get(ON_BEHALF)
+    return said if isinstance(said, str) and said else None
 
 
 def _told(record: UsageRecord) -> tuple[str | None, ...]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from connector.outbox.ports import Delivery, Outgoing
-from connector.trust.ports import TrustProfile
 from schemas.binding.client import Http, Reply
 from schemas.binding.paths import opening_base, state_url
 from schemas.binding.versions import Versions
@@ -25,12 +24,20 @@ SILENT = frozenset({404, 405, 501})
 """Statuses of a peer that knows no such process, or lets nobody read states."""
 
 
+class Proof(Protocol):
+    """What a recipient is shown."""
+
+    def prove(self, audience: str) -> str | None:
+        """Return an `Authorization` header; None where the recipient wants none."""
+        ...
+
+
 class HttpCourier:
     """A Courier over HTTP.
 
     Args:
         http: the guarded client.
-        trust: proves us to peers.
+        trust: proves us to peers, or shows what else a recipient wants to see.
         transient: the 4xx statuses that do not end a process.
         versions: asked before a message that opens a process; without it, every peer is spoken to.
     """
@@ -38,7 +45,7 @@ class HttpCourier:
     def __init__(
         self,
         http: Http,
-        trust: TrustProfile,
+        trust: Proof,
         *,
         transient: frozenset[int] = TRANSIENT,
         versions: Versions | None = None,
@@ -60,7 +67,8 @@ class HttpCourier:
         base = opening_base(outgoing.url) if outgoing.kind != "publication" else None
         if base is not None and self._versions is not None:
             self._versions.check(base)
-        headers = {"Authorization": self._trust.prove(outgoing.recipient)}
+        proof = self._trust.prove(outgoing.recipient)
+        headers = {} if proof is None else {"Authorization": proof}
         try:
             if outgoing.method == "DELETE":
                 reply = self._http.delete(outgoing.url, headers, MOST_ANSWER)

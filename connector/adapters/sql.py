@@ -7,20 +7,37 @@ import secrets
 from connector.adapters.sql_database import Database
 from connector.adapters.sql_offerings import SqlOfferings
 from connector.adapters.sql_outbox import SqlOutbox, SqlReplay
-from connector.adapters.sql_processes import SqlNegotiations, SqlTransfers
+from connector.adapters.sql_processes import SqlFlows, SqlNegotiations, SqlTransfers
 from connector.adapters.sql_usage import Salts, SqlUsage
+from connector.transfer.ports import Transfer
 from policies.evidence.commitment import SALT_BYTES
+from schemas.errors import NotFound
 
 
 def _random_salt() -> bytes:
     return secrets.token_bytes(SALT_BYTES)
 
 
+class Started:
+    """Every transfer under which streams are opened: our own, and foreign control planes' data flows."""
+
+    def __init__(self, transfers: SqlTransfers, flows: SqlFlows) -> None:
+        """Look into both."""
+        self._transfers, self._flows = transfers, flows
+
+    def get(self, pid: str) -> Transfer:
+        """Return a transfer by our own pid."""
+        try:
+            return self._transfers.get(pid)
+        except NotFound:
+            return self._flows.get(pid).as_transfer()
+
+
 class SqlStores:
     """The stores of one connector over one database, so that what belongs together is saved together.
 
-    `replay`, `outbox`, `offerings`, `negotiations`, `transfers` and `usage` keep the promises of the ports of
-    the same name. All may be used by any number of threads, and by several processes.
+    `replay`, `outbox`, `offerings`, `negotiations`, `transfers`, `flows` and `usage` keep the promises of the
+    ports of the same name; `started` is what streams look into. All may be used by any number of threads, and by several processes.
 
     Args:
         url: `sqlite:////absolute/file.db`, or `postgresql://user:password@host/name`.
@@ -38,6 +55,8 @@ class SqlStores:
         self.offerings = SqlOfferings(self.database, salts)
         self.negotiations = SqlNegotiations(self.database, salts)
         self.transfers = SqlTransfers(self.database, salts)
+        self.flows = SqlFlows(self.database, salts, self.negotiations)
+        self.started = Started(self.transfers, self.flows)
         self.usage = SqlUsage(self.database, salts)
 
     def close(self) -> None:

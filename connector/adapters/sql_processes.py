@@ -9,24 +9,33 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Connection, Row, Table, bindparam, select, update
+from sqlalchemy import Connection, Row, Table, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from connector.adapters.sql_database import Database
 from connector.adapters.sql_outbox import put_outgoing
-from connector.adapters.sql_tables import agreements, negotiations, to_micros, transfers
+from connector.adapters.sql_tables import (
+    agreements,
+    flows,
+    left_planes,
+    negotiations,
+    to_micros,
+    transfers,
+)
 from connector.adapters.sql_usage import Salts, lock_totals, put_records
 from connector.adapters.sql_values import Stored
 from connector.negotiation.ports import Negotiation, SignedAgreement
 from connector.outbox.ports import Outgoing
+from connector.signaling.ports import DataFlow
 from connector.transfer.ports import Transfer
 from schemas.base import Role
+from schemas.dps import FlowState
 from schemas.dsp.negotiation import NegotiationState
 from schemas.dsp.transfer import TransferState
 from schemas.errors import AlreadyExists, NotFound, StaleState
 from schemas.usage import UsageRecord
 
-P = TypeVar("P", Negotiation, Transfer)
+P = TypeVar("P", Negotiation, Transfer, DataFlow)
 
 
 _AGREEMENT = select(agreements.c.value).where(agreements.c.id == bindparam("which"))
@@ -60,11 +69,19 @@ class _Processes(Generic[P]):
     ) -> None:
         """Save a new process with the mail and records it causes: all or nothing."""
         with self.database.write() as connection:
-            try:
-                connection.execute(self._table.insert(), self._to_row(process, process.version))
-            except IntegrityError:
-                raise self._taken(process) from None
+            self.put_new(connection, process)
             self.put_effects(connection, outgoing, records)
+
+    def put_new(self, connection: Connection, process: P) -> None:
+        """Save a new process in a transaction that is under way.
+
+        Raises:
+            AlreadyExists: if its ids are taken.
+        """
+        try:
+            connection.execute(self._table.insert(), self._to_row(process, process.version))
+        except IntegrityError:
+            raise self._taken(process) from None
 
     def get(self, pid: str) -> P:
         """Return a process by our own pid."""
@@ -170,7 +187,7 @@ class SqlNegotiations(_Processes[Negotiation]):
         with self.database.write() as connection:
             moved = self.move(connection, negotiation, seen)
             if agreement is not None:
-                self._put_agreement(connection, agreement)
+                self.put_agreement(connection, agreement)
             self.put_effects(connection, outgoing, records)
             return moved
 
@@ -208,7 +225,12 @@ class SqlNegotiations(_Processes[Negotiation]):
             put_records(self.database, connection, records, self.salts)
             return revoked
 
-    def _put_agreement(self, connection: Connection, signed: SignedAgreement) -> None:
+    def put_agreement(self, connection: Connection, signed: SignedAgreement) -> None:
+        """Save an agreement in a transaction that is under way.
+
+        Raises:
+            AlreadyExists: if its id belongs to an agreement with somebody else.
+        """
         held = self._held(connection, signed.agreement.id, lock=True)
         if held is not None:
             if (held.negotiation, held.counterparty) != (signed.negotiation, signed.counterparty):
@@ -259,3 +281,60 @@ class SqlTransfers(_Processes[Transfer]):
             moved = self.move(connection, transfer, seen)
             self.put_effects(connection, outgoing, records)
             return moved
+
+
+class SqlFlows(_Processes[DataFlow]):
+    """A FlowStore."""
+
+    def __init__(self, database: Database, salts: Salts, beside: SqlNegotiations) -> None:
+        """Keep flows; their agreements are kept beside our own."""
+        ends = frozenset({FlowState.COMPLETED, FlowState.TERMINATED})
+        super().__init__(database, salts, flows, DataFlow, ends)
+        self._beside = beside
+        self._leave = database.insert(left_planes).on_conflict_do_nothing()
+
+    def add(
+        self,
+        process: DataFlow,
+        *,
+        outgoing: Sequence[Outgoing] = (),
+        records: Sequence[UsageRecord] = (),
+        agreement: SignedAgreement | None = None,
+    ) -> None:
+        """Save a new flow with the mail, records and agreement that it causes: all or nothing."""
+        with self.database.write() as connection:
+            self.put_new(connection, process)
+            if agreement is not None:
+                self._beside.put_agreement(connection, agreement)
+            self.put_effects(connection, outgoing, records)
+
+    def save(
+        self,
+        flow: DataFlow,
+        *,
+        seen: int,
+        outgoing: Sequence[Outgoing] = (),
+        records: Sequence[UsageRecord] = (),
+        agreement: SignedAgreement | None = None,
+    ) -> DataFlow:
+        """Save a moved flow with its mail, records and agreement: all or nothing."""
+        with self.database.write() as connection:
+            moved = self.move(connection, flow, seen)
+            if agreement is not None:
+                self._beside.put_agreement(connection, agreement)
+            self.put_effects(connection, outgoing, records)
+            return moved
+
+    def leave(self, control_plane: str, gone: bool) -> None:
+        """Remember that a control plane took its leave, or came back."""
+        with self.database.write() as connection:
+            if gone:
+                connection.execute(self._leave, {"id": control_plane})
+            else:
+                connection.execute(delete(left_planes).where(left_planes.c.id == control_plane))
+
+    def has_left(self, control_plane: str) -> bool:
+        """Return whether a control plane took its leave."""
+        statement = select(left_planes.c.id).where(left_planes.c.id == control_plane)
+        with self.database.read() as connection:
+            return connection.execute(statement).first() is not None

@@ -5,6 +5,7 @@ replay                       token ids until they expire
 outgoing                     messages on their way, in the order in which they were saved
 offerings                    datasets as published here
 negotiations  transfers      processes; what is looked up stands in columns, the rest in `value`
+flows  left_planes           data flows of foreign control planes; which of those took their leave
 agreements                   what both sides hold
 usage_totals  usage_streams  rows used and reserved: by agreement, by stream
 usage_records                what happened, with its salt; `place` is its leaf, once it has one
@@ -151,6 +152,9 @@ def _processes(name: str) -> Table:
 
 negotiations = _processes("negotiations")
 transfers = _processes("transfers")
+flows = _processes("flows")
+
+left_planes = Table("left_planes", metadata, Column("id", Name, primary_key=True))
 
 agreements = Table(
     "agreements",

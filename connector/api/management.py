@@ -19,6 +19,7 @@ from connector.negotiation.service import Negotiations
 from connector.offering.describe import Publication
 from connector.offering.service import Offerings
 from connector.outbox.service import Outbox
+from connector.signaling.service import DataFlows
 from connector.transfer.service import Transfers
 from connector.usage.service import UsageLog
 from policies.profile import action_iri, purpose_iri
@@ -104,8 +105,12 @@ def management_router(  # noqa: PLR0913 - the rooms that the door opens to
     outbox: Outbox,
     usage: UsageLog,
     mandate: Callable[[int], str],
+    flows: DataFlows | None = None,
 ) -> APIRouter:
-    """Return the doors below `/management`; `mandate` makes an auditor's URL for so many days."""
+    """Return the doors below `/management`; `mandate` makes an auditor's URL for so many days.
+
+    `flows` are the data flows of foreign control planes, where there may be any.
+    """
 
     async def keep_out(request: Request) -> None:
         kind, _, token = request.headers.get("authorization", "").partition(" ")
@@ -114,8 +119,10 @@ def management_router(  # noqa: PLR0913 - the rooms that the door opens to
 
     router = APIRouter(prefix="/management", dependencies=[Depends(keep_out)])
     _offer_doors(router, offerings)
-    _negotiation_doors(router, negotiations, transfers, outbox)
+    _negotiation_doors(router, negotiations, transfers, outbox, flows)
     _transfer_doors(router, transfers, outbox)
+    if flows is not None:
+        _flow_doors(router, flows)
 
     @router.get("/status")
     def status() -> Any:
@@ -191,7 +198,11 @@ def _publication(item: dict[str, Any]) -> Publication:
 
 
 def _negotiation_doors(
-    router: APIRouter, negotiations: Negotiations, transfers: Transfers, outbox: Outbox
+    router: APIRouter,
+    negotiations: Negotiations,
+    transfers: Transfers,
+    outbox: Outbox,
+    flows: DataFlows | None,
 ) -> None:
     show = partial(views.negotiation, room=negotiations, outbox=outbox)
 
@@ -230,7 +241,9 @@ def _negotiation_doors(
         why = Why.read(said).reason
         revoked = negotiations.revoke(id, why)
         # A crash here leaves transfers that look alive; their tickets are worth nothing already.
-        ended = transfers.terminate_under(id, f"the agreement was revoked: {why}")
+        because = f"the agreement was revoked: {why}"
+        ended = transfers.terminate_under(id, because)
+        ended += flows.terminate_under(id, because) if flows is not None else 0
         return views.agreement(revoked) | {"transfersEnded": ended}
 
 
@@ -263,6 +276,24 @@ def _transfer_doors(router: APIRouter, transfers: Transfers, outbox: Outbox) -> 
     @router.post("/transfers/{pid}/termination")
     def terminate(pid: str, said: Said) -> Any:
         return show(transfers.terminate(pid, Why.read(said).reason))
+
+
+def _flow_doors(router: APIRouter, flows: DataFlows) -> None:
+    @router.get("/dataflows")
+    def recent(limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Any:
+        return {"dataflows": [views.flow(one) for one in flows.recent(limit)]}
+
+    @router.get("/dataflows/{pid}")
+    def one(pid: str) -> Any:
+        return views.flow(flows.own(pid))
+
+    @router.post("/dataflows/{pid}/completion")
+    def complete(pid: str) -> Any:
+        return views.flow(flows.complete(pid))
+
+    @router.post("/dataflows/{pid}/termination")
+    def terminate(pid: str, said: Said) -> Any:
+        return views.flow(flows.give_up(pid, Why.read(said).reason))
 
 
 def _waiting_door(

@@ -64,7 +64,44 @@ def transfer(found: Any, room: Transfers, outbox: Outbox) -> dict[str, Any]:
     view = process(found, room, outbox) | {"agreement": found.agreement, "format": found.format}
     if found.role.value == "consumer" and found.address is not None:
         view["dataAddress"] = found.address.wire()
-    return view
+    return view | arrived(found.received)
+
+
+def arrived(received: Any) -> dict[str, Any]:
+    """Show what was pushed to us, if anything was: the file lies in data_dir/received."""
+    if received is None:
+        return {}
+    return {
+        "received": {
+            "file": received.file,
+            "mediaType": received.media_type,
+            "bytes": received.byte_count,
+            "rows": received.rows,
+            "at": instant(received.at),
+        }
+    }
+
+
+def flow(found: Any) -> dict[str, Any]:
+    """Show a data flow of a foreign control plane; where the data is only where we are its consumer."""
+    view = {
+        "pid": found.pid,
+        "controlPlane": found.control_plane,
+        "process": found.process,
+        "role": found.role.value,
+        "state": found.state.value,
+        "provider": found.provider,
+        "consumer": found.consumer,
+        "agreement": found.agreement,
+        "dataset": found.dataset,
+        "profile": found.profile,
+        "problem": found.problem,
+        "reasons": list(found.reasons),
+        "since": instant(found.updated),
+    }
+    if found.role.value == "consumer" and found.address is not None:
+        view["dataAddress"] = found.address.wire()
+    return view | arrived(found.received)
 
 
 def agreement(held: Any) -> dict[str, Any]:

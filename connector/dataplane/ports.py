@@ -7,10 +7,23 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from connector.transfer.ports import Received, Transfer
 from connector.usage.ports import Reservation
 from policies.plan import DataPlan
 from policies.use import UseTotals
 from schemas.usage import UsageKind, UsageRecord
+
+
+class Started(Protocol):
+    """Knows the transfers under which streams are opened."""
+
+    def get(self, pid: str) -> Transfer:
+        """Return a transfer by our own pid.
+
+        Raises:
+            NotFound: naming it.
+        """
+        ...
 
 
 class Scans(Protocol):
@@ -50,6 +63,66 @@ class Scan(Protocol):
 
     def close(self) -> None:
         """Stop reading."""
+        ...
+
+
+class Incoming(Protocol):
+    """A file that is arriving. One thread at a time."""
+
+    @property
+    def byte_count(self) -> int:
+        """Bytes written so far."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Append bytes.
+
+        Raises:
+            StorageUnavailable: if they could not be written.
+        """
+        ...
+
+    def finish(self, is_arrow: bool | None) -> tuple[str, int | None]:
+        """Keep the file under its name: nothing, or all of it; one that was there is replaced.
+
+        `is_arrow` says whether it has to be an Arrow stream; None keeps whatever it is, as Arrow if it is
+        one.
+
+        Returns:
+            Its name, and how many rows it has, if it is an Arrow stream.
+
+        Raises:
+            UnreadableData: if it has to be an Arrow stream, and is none or breaks off; then nothing is kept.
+            StorageUnavailable: if it could not be kept.
+        """
+        ...
+
+    def discard(self) -> None:
+        """Keep nothing; after `finish` this does nothing."""
+        ...
+
+
+class Landing(Protocol):
+    """Where files arrive."""
+
+    def begin(self, name: str) -> Incoming:
+        """Begin a file; nobody sees it before it is finished."""
+        ...
+
+
+class Inlets(Protocol):
+    """A room whose processes have data pushed to us."""
+
+    def may_receive(self, pid: str) -> str | None:
+        """Say why nothing may be pushed for a process; None if it may.
+
+        Raises:
+            NotFound: if there is no such process, or none that receives.
+        """
+        ...
+
+    def landed(self, pid: str, received: Received) -> None:
+        """Take note of what arrived."""
         ...
 
 

@@ -11,11 +11,11 @@ import structlog
 from joserfc.jwk import OKPKey
 
 from connector.dataplane.enforce import Enforcement, mask_key
-from connector.dataplane.ports import Ledger, Scans
+from connector.dataplane.ports import Ledger, Scans, Started
 from connector.dataplane.stream import Admission, EndKind, OpenStream, shorten
 from connector.negotiation.ports import NegotiationStore, SignedAgreement
 from connector.offering.ports import OfferingStore
-from connector.transfer.ports import Transfer, TransferStore
+from connector.transfer.ports import Transfer
 from connector.transfer.ticket import Ticket, verify
 from policies.compiled import compile_policy
 from policies.decision import Deny, Permit, decide
@@ -65,7 +65,7 @@ class Streams:
         self,
         *,
         agreements: NegotiationStore,
-        transfers: TransferStore,
+        transfers: Started,
         offerings: OfferingStore,
         usage: Ledger,
         scans: Scans,

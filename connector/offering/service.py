@@ -24,7 +24,7 @@ from connector.offering.ports import Offering, OfferingStore, Sources
 from connector.offering.profile import MOST_COLUMNS, profile, rows_to_profile
 from connector.offering.push import catalog_of
 from connector.outbox.ports import Outgoing
-from policies.compiled import compile_policy, fit_to_columns
+from policies.compiled import CompiledPolicy, compile_policy, fit_to_columns
 from schemas.arrow import columns_of
 from schemas.canonical import digest
 from schemas.dcat import Catalog, ColumnStatistics, Dataset
@@ -169,6 +169,19 @@ class Offerings:
         )
         columns = described_columns(facts.schema, view, self._profile(path, view, rows))
         return describe(item, self._holder, Extent(columns, rows, facts.byte_size), self._clock())
+
+    def fit(self, dataset: str, policy: CompiledPolicy) -> None:
+        """Check that a policy that somebody else wrote can be kept on the file behind a dataset.
+
+        Raises:
+            NotFound: if no such dataset is offered here.
+            PolicyMismatch: naming a column or a value that does not fit the file, or a mask that cannot be
+                laid.
+            UnreadableData: if the file cannot be read.
+        """
+        facts = self._sources.facts(self.get(dataset).source)
+        fit_to_columns(policy, columns_of(facts.schema))
+        public_view(facts.schema, [policy])
 
     def _profile(self, path: Path, view: PublicView, rows: int) -> Mapping[str, ColumnStatistics]:
         measured = view.measured[:MOST_COLUMNS]

@@ -12,7 +12,7 @@ from connector.outbox.path import Path
 from connector.outbox.refusal import Verdict
 from schemas.base import Role
 
-Kind = Literal["negotiation", "transfer", "publication"]
+Kind = Literal["negotiation", "transfer", "publication", "dataflow"]
 
 
 class Process(Protocol):

@@ -16,11 +16,26 @@ from schemas.usage import UsageRecord
 
 
 @dataclass(frozen=True)
+class Received:
+    """A file that arrived at our sink.
+
+    `file` is its name below the folder of received files; `rows` is known where it is an Arrow stream.
+    """
+
+    file: str
+    media_type: str
+    byte_count: int
+    rows: int | None
+    at: datetime
+
+
+@dataclass(frozen=True)
 class Transfer:
     """Our record of a transfer process; fields as in `Negotiation`.
 
     `address` is where the data can be fetched, with its ticket: given to the consumer, never logged.
-    `held` is why we suspended it: the counterparty cannot resume it then.
+    `held` is why we suspended it: the counterparty cannot resume it then. `received` is what the provider
+    pushed to us.
     """
 
     pid: str
@@ -41,6 +56,7 @@ class Transfer:
     reasons: tuple[str, ...] = ()
     seen: tuple[str, ...] = ()
     path: Path = ()
+    received: Received | None = None
     version: int = 0
 
     @property

@@ -20,9 +20,10 @@ from connector.outbox.path import visits
 from connector.outbox.ports import Delivery, Outgoing
 from connector.outbox.process import Processes, Stepped
 from connector.outbox.rules import Where
+from connector.transfer.direction import direction_of
 from connector.transfer.judge import Answer, Case, Hold, Judging
 from connector.transfer.machine import MOVES, TURN, Said
-from connector.transfer.ports import Transfer, TransferStore
+from connector.transfer.ports import Received, Transfer, TransferStore
 from connector.transfer.steps import DENIED, Say, expected, heard, learnt, opened, spoken, told
 from connector.transfer.ticket import Ticket, issue
 from connector.trust.ports import Caller
@@ -78,11 +79,13 @@ class Transfers(Processes[Transfer]):
         callback: str,
         patience: timedelta = PATIENCE,
         moved: Callable[[Transfer], None] | None = None,
+        sinks: Callable[[str, str], DataAddress] | None = None,
     ) -> None:
         """Make the room.
 
         `addresses` turns a transfer and its ticket into where the data is; `moved` is told of every saved
-        change of state, so that running streams can end; `callback` is our own DSP base URL.
+        change of state, so that running streams can end; `callback` is our own DSP base URL; `sinks` turns a
+        transfer's pid and format into where a provider pushes the data to us.
         """
         super().__init__(
             store=store,
@@ -103,6 +106,7 @@ class Transfers(Processes[Transfer]):
         self._record = record
         self._judge = judge
         self._told = moved
+        self._sinks = sinks
 
     def turn(self, process: Transfer) -> Role | None:
         """Return whose turn it is; nobody's in a transfer that runs or rests."""
@@ -148,6 +152,7 @@ class Transfers(Processes[Transfer]):
             agreement_id=agreement_id,
             format=format,
             callback_address=self._callback,
+            data_address=self._sinks(pid, format) if self._sinks and direction_of(format) == "push" else None,
             use=use or held.use,
         )
         new = opened(held, pid, None, message, self._clock())
@@ -345,6 +350,25 @@ class Transfers(Processes[Transfer]):
         for transfer in running:
             self.terminate(transfer.pid, why)
         return len(running)
+
+    # --- receiving a push ------------------------------------------------------------------------
+
+    def may_receive(self, pid: str) -> str | None:
+        """Say why nothing may be pushed to us for a transfer; None if it may.
+
+        A provider may push before its start message has arrived.
+
+        Raises:
+            NotFound: if there is no such transfer, or none that receives.
+        """
+        transfer = self.own(pid)
+        if transfer.role is not Role.CONSUMER or direction_of(transfer.format) != "push":
+            raise NotFound(f"no transfer {pid[:120]!r} that receives")
+        return None if transfer.state in (State.REQUESTED, State.STARTED) else f"it is {transfer.state}"
+
+    def landed(self, pid: str, received: Received) -> None:
+        """Take note of what arrived."""
+        self._move(pid, lambda transfer: (replace(transfer, received=received), None))
 
     # --- being told ------------------------------------------------------------------------------
 

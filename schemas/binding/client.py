@@ -159,6 +159,11 @@ class Http:
         self._clients: OrderedDict[str, httpx2.Client] = OrderedDict()
         self._lock = threading.Lock()
 
+    @property
+    def egress(self) -> Egress:
+        """The guard that says where we may connect to."""
+        return self._egress
+
     def _client_for(self, host: str) -> httpx2.Client:
         """Return the client of one host.
 

@@ -1,0 +1,156 @@
+"""Control planes over HTTP: their agreements, what they are told, and the secrets between them and us."""
+
+from __future__ import annotations
+
+import hmac
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from connector.outbox.ports import Courier, Delivery, Kind, Outgoing
+from connector.settings import ControlPlaneSettings
+from connector.signaling.dialects import SPEECH
+from connector.signaling.ports import ControlPlane, DataFlow
+from schemas.binding.client import Http
+from schemas.binding.paths import join
+from schemas.errors import EgressForbidden, Misconfigured, PeerRefused, PeerUnavailable
+from schemas.odrl import Agreement
+
+MOST_AGREEMENT = 1 << 20
+SHORTEST_TOKEN = 16
+_TRANSIENT = frozenset({408, 425, 429})
+
+
+@dataclass(frozen=True)
+class PlaneAccess:
+    """A configured control plane with its secrets, which no output shows."""
+
+    plane: ControlPlane
+    token: bytes = field(repr=False)
+    authorization: str | None = field(repr=False)
+    agreements: str | None
+    agreement_headers: Mapping[str, str] = field(repr=False)
+
+
+def plane_access(settings: ControlPlaneSettings) -> PlaneAccess:
+    """Read the secrets of a control plane.
+
+    Raises:
+        Misconfigured: naming the setting and its file; never what is in it.
+    """
+    if settings.dialect == "edc-0.15" and settings.agreements is None:
+        raise Misconfigured(
+            f"signaling.control_planes {settings.id!r}: dialect edc-0.15 needs 'agreements', such as "
+            "http://localhost:19193/management/v3/contractagreements: its control API shows none"
+        )
+    if settings.dialect == "edc-0.15" and settings.asynchronous:
+        raise Misconfigured(
+            f"signaling.control_planes {settings.id!r}: dialect edc-0.15 has no word for a flow that starts "
+            "later; leave 'asynchronous' out"
+        )
+    token = _secret(settings.token_file)
+    if len(token) < SHORTEST_TOKEN:
+        raise Misconfigured(
+            f"{settings.token_file} holds a token of {len(token)} characters; use at least {SHORTEST_TOKEN}"
+        )
+    key = None if settings.agreements_key_file is None else _secret(settings.agreements_key_file)
+    return PlaneAccess(
+        plane=ControlPlane(
+            settings.id,
+            settings.url.rstrip("/"),
+            settings.participant,
+            settings.dialect,
+            settings.asynchronous,
+        ),
+        token=token.encode(),
+        authorization=None if settings.authorization_file is None else _secret(settings.authorization_file),
+        agreements=settings.agreements,
+        agreement_headers={} if key is None else {settings.agreements_header: key},
+    )
+
+
+def _secret(file: Path) -> str:
+    try:
+        mode = stat.S_IMODE(file.stat().st_mode)
+        if mode & 0o077:
+            raise Misconfigured(
+                f"{file} has mode {mode:04o}: others may read this secret; say: chmod 600 {file}"
+            )
+        text = file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeError) as error:
+        raise Misconfigured(f"cannot read {file}: {error}") from None
+    if not text or not text.isprintable():
+        raise Misconfigured(f"{file} does not hold one line of text that can travel in a header")
+    return text
+
+
+class KnownPlanes:
+    """Who may call the signaling door."""
+
+    def __init__(self, accesses: Sequence[PlaneAccess]) -> None:
+        """Know some control planes."""
+        self._accesses = tuple(accesses)
+
+    def __call__(self, secret: str) -> str | None:
+        """Return the id of the control plane that shows a secret, if there is one.
+
+        Every token is compared, so that the time tells nothing.
+        """
+        shown, found = secret.encode(errors="replace"), None
+        for access in self._accesses:
+            if hmac.compare_digest(shown, access.token):
+                found = access.plane.id
+        return found
+
+    def __len__(self) -> int:
+        return len(self._accesses)
+
+
+class HttpControlPlanes:
+    """ControlPlanes over HTTP, and what they are shown when they are told things."""
+
+    def __init__(self, http: Http, accesses: Sequence[PlaneAccess]) -> None:
+        """Know some control planes."""
+        self._http = http
+        self._accesses = {access.plane.id: access for access in accesses}
+
+    def agreement(self, plane: ControlPlane, flow: DataFlow) -> Agreement:
+        """Fetch the agreement of a flow."""
+        access = self._accesses[plane.id]
+        headers = dict(access.agreement_headers)
+        if access.agreements is not None:
+            url = join(access.agreements, "/" + quote(flow.agreement, safe=""))
+        else:
+            url = join(plane.url, f"/transfers/{quote(flow.process, safe=':')}/agreement")
+            if access.authorization is not None:
+                headers["Authorization"] = access.authorization
+        try:
+            reply = self._http.get(url, headers, MOST_AGREEMENT)
+        except EgressForbidden as error:
+            raise PeerRefused(str(error)) from None
+        said = (
+            f"control plane {plane.id!r} answered {reply.status} when asked for agreement {flow.agreement!r}"
+        )
+        if reply.status >= 500 or reply.status in _TRANSIENT:
+            raise PeerUnavailable(said)
+        if not reply.ok:
+            raise PeerRefused(said, peer_status=reply.status)
+        return SPEECH[plane.dialect].agreement(reply.json())
+
+    def prove(self, audience: str) -> str | None:
+        """Return the `Authorization` header for a control plane, if the operator gave one."""
+        return self._accesses[audience].authorization
+
+
+class CourierByKind:
+    """A Courier that leaves some kinds of messages to another."""
+
+    def __init__(self, usual: Courier, others: Mapping[Kind, Courier]) -> None:
+        """Know who carries what."""
+        self._usual, self._others = usual, others
+
+    def carry(self, outgoing: Outgoing) -> Delivery:
+        """Send a message."""
+        return self._others.get(outgoing.kind, self._usual).carry(outgoing)
