@@ -37,7 +37,8 @@ class SqlStores:
     """The stores of one connector over one database, so that what belongs together is saved together.
 
     `replay`, `outbox`, `offerings`, `negotiations`, `transfers`, `flows` and `usage` keep the promises of the
-    ports of the same name; `started` is what streams look into. All may be used by any number of threads, and by several processes.
+    ports of the same name; `started` is what streams look into. All may be used by any number of threads, and
+    by several processes.
 
     Args:
         url: `sqlite:////absolute/file.db`, or `postgresql://user:password@host/name`.

@@ -25,9 +25,15 @@ from schemas.dsp.transfer import DataAddress, EndpointProperty
 from schemas.errors import Malformed
 from schemas.jsonld import compact_form
 from schemas.odrl import DECLARED_USE, Agreement, DeclaredUse
-from schemas.vocab import EDC
+from schemas.vocab import EDC, ODRL
 
-_EDC_PREFIXES = (EDC, "edc:")
+_DSPACE_08 = "https://w3id.org/dspace/v0.8/"
+"""EDC keeps the addresses of data planes in the words of this older version of the protocol.
+
+Source: EDC 0.15.1, DataPlaneSignalingClientTransformExtension (JsonObjectToDataAddressDspaceTransformer).
+"""
+_EDC_PREFIXES = (EDC, "edc:", _DSPACE_08, "dspace:")
+_ODRL_PREFIXES = (ODRL, "odrl:")
 MOST_PROPERTIES = 100
 """Members of a data address."""
 
@@ -175,48 +181,46 @@ class Edc015:
 
         EDC names only the consumer; the other participant is the one for which the control plane speaks.
         """
-        said = _edc_members(document)
-        kind = str(said.get("@type", "")).removeprefix(EDC).removeprefix("edc:")
+        said = _members(document, _EDC_PREFIXES)
+        kind = _short(_plain(said.get("@type")), _EDC_PREFIXES)
         if kind not in ("DataFlowStartMessage", "DataFlowProvisionMessage"):
             raise Malformed(
                 f"expected a DataFlowStartMessage or DataFlowProvisionMessage of EDC, got {kind[:80]!r}"
             )
-        direction = _direction(_edc_text(said, "flowType"))
+        direction = _direction(_text(said, "flowType"))
         goal = said.get("destinationDataAddress") or said.get("destination")
         return Wanted(
-            process=bounded("processId", _edc_text(said, "processId")),
+            process=bounded("processId", _text(said, "processId")),
             participant=plane.participant,
-            counterparty=bounded("participantId", _edc_text(said, "participantId")),
-            agreement=bounded("agreementId", _edc_text(said, "agreementId")),
-            dataset=bounded("datasetId", _edc_text(said, "datasetId")),
-            profile=bounded("profile", f"{_edc_text(said, 'transferTypeDestination')}-{direction.upper()}"),
+            counterparty=bounded("participantId", _text(said, "participantId")),
+            agreement=bounded("agreementId", _text(said, "agreementId")),
+            dataset=bounded("datasetId", _text(said, "datasetId")),
+            profile=bounded("profile", f"{_text(said, 'transferTypeDestination')}-{direction.upper()}"),
             direction=direction,
             address=_edc_address(goal) if direction == "push" and goal else None,
-            use=_use_in(_edc_members(said.get("properties") or {})),
+            use=_use_in(_members(said.get("properties") or {}, ())),
         )
 
     def note(self, document: Any) -> Note:
         """Read a DataFlowSuspendMessage or DataFlowTerminateMessage; their reason may be absent."""
-        reason = _plain(_edc_members(document).get("reason"))
+        reason = _plain(_members(document, _EDC_PREFIXES).get("reason"))
         return Note(reason if isinstance(reason, str) else None)
 
     def answer(self, flow: DataFlow, address: DataAddress | None, message_id: str) -> dict[str, Any]:
         """Write a DataFlowResponseMessage."""
         said: dict[str, Any] = {
-            "@context": {"@vocab": EDC},
+            "@context": {"@vocab": EDC, "dspace": _DSPACE_08},
             "@type": "DataFlowResponseMessage",
             "provisioning": flow.state in (FlowState.PREPARING, FlowState.STARTING),
         }
         if address is not None:
-            properties = {
-                item.name: item.value for item in address.endpoint_properties if not item.name.startswith(EDC)
-            }
             said["dataAddress"] = {
-                "@type": "DataAddress",
-                **properties,
-                "type": address.endpoint_type,
-                "endpoint": address.endpoint,
-                "endpointType": address.endpoint_type,
+                "@type": "dspace:DataAddress",
+                "dspace:endpointType": address.endpoint_type,
+                "dspace:endpointProperties": [
+                    {"@type": "dspace:EndpointProperty", "dspace:name": item.name, "dspace:value": item.value}
+                    for item in address.endpoint_properties
+                ],
             }
         return said
 
@@ -236,19 +240,27 @@ class Edc015:
 
         Source: EDC 0.15.1, management API, `GET /v3/contractagreements/{id}`.
         """
-        said = _edc_members(document)
+        said = _members(document, _EDC_PREFIXES)
         policy = said.get("policy")
         if not isinstance(policy, dict):
             raise Malformed(f"ContractAgreement without a policy: {str(policy)[:80]!r}")
-        whole = compact_form({"@context": said.get("@context"), **policy})
         parties = {
-            "@id": _edc_text(said, "@id"),
-            "@type": "Agreement",
-            "target": _edc_text(said, "assetId"),
-            "assigner": _edc_text(said, "providerId"),
-            "assignee": _edc_text(said, "consumerId"),
+            "target": _text(said, "assetId"),
+            "assigner": _text(said, "providerId"),
+            "assignee": _text(said, "consumerId"),
         }
-        return Agreement.read({**whole, **parties})
+        rules = {}
+        for name, value in policy.items():
+            short = _short(name, _ODRL_PREFIXES)
+            if short not in parties:
+                rules[name] = value
+            elif _plain(value) != parties[short]:
+                raise Malformed(
+                    f"ContractAgreement says {parties[short]!r}, but its policy's {short} is "
+                    f"{str(_plain(value))[:80]!r}"
+                )
+        whole = compact_form({**rules, "@context": said.get("@context")})
+        return Agreement.read({**whole, **parties, "@id": _text(said, "@id"), "@type": "Agreement"})
 
 
 SPEECH: dict[Dialect, Speech] = {"dps": Dps(), "edc-0.15": Edc015()}
@@ -263,8 +275,16 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _edc_members(document: Any) -> dict[str, Any]:
-    """Return members under their short names: EDC writes them with its IRI, its prefix, or neither."""
+def _short(name: Any, prefixes: tuple[str, ...]) -> str:
+    key = str(name)
+    for prefix in prefixes:
+        if key.startswith(prefix):
+            return key.removeprefix(prefix)
+    return key
+
+
+def _members(document: Any, prefixes: tuple[str, ...]) -> dict[str, Any]:
+    """Return members under their short names: EDC writes them with their IRI, a prefix, or neither."""
     if isinstance(document, list) and len(document) == 1:
         document = document[0]
     if not isinstance(document, Mapping):
@@ -273,16 +293,14 @@ def _edc_members(document: Any) -> dict[str, Any]:
         raise Malformed(f"{len(document)} members; at most {MOST_PROPERTIES}")
     short: dict[str, Any] = {}
     for name, value in document.items():
-        key = str(name)
-        for prefix in _EDC_PREFIXES:
-            key = key.removeprefix(prefix)
+        key = _short(name, prefixes)
         if key in short:
             raise Malformed(f"member {key[:80]!r} occurs twice, under two names")
         short[key] = value
     return short
 
 
-def _edc_text(members: Mapping[str, Any], name: str) -> str:
+def _text(members: Mapping[str, Any], name: str) -> str:
     value = _plain(members.get(name))
     if not isinstance(value, str) or not value:
         raise Malformed(f"{name} is {str(value)[:80]!r}; expected a text")
@@ -290,17 +308,14 @@ def _edc_text(members: Mapping[str, Any], name: str) -> str:
 
 
 def _edc_address(document: Any) -> DataAddress:
-    """Read a data address as EDC keeps it: a flat object with a `type`."""
-    members = _edc_members(document)
-    kind = _edc_text(members, "type")
-    texts = {
-        name: value
-        for name, said in members.items()
-        if not name.startswith("@") and isinstance(value := _plain(said), str)
-    }
-    endpoint = texts.get("endpoint") or texts.get("baseUrl")
-    return DataAddress(
-        endpoint_type=kind,
-        endpoint=endpoint,
-        endpoint_properties=tuple(EndpointProperty(name=name, value=value) for name, value in texts.items()),
-    )
+    """Read a data address: a type, and properties of which EDC's own are named with its IRI."""
+    members = _members(document, _EDC_PREFIXES)
+    listed = members.get("endpointProperties") or []
+    listed = listed if isinstance(listed, list) else [listed]
+    if len(listed) > MOST_PROPERTIES:
+        raise Malformed(f"a data address with {len(listed)} properties; at most {MOST_PROPERTIES}")
+    properties = []
+    for item in listed:
+        named = _members(item, _EDC_PREFIXES)
+        properties.append(EndpointProperty(name=_text(named, "name"), value=_text(named, "value")))
+    return DataAddress(endpoint_type=_text(members, "endpointType"), endpoint_properties=tuple(properties))
