@@ -10,9 +10,11 @@ from typing import Any
 from connector.negotiation.ports import Negotiation, SignedAgreement
 from connector.offering.ports import Offering
 from connector.outbox.ports import Outgoing
+from connector.signaling.ports import DataFlow
 from connector.transfer.ports import Transfer
 from schemas.base import LangString, Role
 from schemas.dcat import Column, Dataset
+from schemas.dps import FlowState
 from schemas.dsp.negotiation import NegotiationState
 from schemas.dsp.transfer import DataAddress, EndpointProperty, TransferState
 from schemas.odrl import Agreement, DeclaredUse, Offer
@@ -123,6 +125,37 @@ def transfer(**changes: Any) -> Transfer:
             endpoint="https://us.example/streams/1",
             endpoint_properties=(EndpointProperty(name="authorization", value="secret"),),
         ),
+    )
+    return replace(made, **changes)
+
+
+def data_flow(**changes: Any) -> DataFlow:
+    """A data flow that a control plane started."""
+    changes = {
+        **({"process": changes.pop("counter_pid")} if "counter_pid" in changes else {}),
+        **({"control_plane": changes.pop("counterparty")} if "counterparty" in changes else {}),
+        **changes,
+    }
+    made = DataFlow(
+        pid=f"urn:uuid:flow-{next(_NUMBERS)}",
+        control_plane=PEER,
+        process=f"urn:uuid:theirs-{next(_NUMBERS)}",
+        role=Role.PROVIDER,
+        provider="provider",
+        consumer="consumer",
+        agreement=AGREEMENT,
+        dataset="urn:dataset:1",
+        profile="HttpData-PUSH",
+        direction="push",
+        state=FlowState.STARTING,
+        created=NOW,
+        updated=NOW,
+        address=DataAddress(
+            endpoint_type="HttpData",
+            endpoint="https://sink.example/1",
+            endpoint_properties=(EndpointProperty(name="authCode", value="secret"),),
+        ),
+        use=DeclaredUse(action=HANSA + "train"),
     )
     return replace(made, **changes)
 

@@ -21,8 +21,11 @@ from fastapi import FastAPI
 from starlette.responses import JSONResponse, PlainTextResponse
 
 from connector.adapters.courier import HttpCourier
+from connector.adapters.received import ReceivedFiles
 from connector.adapters.sql import SqlStores
 from connector.api.dsp import dsp_router, version_router
+from connector.api.sink import sink_router
+from connector.dataplane.sink import Sinks
 from connector.negotiation.judge import Case, Judge, Judging, Verdict
 from connector.negotiation.ports import Negotiation
 from connector.negotiation.service import Negotiations
@@ -204,6 +207,7 @@ class World:
         self._authority = generate_key()
         self._numbers = itertools.count(1)
         self._ports = itertools.count(8101)
+        self._folder = folder
         self._database = database or (lambda name: f"sqlite:///{folder / name}.sqlite")
         authority = FastAPI()
         authority.add_api_route("/members.jwt", self._member_list, response_model=None)
@@ -258,7 +262,7 @@ class World:
             new_id=self.new_id,
         )
         judges = (judge or Judge(), transfer_judge or StartAllowed())
-        party = self._wire_up(did, url, key, stores, trust, http, judges)
+        party = self._wire_up(did, url, key, stores, trust, http, judges, self._folder / f"{name}-got")
         self.parties.append(party)
         return party
 
@@ -271,6 +275,7 @@ class World:
         trust: MembersTrust,
         http: Http,
         judges: tuple[Judging, TransferJudging],
+        landing: Path,
     ) -> Party:
         senders: dict[Any, Any] = {}
         woken: list[str] = []
@@ -295,6 +300,14 @@ class World:
         negotiations = Negotiations(
             store=negotiation_store, offerings=stores.offerings, judge=judges[0], **common
         )
+        sinks = Sinks(
+            secret=b"s" * 32,
+            inlets=lambda: (transfers,),
+            landing=ReceivedFiles(landing),
+            url=url,
+            most_bytes=1 << 20,
+            clock=self.clock,
+        )
         transfers = Transfers(
             store=transfer_store,
             agreements=stores.negotiations,
@@ -303,6 +316,7 @@ class World:
             addresses=_address,
             ticket_key=key,
             judge=judges[1],
+            sinks=sinks.address,
             **common,
         )
         senders |= {"negotiation": negotiations, "transfer": transfers}
@@ -322,6 +336,7 @@ class World:
             ),
             prefix=PREFIX,
         )
+        app.include_router(sink_router(sinks, stall_seconds=5))
         install_errors(app, PREFIX)
         self.wire.apps[urlsplit(url).netloc] = app
         return Party(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from connector.outbox.ports import Delivery, Outgoing
+from connector.outbox.ports import Delivery, Kind, Outgoing
 from schemas.binding.client import Http, Reply
 from schemas.binding.paths import opening_base, state_url
 from schemas.binding.versions import Versions
@@ -22,6 +22,9 @@ TRANSIENT = frozenset({408, 425, 429})
 """Statuses below 500 that are worth another try."""
 SILENT = frozenset({404, 405, 501})
 """Statuses of a peer that knows no such process, or lets nobody read states."""
+
+_DSP: frozenset[Kind] = frozenset({"negotiation", "transfer"})
+"""What is said in the Dataspace Protocol, of whose paths and states we know."""
 
 
 class Proof(Protocol):
@@ -64,11 +67,10 @@ class HttpCourier:
         """
         if outgoing.method == "GET":
             return self._state_of(outgoing)
-        base = opening_base(outgoing.url) if outgoing.kind != "publication" else None
+        base = opening_base(outgoing.url) if outgoing.kind in _DSP else None
         if base is not None and self._versions is not None:
             self._versions.check(base)
-        proof = self._trust.prove(outgoing.recipient)
-        headers = {} if proof is None else {"Authorization": proof}
+        headers = self._shown(outgoing)
         try:
             if outgoing.method == "DELETE":
                 reply = self._http.delete(outgoing.url, headers, MOST_ANSWER)
@@ -88,6 +90,10 @@ class HttpCourier:
             f"{outgoing.url} answered {reply.status}{problem}", peer_status=reply.status, reasons=reasons
         )
 
+    def _shown(self, outgoing: Outgoing) -> dict[str, str]:
+        proof = self._trust.prove(outgoing.recipient)
+        return {} if proof is None else {"Authorization": proof}
+
     def standing(self, outgoing: Outgoing) -> str | None:
         """Ask the peer for the state of the process that a message is about; None where it has none to tell.
 
@@ -96,11 +102,10 @@ class HttpCourier:
             PeerRefused: if it answers with something else than a state, or we may not connect to it.
         """
         url = outgoing.url if outgoing.method == "GET" else state_url(outgoing.url)
-        if url is None:
+        if url is None or outgoing.kind not in _DSP:
             return None
-        headers = {"Authorization": self._trust.prove(outgoing.recipient)}
         try:
-            reply = self._http.get(url, headers, MOST_ANSWER)
+            reply = self._http.get(url, self._shown(outgoing), MOST_ANSWER)
         except EgressForbidden as error:
             raise PeerRefused(str(error)) from None
         except TooLarge as error:

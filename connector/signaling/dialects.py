@@ -259,7 +259,11 @@ class Edc015:
                     f"ContractAgreement says {parties[short]!r}, but its policy's {short} is "
                     f"{str(_plain(value))[:80]!r}"
                 )
-        whole = compact_form({**rules, "@context": said.get("@context")})
+        context = said.get("@context")
+        if not isinstance(context, dict) or not isinstance(context.get("@vocab"), str):
+            # Without it JSON-LD drops what has no name there, a constraint included, in silence.
+            raise Malformed("ContractAgreement without '@vocab' in its '@context'")
+        whole = compact_form({**rules, "@context": context})
         return Agreement.read({**whole, **parties, "@id": _text(said, "@id"), "@type": "Agreement"})
 
 

@@ -18,10 +18,8 @@ from connector.signaling.ports import DataFlow, PushLine, PushLines
 from connector.signaling.service import DataFlows
 from schemas.errors import (
     DataspaceError,
-    EgressForbidden,
     Malformed,
     PeerUnavailable,
-    StaleState,
     StreamEnded,
 )
 
@@ -33,6 +31,10 @@ _CUT = ("suspended", "terminated")
 """Ends that the control plane asked for: it need not be told."""
 
 _log = structlog.get_logger("connector.signaling")
+
+
+class _NotConnected(PeerUnavailable):
+    """Nobody answers, and nothing has left."""
 
 
 class Pushes:
@@ -114,34 +116,33 @@ class Pushes:
         """Carry one stream to its sink, and say what became of it."""
         try:
             line = self._connected(flow)
-        except PeerUnavailable as error:
+            try:
+                with self._streams.open(ticket) as stream:
+                    line.send(stream)
+            finally:
+                line.close()
+        except _NotConnected as error:
             if self._clock() - flow.updated < self._patience:
                 self._flows.hold(flow.pid, self._clock() + PAUSE)
             else:
                 self._flows.not_pushed(flow.pid, str(error))
-            return
-        except (EgressForbidden, Malformed) as error:
-            self._flows.not_pushed(flow.pid, str(error))
-            return
-        try:
-            with self._streams.open(ticket) as stream:
-                line.send(stream)
         except StreamEnded as ended:
             self._broken(flow, ended.reason, cut=ended.end in _CUT)
         except DataspaceError as error:
-            self._broken(flow, str(error), cut=isinstance(error, StaleState))
+            self._broken(flow, str(error), cut=False)
         except Exception:
             self._flows.not_pushed(flow.pid, "something failed at the provider; it was logged there")
             raise
         else:
             self._flows.pushed(flow.pid)
-        finally:
-            line.close()
 
     def _connected(self, flow: DataFlow) -> PushLine:
         if flow.address is None:
             raise Malformed("the data flow has no address to push to")
-        line = self._lines.connect(flow.address)
+        try:
+            line = self._lines.connect(flow.address)
+        except PeerUnavailable as error:
+            raise _NotConnected(str(error)) from None
         with self._lock:
             self._running[flow.pid] = line
             stopping = self._stopping

@@ -62,10 +62,15 @@ class Egress:
             EgressForbidden: naming the URL's host, the address and why it is refused.
             PeerUnavailable: if the name does not resolve.
         """
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            raise EgressForbidden(f"this is not a URL: {error}") from None
         host = parts.hostname
         if parts.scheme not in ("http", "https") or not host or parts.username or parts.password:
-            raise EgressForbidden(f"{url[:120]!r} is not a plain http(s) URL")
+            # Without what stands before the @: it may be a password.
+            shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+            raise EgressForbidden(f"{shown[:120]!r} is not a plain http(s) URL")
         try:
             port = parts.port or (443 if parts.scheme == "https" else 80)
             addresses = list(self.resolve(host, port))

@@ -1,4 +1,4 @@
-"""The promises that NegotiationStore and TransferStore share."""
+"""The promises that NegotiationStore, TransferStore and FlowStore share."""
 
 from __future__ import annotations
 
@@ -11,23 +11,27 @@ import pytest
 
 from connector.adapters.sql import SqlStores
 from connector.negotiation.ports import Negotiation
+from connector.signaling.ports import DataFlow
 from connector.transfer.ports import Transfer
+from schemas.dps import FlowState
 from schemas.dsp.negotiation import NegotiationState
 from schemas.dsp.transfer import TransferState
 from schemas.errors import AlreadyExists, Malformed, NotFound, StaleState, StorageUnavailable
 from tests.contract.conftest import Fail, Open
-from tests.store_builders import MINUTE, NOW, PEER, negotiation, outgoing, record, transfer
+from tests.store_builders import MINUTE, NOW, PEER, data_flow, negotiation, outgoing, record, transfer
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One of the two stores, and how to make what it keeps."""
+    """One of the stores, and how to make what it keeps."""
 
     word: str
     make: Callable[..., Any]
     attribute: str
     moved: Any
     ends: tuple[Any, ...]
+    learns: bool = True
+    """Whether the counterparty's id may be unknown at first."""
 
     def of(self, stores: SqlStores) -> Any:
         return getattr(stores, self.attribute)
@@ -48,7 +52,16 @@ KINDS = (
         TransferState.STARTED,
         (TransferState.COMPLETED, TransferState.TERMINATED),
     ),
+    Kind(
+        "DataFlow",
+        data_flow,
+        "flows",
+        FlowState.STARTED,
+        (FlowState.COMPLETED, FlowState.TERMINATED),
+        learns=False,
+    ),
 )
+LEARNING = [kind for kind in KINDS if kind.learns]
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.attribute)
@@ -92,12 +105,14 @@ def test_the_same_counterparty_cannot_open_one_id_twice(stores: SqlStores, kind:
     kind.of(stores).add(kind.make(counter_pid=process.counter_pid, counterparty="did:web:other.example"))
 
 
+@pytest.mark.parametrize("kind", LEARNING, ids=lambda kind: kind.attribute)
 def test_many_processes_may_wait_for_their_counterpartys_id(stores: SqlStores, kind: Kind) -> None:
     for _ in range(3):
         kind.of(stores).add(kind.make(counter_pid=None))
     assert len(kind.of(stores).unfinished()) == 3
 
 
+@pytest.mark.parametrize("kind", LEARNING, ids=lambda kind: kind.attribute)
 def test_saving_moves_the_process_and_counts_its_version(stores: SqlStores, kind: Kind) -> None:
     process = kind.make(counter_pid=None)
     kind.of(stores).add(process)
@@ -214,5 +229,5 @@ def test_an_id_that_no_database_can_index_is_refused_by_both(
     assert kind.of(stores).unfinished() == []
 
 
-def test_both_kinds_are_covered() -> None:
-    assert {kind.word for kind in KINDS} == {Negotiation.__name__, Transfer.__name__}
+def test_every_kind_is_covered() -> None:
+    assert {kind.word for kind in KINDS} == {Negotiation.__name__, Transfer.__name__, DataFlow.__name__}

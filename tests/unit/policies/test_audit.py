@@ -395,3 +395,18 @@ def test_a_log_signed_over_false_records_is_still_found_out() -> None:
     text = Checkpoint(ORIGIN, len(whole.records), _root(whole)).encode()
     report = audit(replace(whole, checkpoint=sign(text, KEY).encode()))
     assert {finding.check for finding in report.findings} == {Check.LIMIT}
+
+
+def _served_for(giver: str, said: str | None) -> Told:
+    """The log of a data plane under an agreement that another participant gave, and what it says of that."""
+    told = Told(agreement().model_copy(update={"assigner": giver}))
+    told.tell(UsageKind.NEGOTIATION_FINALIZED, detail={"onBehalfOf": said} if said else {})
+    return told.decided("s1").reserved("s1", 400).settled("s1", 400)
+
+
+def test_an_agreement_of_another_participant_holds_only_where_the_log_says_on_whose_behalf() -> None:
+    assert audit(_served_for("provider", "provider").evidence()).holds
+    for said in (None, "somebody-else"):
+        (finding,) = audit(_served_for("provider", said).evidence()).findings
+        assert finding.check is Check.AGREEMENT
+        assert f"is provider, not {HOSPITAL}" in finding.what

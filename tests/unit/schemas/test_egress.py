@@ -43,6 +43,16 @@ def test_an_address_that_is_not_public_is_refused_by_name(address: str) -> None:
         guard(address).check("https://name.example/x")
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["http://[::1", "http://user:pass-word@name.example/", "file:///etc/passwd", "gopher://x", "", "//x"],
+)
+def test_what_is_no_plain_url_is_refused_and_no_password_is_shown(url: str) -> None:
+    with pytest.raises(EgressForbidden) as refused:
+        guard("93.184.216.34").check(url)
+    assert "pass-word" not in str(refused.value)
+
+
 def test_a_public_address_and_an_allowed_network_are_let_through() -> None:
     assert guard("93.184.216.34").check("https://name.example/x")[1] == "93.184.216.34"
     assert guard("10.1.2.3", "10.0.0.0/8").check("https://name.example/x")[1] == "10.1.2.3"
