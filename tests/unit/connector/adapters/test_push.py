@@ -27,13 +27,18 @@ from schemas.errors import (
 
 TABLE = pa.table({"text": ["x" * 1000] * 20_000})
 Talk = Callable[[socket.socket], object]
-DONE = threading.Event()
-"""Set when a test is done with its sink, so that no sink outlives it."""
+DONE, ACCEPTED = threading.Event(), threading.Event()
+"""Set when a test is done with its sink, and when the sink has its connection."""
 
 
 @pytest.fixture(autouse=True)
 def _fresh() -> None:
+    _clear()
+
+
+def _clear() -> None:
     DONE.clear()
+    ACCEPTED.clear()
 
 
 @dataclass
@@ -73,6 +78,7 @@ def sink(talk: Talk) -> Iterator[DataAddress]:
     def serve() -> None:
         with suppress(OSError):
             connection, _ = listener.accept()
+            ACCEPTED.set()
             with connection:
                 talk(connection)
 
@@ -84,6 +90,8 @@ def sink(talk: Talk) -> Iterator[DataAddress]:
         )
     finally:
         DONE.set()
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)  # closing alone does not wake a thread in accept()
         listener.close()
         thread.join(10)
 
@@ -108,7 +116,9 @@ def read_all(connection: socket.socket) -> bytes:
 
 def push(talk: Talk, rows: Rows | None = None, **options: Any) -> None:
     with sink(talk) as address:
-        lines(**options).connect(address).send(rows or Rows())
+        line = lines(**options).connect(address)
+        assert ACCEPTED.wait(10)
+        line.send(rows or Rows())
 
 
 def answering(answer: bytes) -> Talk:
@@ -200,7 +210,7 @@ def test_a_sink_that_never_answers_or_answers_without_end_is_given_up() -> None:
                 connection.sendall(b"a")
 
     for talk in (silent, endless):
-        DONE.clear()
+        _clear()
         with pytest.raises(PeerUnavailable, match="did not answer"):
             push(talk, send_seconds=10.0)
 
