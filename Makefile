@@ -27,8 +27,9 @@ check: $(VENV)/.test ## Lint, format, types and import contracts
 bench: $(VENV)/.test ## Print measurements beside those of peers
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-tck: system $(VENV)/.test ## Run the official conformance kit (ARGS="--runs 20 --database sqlite")
+tck: system $(VENV)/.test ## Run the official conformance kits (ARGS="--runs 20 --database sqlite")
 	@$(BIN)/python -m tests.interop.tck $(ARGS)
+	@$(BIN)/python -m pytest -q tests/interop/test_dps.py
 
 assets: $(VENDOR) ## Fetch the style sheet and scripts of the web pages
 

@@ -157,14 +157,14 @@ class ControlPlaneServer:
             self._news.notify_all()
         return 200
 
-    def heard(self, path: str) -> Told:
+    def heard(self, path: str, seconds: float = LONGEST) -> Told:
         """Wait until something was told at a path."""
 
         def found() -> Told | None:
             return next((told for told in self.told if told.path == path), None)
 
         with self._news:
-            assert self._news.wait_for(lambda: found() is not None, LONGEST), f"nothing was told at {path}"
+            assert self._news.wait_for(lambda: found() is not None, seconds), f"nothing was told at {path}"
         answer = found()
         assert answer is not None
         return answer

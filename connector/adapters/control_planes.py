@@ -154,3 +154,7 @@ class CourierByKind:
     def carry(self, outgoing: Outgoing) -> Delivery:
         """Send a message."""
         return self._others.get(outgoing.kind, self._usual).carry(outgoing)
+
+    def standing(self, outgoing: Outgoing) -> str | None:
+        """Ask the peer for the state of the process that a message is about."""
+        return self._others.get(outgoing.kind, self._usual).standing(outgoing)

@@ -37,7 +37,7 @@ from sqlalchemy import (
 from schemas.errors import Malformed
 
 SCHEMA_OWNER = "connector"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised with every change of a table; a database of another version is refused, never altered in passing."""
 
 MOST_NAME = 2048

@@ -13,6 +13,7 @@ import structlog
 
 from connector.outbox.letter import PATIENCE, shorten
 from connector.outbox.ports import Delivery, Outgoing
+from connector.outbox.refusal import Verdict
 from connector.signaling.decisions import Begun, Decisions
 from connector.signaling.dialects import SPEECH
 from connector.signaling.machine import By, Said, move
@@ -137,6 +138,10 @@ class Flows:
 
     def delivered(self, outgoing: Outgoing, delivery: Delivery) -> None:
         """Nothing to learn: a control plane answers with a status alone."""
+
+    def refused(self, outgoing: Outgoing, standing: str | None) -> Verdict:
+        """Take a control plane at its word: it shows no state that could tell a repeat from a refusal."""
+        return Verdict.FINAL
 
     def undeliverable(self, outgoing: Outgoing, problem: str, reasons: Sequence[str]) -> None:
         """Note on the flow that its control plane could not be told; it can ask for the status."""

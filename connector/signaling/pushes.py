@@ -15,7 +15,7 @@ import structlog
 from connector.dataplane.service import Streams
 from connector.outbox.letter import PATIENCE
 from connector.signaling.ports import DataFlow, PushLine, PushLines
-from connector.signaling.service import DataFlows
+from connector.signaling.service import RECOVERY, DataFlows
 from schemas.errors import (
     DataspaceError,
     Malformed,
@@ -65,13 +65,20 @@ class Pushes:
         self._lock = threading.Condition()
         self._running: dict[str, PushLine | None] = {}
         self._stopping = False
+        self._looked: datetime | None = None
 
     def tick(self) -> None:
-        """Say that the running pushes live, and begin those that wait; called once a second."""
+        """Say that the running pushes live, and now and then begin those that wait; called once a second."""
         with self._lock:
             running = list(self._running)
         for pid in running:
             self._flows.is_alive(pid)
+        now = self._clock()
+        if self._looked is None or now - self._looked >= RECOVERY:
+            self._looked = now
+            self._begin_waiting()
+
+    def _begin_waiting(self) -> None:
         for flow in self._flows.to_push():
             self.begin(flow.pid)
 
@@ -97,6 +104,7 @@ class Pushes:
             self._lock.wait_for(lambda: not self._running, seconds)
 
     def _run(self, pid: str) -> None:
+        claimed = None
         try:
             claimed = self._flows.claim(pid)
             if claimed is not None:
@@ -111,6 +119,15 @@ class Pushes:
                 self._running.pop(pid, None)
                 self._lock.notify_all()
             self._free.release()
+        if claimed is not None:
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        """Give a place that became free to a push that waits; if that fails, `tick` does it."""
+        try:
+            self._begin_waiting()
+        except DataspaceError as error:
+            _log.warning("pushes wait", problem=str(error), code=error.code)
 
     def _push(self, flow: DataFlow, ticket: str) -> None:
         """Carry one stream to its sink, and say what became of it."""

@@ -360,11 +360,11 @@ def _told(flow: DataFlow, what: Said, note: Note) -> DataFlow:
     state = move(flow.state, By.CONTROL, what)
     if what is Said.RESUME:
         state = move(state, By.DATA, Said.IS_STARTED)
-    takes = what is Said.STARTED and flow.direction == "pull" and note.address is not None
+    brings = what in (Said.STARTED, Said.RESUME) and flow.direction == "pull"
     return replace(
         flow,
         state=state,
-        address=note.address if takes else flow.address,
+        address=note.address or flow.address if brings else flow.address,
         problem="terminated by its control plane" if what is Said.TERMINATE else flow.problem,
         reasons=(shorten(note.reason),) if note.reason else (),
     )

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from connector.auditor import audit_url
@@ -43,6 +50,8 @@ from tests.signaling import (
 
 pytestmark = pytest.mark.e2e
 
+LEASED = 90.0
+"""Seconds in which what a dead process held is taken up by the next one."""
 BIG, BIG_ROWS = "urn:dataset:big", 400_000
 BIG_TABLE = pa.table({"id": pa.array(range(BIG_ROWS), pa.int64()), "text": ["x" * 100] * BIG_ROWS})
 
@@ -444,6 +453,87 @@ def test_a_push_that_a_stop_broke_off_is_pushed_again_by_the_next_start(tmp_path
             plane.heard(f"/transfers/{message['processId']}/dataflow/completed")
         assert read_stream(plane.pushed[-1].body).equals(PEOPLE)
         assert [told.path.rsplit("/", 1)[-1] for told in plane.told] == ["completed"]
+    finally:
+        plane.close()
+
+
+@contextmanager
+def process(folder: Path, settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a connector as a process of its own, which a test may kill."""
+    planes = [
+        {name: str(value) if isinstance(value, Path) else value for name, value in plane.model_dump().items()}
+        for plane in settings.signaling.control_planes
+    ]
+    lines = [
+        f'public_url = "{settings.public_url}"',
+        f"port = {settings.port}",
+        f'data_dir = "{settings.data_dir}"',
+        f"data = {{ roots = {json.dumps([str(root) for root in settings.data.roots])} }}",
+        'egress = { allow = ["127.0.0.0/8"] }',
+        f"stream = {{ port = {settings.stream.port} }}",
+    ]
+    for plane in planes:
+        lines.append("[[signaling.control_planes]]")
+        lines += [f"{name} = {json.dumps(value)}" for name, value in plane.items() if value is not None]
+    (folder / "hansa.toml").write_text("\n".join(lines))
+    command = [
+        sys.executable,
+        "-m",
+        "connector",
+        "connector",
+        "serve",
+        "--config",
+        str(folder / "hansa.toml"),
+    ]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("HANSA_")}
+    with (folder / "log").open("ab") as log:
+        started = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean)
+    try:
+        until(lambda: _is_ready(settings), f"a ready connector ({folder / 'log'})", 60)
+        yield started
+    finally:
+        started.kill()
+        started.wait()
+
+
+def _is_ready(settings: Settings) -> bool:
+    with suppress(httpx2.HTTPError):
+        return bool(httpx2.get(settings.public_url + "/readyz", timeout=5).is_success)
+    return False
+
+
+def test_a_killed_connector_tells_and_pushes_what_it_had_promised(tmp_path: Path) -> None:
+    plane = ControlPlaneServer()
+    try:
+        settings = settings_for(tmp_path, plane, free_port(), stream={"port": free_port()})
+        pq.write_table(PEOPLE, tmp_path / "data" / "people.parquet")
+        plane.refusing[:] = [503] * 10_000
+        nowhere: Any = None
+        made = DataPlane(nowhere, settings.public_url, plane, tmp_path, settings, token=OTHER_TOKEN)
+        item = {"id": DATASET, "source": "people.parquet", "title": "People", "offer": {"permission": OPEN}}
+        with process(tmp_path, settings) as running_one:
+            assert made.management("POST", "/publications", {"items": [item]})[1]["published"] == [DATASET]
+            message = made.message()
+            _, answer = made.call("POST", "/dataflows/start", message)
+            made.comes_to(answer["dataFlowId"], "STARTED")
+            pushed = made.message("http-push", dataAddress=made.sink_address())
+            plane.sink = reads_nothing(plane)
+            made.call("POST", "/dataflows/start", pushed)
+            plane.arrival()
+            running_one.send_signal(signal.SIGKILL)
+            running_one.wait()
+        plane.release.set()
+        plane.refusing.clear()
+        assert plane.told == []
+        with process(tmp_path, settings):
+            told = plane.heard(f"/transfers/{message['processId']}/dataflow/started", LEASED)
+            assert made.pull(told.document["dataAddress"]).equals(PEOPLE)
+            plane.heard(f"/transfers/{pushed['processId']}/dataflow/started", LEASED)
+            ids = [one.document["messageId"] for one in plane.told]
+            assert len(ids) == len(set(ids))
+            # The push itself is begun again once the lease of the dead one runs out.
+            flow = made.call("POST", "/dataflows/start", pushed)[1]
+            assert (flow["state"], flow.get("error")) == ("STARTED", None)
     finally:
         plane.close()
 
