@@ -116,7 +116,7 @@ def count_rows(file: Path) -> int:
     """
     rows, end = 0, None
     try:
-        with pa.OSFile(str(file), "rb") as opened, pa.ipc.open_stream(opened) as stream:
+        with pa.memory_map(str(file)) as opened, pa.ipc.open_stream(opened) as stream:
             for batch, metadata in _batches(stream):
                 batch.validate(full=True)
                 rows += batch.num_rows

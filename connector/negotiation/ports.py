@@ -68,6 +68,7 @@ class SignedAgreement:
     """An agreement that both sides hold.
 
     `epoch` grows when its terms of use change (revocation); `revoked` says since when and why.
+    `control_plane` is the foreign control plane that made it, if not we: only that one opens transfers.
     """
 
     agreement: Agreement
@@ -81,6 +82,7 @@ class SignedAgreement:
     final: bool = False
     epoch: int = 0
     revoked: str | None = None
+    control_plane: str | None = None
 
     def as_evidence(self) -> AgreedTerms:
         """Return what an auditor is shown."""

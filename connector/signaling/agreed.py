@@ -46,6 +46,7 @@ def signed(agreement: Agreement, flow: DataFlow, plane: ControlPlane, at: dateti
         use=flow.use,
         signed=at,
         final=True,
+        control_plane=plane.id,
     )
 
 
@@ -61,7 +62,7 @@ def standing(held: SignedAgreement, shown: SignedAgreement) -> SignedAgreement:
         AlreadyExists: if the id belongs to another agreement, or its terms changed.
         Forbidden: if it was revoked.
     """
-    if (held.negotiation, held.counterparty) != (shown.negotiation, shown.counterparty):
+    if (held.control_plane, held.counterparty) != (shown.control_plane, shown.counterparty):
         raise AlreadyExists(
             f"agreement {shown.agreement.id[:120]!r} is here already, but not from this control plane"
         )

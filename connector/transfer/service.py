@@ -225,7 +225,8 @@ class Transfers(Processes[Transfer]):
             held = self._agreements.agreement(agreement_id)
         except NotFound:
             raise missing from None
-        if held.role is not Role.PROVIDER or held.counterparty != caller.id:
+        foreign = held.control_plane is not None  # what it suspended must not be had past it, at our door
+        if held.role is not Role.PROVIDER or held.counterparty != caller.id or foreign:
             raise missing
         return held
 

@@ -275,6 +275,6 @@ def test_an_agreement_that_is_here_already_stands_only_unchanged_and_not_revoked
     with pytest.raises(AlreadyExists, match="terms do not change"):
         standing(held, changed)
     with pytest.raises(AlreadyExists, match="not from this control plane"):
-        standing(replace(held, negotiation="urn:uuid:ours"), held)
+        standing(replace(held, control_plane=None), held)
     with pytest.raises(Forbidden, match="was revoked: stolen"):
         standing(replace(held, revoked="stolen"), held)

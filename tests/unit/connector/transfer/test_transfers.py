@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from schemas.dsp.transfer import TransferState as State
 from schemas.errors import Forbidden, IllegalMove, NotFound, StorageUnavailable
 from schemas.odrl import Offer
 from schemas.vocab import FORMAT_ARROW_HTTP
+from tests.store_builders import data_flow, signed
 from tests.world import (
     MARKETING,
     RESEARCH,
@@ -195,6 +197,23 @@ def test_somebody_elses_agreement_looks_exactly_like_an_unknown_one(
         assert reply.status == 404
         bodies.append(reply.body.replace(agreement_id.encode(), b"*"))
     assert bodies[0] == bodies[1]
+
+
+def test_an_agreement_of_a_foreign_control_plane_opens_no_transfer_at_our_own_door(
+    provider: Party, consumer: Party
+) -> None:
+    provider.publish(DATASET, research_offer())
+    theirs = signed("urn:hansa:control-plane:edc", counterparty=consumer.did, target=DATASET, final=True)
+    provider.stores.flows.add(data_flow(), agreement=replace(theirs, control_plane="edc"))
+    message = words.TransferRequestMessage(
+        id="m",
+        consumer_pid="c",
+        agreement_id=theirs.agreement.id,
+        format=FORMAT_ARROW_HTTP,
+        callback_address=consumer.dsp,
+    )
+    assert consumer.post(provider, "/transfers/request", message).status == 404
+    assert provider.transfers.recent() == []
 
 
 def test_a_format_that_is_not_served_is_refused_and_those_that_are_are_named(
