@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from connector.outbox.ports import Delivery, Kind, Outgoing
+from connector.outbox.ports import DSP_KINDS, Delivery, Outgoing
 from schemas.binding.client import Http, Reply
 from schemas.binding.paths import opening_base, state_url
 from schemas.binding.versions import Versions
@@ -22,9 +22,6 @@ TRANSIENT = frozenset({408, 425, 429})
 """Statuses below 500 that are worth another try."""
 SILENT = frozenset({404, 405, 501})
 """Statuses of a peer that knows no such process, or lets nobody read states."""
-
-_DSP: frozenset[Kind] = frozenset({"negotiation", "transfer"})
-"""What is said in the Dataspace Protocol, of whose paths and states we know."""
 
 
 class Proof(Protocol):
@@ -67,7 +64,7 @@ class HttpCourier:
         """
         if outgoing.method == "GET":
             return self._state_of(outgoing)
-        base = opening_base(outgoing.url) if outgoing.kind in _DSP else None
+        base = opening_base(outgoing.url) if outgoing.kind in DSP_KINDS else None
         if base is not None and self._versions is not None:
             self._versions.check(base)
         headers = self._shown(outgoing)
@@ -102,7 +99,7 @@ class HttpCourier:
             PeerRefused: if it answers with something else than a state, or we may not connect to it.
         """
         url = outgoing.url if outgoing.method == "GET" else state_url(outgoing.url)
-        if url is None or outgoing.kind not in _DSP:
+        if url is None or outgoing.kind not in DSP_KINDS:
             return None
         try:
             reply = self._http.get(url, self._shown(outgoing), MOST_ANSWER)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from connector.outbox.ports import Kind, Outgoing, Process
+from connector.outbox.ports import DSP_KINDS, Kind, Outgoing, Process
 from schemas.base import Message
 from schemas.binding.paths import join, path_for
 from schemas.errors import Malformed
@@ -84,7 +84,7 @@ def failed(outgoing: Outgoing, problem: str) -> str:
 
 def unnamed(outgoing: Outgoing) -> frozenset[str]:
     """Return the members that an answer has to hold: the process ids that the message could not name."""
-    if outgoing.kind == "publication":
+    if outgoing.kind not in DSP_KINDS:
         return frozenset()
     return frozenset({"consumerPid", "providerPid"} - outgoing.document.keys())
 

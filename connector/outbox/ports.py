@@ -13,6 +13,8 @@ from connector.outbox.refusal import Verdict
 from schemas.base import Role
 
 Kind = Literal["negotiation", "transfer", "publication", "dataflow"]
+DSP_KINDS: frozenset[Kind] = frozenset({"negotiation", "transfer"})
+"""What is said in the Dataspace Protocol, whose paths, process ids and states we know."""
 
 
 class Process(Protocol):

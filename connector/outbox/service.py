@@ -20,7 +20,7 @@ from time import monotonic
 import structlog
 
 from connector.outbox.letter import names, unnamed
-from connector.outbox.ports import Courier, Delivery, Kind, OutboxStore, Outgoing, Sender
+from connector.outbox.ports import DSP_KINDS, Courier, Delivery, Kind, OutboxStore, Outgoing, Sender
 from connector.outbox.refusal import Verdict
 from connector.outbox.turns import Turns
 from schemas.errors import DataspaceError, PeerRefused, PeerUnavailable, Unavailable
@@ -181,7 +181,7 @@ class Outbox:
             # Whoever answered this did not open a process that we could go on with.
             problem = f"{outgoing.url} answered {delivery.status} without {' and '.join(sorted(missing))}"
             return partial(self._postponed, outgoing, problem)
-        if delivery.rubbish and outgoing.kind != "publication":
+        if delivery.rubbish and outgoing.kind in DSP_KINDS:
             return self._doubted(outgoing, delivery)
         return partial(self._arrived, outgoing, delivery)
 
@@ -211,7 +211,7 @@ class Outbox:
             return partial(self._postponed, outgoing, f"{error}; tried again with a fresh proof")
         standing = None
         try:
-            if outgoing.kind != "publication" and outgoing.method == "POST" and not unnamed(outgoing):
+            if outgoing.kind in DSP_KINDS and outgoing.method == "POST" and not unnamed(outgoing):
                 standing = self._courier.standing(outgoing)
         except PeerUnavailable as trouble:
             if in_doubt or not isinstance(trouble, PeerRefused):
