@@ -5,11 +5,13 @@ from __future__ import annotations
 import hmac
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -99,23 +101,32 @@ class World:
     new_id: Callable[[], str] = new_urn
 
 
-@dataclass(frozen=True)
 class Connector:
-    """A connector, put together and not yet started."""
+    """A connector, put together and not yet started.
 
-    settings: Settings
-    stores: SqlStores
-    usage: UsageLog
-    outbox: Outbox
-    offerings: Offerings
-    negotiations: Negotiations
-    transfers: Transfers
-    flows: DataFlows
-    pushes: Pushes
-    sinks: Sinks
-    doors: StreamDoors
-    clock: Callable[[], datetime]
-    app: FastAPI
+    Each part is made when it is first asked for. Where two parts need each other, one asks later: what is
+    given to it is a function.
+    """
+
+    def __init__(self, settings: Settings, world: World) -> None:
+        """Make the parts of one participant.
+
+        Raises:
+            Misconfigured: naming the setting that cannot work.
+            StorageUnavailable: if the database cannot be reached.
+        """
+        self.settings, self.clock, self._world = settings, world.clock, world
+        self._state = settings.data_dir
+        initialise(self._state)
+        self._key = load_or_create_key(self._state / KEY_FILE)
+        self._did, self._dsp_url = settings.did, settings.public_url + DSP_PREFIX
+        self._patience = timedelta(seconds=settings.negotiation.deadline_seconds)
+        self._planes = tuple(plane_access(each) for each in settings.signaling.control_planes)
+        self.app = FastAPI(title=f"Hansa connector: {settings.name}")
+        self._open_doors()
+        self._open_signaling()
+        self.app.router.lifespan_context = self._lifespan
+        _ = self.outbox  # the part that knows every room: what cannot be made fails here, and not in use
 
     def start(self) -> None:
         """Start everything that works in the background, and repair what a crash left."""
@@ -131,6 +142,290 @@ class Connector:
         self.usage.stop()
         self.stores.close()
 
+    @asynccontextmanager
+    async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
+        self.start()
+        try:
+            yield
+        finally:
+            self.stop()
+
+    # --- parts, in the order of the story --------------------------------------------------------
+
+    @cached_property
+    def stores(self) -> SqlStores:
+        """The database."""
+        return SqlStores(self.settings.database)
+
+    @cached_property
+    def trust(self) -> TrustProfile:
+        """How participants of this data space prove themselves."""
+        if self.settings.trust == "edc-mock":
+            return MockTrust(self._did)
+        return MembersTrust(
+            did=self._did,
+            key=self._key,
+            resolver=DidResolver(self._world.http, self.clock),
+            replay=self.stores.replay,
+            members=_members(self.settings, self._world),
+            clock=self.clock,
+            new_id=self._world.new_id,
+        )
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """Carries what the rooms say, and tells them what became of it."""
+        retried = frozenset(self.settings.negotiation.retried_statuses)
+        http = self._world.http
+        dsp = HttpCourier(
+            http, self.trust, transient=TRANSIENT | retried, versions=Versions(http, self.clock)
+        )
+        return Outbox(
+            store=self.stores.outbox,
+            courier=CourierByKind(dsp, {"dataflow": HttpCourier(http, self._control_planes)}),
+            senders={
+                "negotiation": self.negotiations,
+                "transfer": self.transfers,
+                "publication": self._push,
+                "dataflow": self.flows,
+            },
+            clock=self.clock,
+            chores=(
+                self.negotiations.tick,
+                self.transfers.tick,
+                self.flows.tick,
+                self.pushes.tick,
+                self.streams.tick,
+                self.stores.database.stay,
+            ),
+        )
+
+    @cached_property
+    def usage(self) -> UsageLog:
+        """The tamper-evident log."""
+        return UsageLog(
+            store=self.stores.usage,
+            key=self._key,
+            origin=f"{urlsplit(self.settings.public_url).netloc}/usage",
+            did=self._did,
+            clock=self.clock,
+            new_id=self._world.new_id,
+            tiles=FileTiles(self._state / "log"),
+        )
+
+    @cached_property
+    def offerings(self) -> Offerings:
+        """What we offer."""
+        return Offerings(
+            store=self.stores.offerings,
+            sources=self._sources,
+            usage_record=self.usage.record,
+            announce=self._push,
+            clock=self.clock,
+            holder=self._holder,
+            wake=lambda process: self.outbox.wake(process),
+        )
+
+    @cached_property
+    def negotiations(self) -> Negotiations:
+        """Contract negotiations, both roles."""
+        given = self.settings.negotiation
+        rules = negotiation_judge.rules_of(*map(_rule, given.rules))
+        return Negotiations(
+            store=self.stores.negotiations,
+            offerings=self.stores.offerings,
+            judge=negotiation_judge.RuledJudge(rules, negotiation_judge.Judge(given.automatic)),
+            **self._process,
+        )
+
+    @cached_property
+    def transfers(self) -> Transfers:
+        """Transfer processes, both roles."""
+        given = self.settings.transfer
+        rules = transfer_judge.rules_of(*map(_rule, given.rules))
+        return Transfers(
+            store=self.stores.transfers,
+            agreements=self.stores.negotiations,
+            offerings=self.stores.offerings,
+            usage=self.usage,
+            addresses=lambda transfer, ticket: self.doors.address(transfer.pid, transfer.format, ticket),
+            ticket_key=self._key,
+            judge=transfer_judge.RuledJudge(rules, transfer_judge.Judge(given.automatic)),
+            moved=lambda transfer: self.streams.look_again(transfer.pid),
+            sinks=self.sinks.address,
+            **self._process,
+        )
+
+    @cached_property
+    def streams(self) -> Streams:
+        """Opens streams for tickets."""
+        return Streams(
+            agreements=self.stores.negotiations,
+            transfers=self.stores.started,
+            offerings=self.stores.offerings,
+            usage=self.usage,
+            scans=self._sources,
+            ticket_key=self._key,
+            mask_secret=load_or_create_secret(self._state / MASK_FILE),
+            clock=self.clock,
+            new_id=self._world.new_id,
+        )
+
+    @cached_property
+    def sinks(self) -> Sinks:
+        """Takes what is pushed to us."""
+        return Sinks(
+            secret=load_or_create_secret(self._state / SINK_FILE),
+            inlets=lambda: (self.transfers, self.flows),
+            landing=ReceivedFiles(self._state / RECEIVED),
+            url=self.settings.public_url,
+            most_bytes=self.settings.receive.most_bytes,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def flows(self) -> DataFlows:
+        """Data flows of foreign control planes."""
+        return DataFlows(
+            planes=tuple(access.plane for access in self._planes),
+            profiles=self.settings.signaling.profiles,
+            store=self.stores.flows,
+            decisions=Decisions(
+                peers=self._control_planes,
+                agreements=self.stores.negotiations,
+                offers=self.offerings,
+                usage=self.usage,
+                source=self.doors.address,
+                sink=self.sinks.address,
+                ticket_key=self._key,
+                clock=self.clock,
+            ),
+            wake=lambda process: self.outbox.wake(process),
+            record=self.usage.record,
+            clock=self.clock,
+            new_id=self._world.new_id,
+            patience=self._patience,
+            moved=lambda flow: self.streams.look_again(flow.pid),
+        )
+
+    @cached_property
+    def pushes(self) -> Pushes:
+        """Pushes the data of flows to where it is wanted."""
+        return Pushes(
+            flows=self.flows,
+            streams=self.streams,
+            lines=HttpPushLines(self._world.http.egress),
+            clock=self.clock,
+            most=self.settings.signaling.most_pushes,
+            patience=self._patience,
+        )
+
+    @cached_property
+    def doors(self) -> StreamDoors:
+        """The doors through which data leaves."""
+        return StreamDoors(self.streams, self.settings.stream)
+
+    # --- small parts -----------------------------------------------------------------------------
+
+    @cached_property
+    def _process(self) -> dict[str, Any]:
+        """What negotiations and transfers are given alike."""
+        return {
+            "wake": lambda process: self.outbox.wake(process),
+            "remind": lambda due: self.outbox.remind(due),
+            "record": self.usage.record,
+            "clock": self.clock,
+            "new_id": self._world.new_id,
+            "did": self._did,
+            "callback": self._dsp_url,
+            "patience": self._patience,
+        }
+
+    @cached_property
+    def _holder(self) -> Holder:
+        flight = (FORMAT_ARROW_FLIGHT,) if self.settings.stream.flight_port is not None else ()
+        return Holder(self._did, self.settings.name, self._dsp_url, formats=(FORMAT_ARROW_HTTP, *flight))
+
+    @cached_property
+    def _push(self) -> CatalogPush:
+        catalogs = [(each.id, each.url) for each in self.settings.catalogs]
+        return CatalogPush(
+            catalogs=catalogs, holder=self._holder, clock=self.clock, new_id=self._world.new_id
+        )
+
+    @cached_property
+    def _sources(self) -> ParquetSources:
+        return ParquetSources(self.settings.data.roots)
+
+    @cached_property
+    def _control_planes(self) -> HttpControlPlanes:
+        return HttpControlPlanes(self._world.http, self._planes)
+
+    # --- doors -----------------------------------------------------------------------------------
+
+    def _open_doors(self) -> None:
+        """Give each door the services that it calls."""
+        did, app = self._did, self.app
+        api_key = (self._state / API_KEY_FILE).read_bytes().strip()
+        install_errors(app, DSP_PREFIX)
+        services = (DidService(id=f"{did}#dsp", type="DataService", service_endpoint=self._dsp_url),)
+        app.include_router(identity_router(document_for(did, self._key, services)))
+        app.include_router(version_router(DSP_PREFIX, auth=self.trust.described()))
+        app.include_router(
+            dsp_router(
+                admit=self.trust.admit,
+                negotiations=self.negotiations,
+                transfers=self.transfers,
+                offerings=self.offerings,
+                base_url=self._dsp_url,
+            ),
+            prefix=DSP_PREFIX,
+        )
+        app.include_router(
+            management_router(
+                authorize=lambda token: hmac.compare_digest(token.encode(), api_key),
+                participant=did,
+                negotiations=self.negotiations,
+                transfers=self.transfers,
+                offerings=self.offerings,
+                outbox=self.outbox,
+                usage=self.usage,
+                mandate=self._mandate,
+                flows=self.flows,
+            )
+        )
+        app.include_router(
+            evidence_router(
+                log=self.usage,
+                agreement=lambda name: self.stores.negotiations.agreement(name).as_evidence(),
+                gate=AuditGate(key=self._key, did=did, clock=self.clock, admit=self.trust.admit),
+            )
+        )
+        app.include_router(health_router(self.usage, self.outbox, lambda: self.streams.count))
+
+    def _mandate(self, days: int) -> str:
+        token = mandate(self._key, self._did, self.clock(), days)
+        return f"{self.settings.public_url}/evidence#mandate={token}"
+
+    def _open_signaling(self) -> None:
+        """Open the doors for foreign control planes, and for what is pushed to us."""
+
+        def followed(pid: str) -> None:
+            self.flows.follow_up(pid)
+            self.pushes.begin(pid)
+
+        known = KnownPlanes(self._planes)
+        self.app.include_router(
+            signaling_router(
+                flows=self.flows,
+                known=known,
+                any_known=bool(known),
+                new_id=self._world.new_id,
+                followed=followed,
+            )
+        )
+        self.app.include_router(sink_router(self.sinks, stall_seconds=self.settings.receive.stall_seconds))
+
 
 def build(settings: Settings, world: World | None = None) -> Connector:
     """Put a connector together from its settings.
@@ -139,207 +434,19 @@ def build(settings: Settings, world: World | None = None) -> Connector:
         Misconfigured: naming the setting that cannot work.
         StorageUnavailable: if the database cannot be reached.
     """
-    world = world or World(Http(Egress.allowing(settings.egress.allow)))
-    state = settings.data_dir
-    initialise(state)
-    key = load_or_create_key(state / KEY_FILE)
-    did, dsp_url = settings.did, settings.public_url + DSP_PREFIX
-    stores = SqlStores(settings.database)
-    usage = UsageLog(
-        store=stores.usage,
-        key=key,
-        origin=f"{urlsplit(settings.public_url).netloc}/usage",
-        did=did,
-        clock=world.clock,
-        new_id=world.new_id,
-        tiles=FileTiles(state / "log"),
-    )
-    trust = _trust(settings, world, stores, key)
-    flight = (FORMAT_ARROW_FLIGHT,) if settings.stream.flight_port is not None else ()
-    holder = Holder(did, settings.name, dsp_url, formats=(FORMAT_ARROW_HTTP, *flight))
-    push = CatalogPush(
-        catalogs=[(each.id, each.url) for each in settings.catalogs],
-        holder=holder,
-        clock=world.clock,
-        new_id=world.new_id,
-    )
-
-    def wake(process: str) -> None:
-        """Join the rooms to the outbox, which carries what they say and tells them what became of it."""
-        outbox.wake(process)
-
-    def remind(due: datetime) -> None:
-        outbox.remind(due)
-
-    sources = ParquetSources(settings.data.roots)
-    offerings = Offerings(
-        store=stores.offerings,
-        sources=sources,
-        usage_record=usage.record,
-        announce=push,
-        clock=world.clock,
-        holder=holder,
-        wake=wake,
-    )
-    patience = timedelta(seconds=settings.negotiation.deadline_seconds)
-    negotiations = Negotiations(
-        store=stores.negotiations,
-        offerings=stores.offerings,
-        judge=negotiation_judge.RuledJudge(
-            negotiation_judge.rules_of(*_rules(settings.negotiation.rules)),
-            negotiation_judge.Judge(settings.negotiation.automatic),
-        ),
-        wake=wake,
-        remind=remind,
-        record=usage.record,
-        clock=world.clock,
-        new_id=world.new_id,
-        did=did,
-        callback=dsp_url,
-        patience=patience,
-    )
-    streams = Streams(
-        agreements=stores.negotiations,
-        transfers=stores.started,
-        offerings=stores.offerings,
-        usage=usage,
-        scans=sources,
-        ticket_key=key,
-        mask_secret=load_or_create_secret(state / MASK_FILE),
-        clock=world.clock,
-        new_id=world.new_id,
-    )
-    doors = StreamDoors(streams, settings.stream)
-    sinks = Sinks(
-        secret=load_or_create_secret(state / SINK_FILE),
-        inlets=lambda: (transfers, flows),
-        landing=ReceivedFiles(state / RECEIVED),
-        url=settings.public_url,
-        most_bytes=settings.receive.most_bytes,
-        clock=world.clock,
-    )
-    transfers = Transfers(
-        store=stores.transfers,
-        agreements=stores.negotiations,
-        offerings=stores.offerings,
-        usage=usage,
-        addresses=lambda transfer, ticket: doors.address(transfer.pid, transfer.format, ticket),
-        ticket_key=key,
-        judge=transfer_judge.RuledJudge(
-            transfer_judge.rules_of(*_rules(settings.transfer.rules)),
-            transfer_judge.Judge(settings.transfer.automatic),
-        ),
-        wake=wake,
-        remind=remind,
-        record=usage.record,
-        clock=world.clock,
-        new_id=world.new_id,
-        did=did,
-        callback=dsp_url,
-        patience=patience,
-        moved=lambda transfer: streams.look_again(transfer.pid),
-        sinks=sinks.address,
-    )
-    accesses = tuple(plane_access(each) for each in settings.signaling.control_planes)
-    planes = HttpControlPlanes(world.http, accesses)
-    flows = DataFlows(
-        planes=tuple(access.plane for access in accesses),
-        profiles=settings.signaling.profiles,
-        store=stores.flows,
-        decisions=Decisions(
-            peers=planes,
-            agreements=stores.negotiations,
-            offers=offerings,
-            usage=usage,
-            source=doors.address,
-            sink=sinks.address,
-            ticket_key=key,
-            clock=world.clock,
-        ),
-        wake=wake,
-        record=usage.record,
-        clock=world.clock,
-        new_id=world.new_id,
-        patience=patience,
-        moved=lambda flow: streams.look_again(flow.pid),
-    )
-    pushes = Pushes(
-        flows=flows,
-        streams=streams,
-        lines=HttpPushLines(world.http.egress),
-        clock=world.clock,
-        most=settings.signaling.most_pushes,
-        patience=patience,
-    )
-    outbox = Outbox(
-        store=stores.outbox,
-        courier=CourierByKind(
-            HttpCourier(
-                world.http,
-                trust,
-                transient=TRANSIENT | frozenset(settings.negotiation.retried_statuses),
-                versions=Versions(world.http, world.clock),
-            ),
-            {"dataflow": HttpCourier(world.http, planes)},
-        ),
-        senders={"negotiation": negotiations, "transfer": transfers, "publication": push, "dataflow": flows},
-        clock=world.clock,
-        chores=(
-            negotiations.tick,
-            transfers.tick,
-            flows.tick,
-            pushes.tick,
-            streams.tick,
-            stores.database.stay,
-        ),
-    )
-    connector = Connector(
-        settings=settings,
-        stores=stores,
-        usage=usage,
-        outbox=outbox,
-        offerings=offerings,
-        negotiations=negotiations,
-        transfers=transfers,
-        flows=flows,
-        pushes=pushes,
-        sinks=sinks,
-        doors=doors,
-        clock=world.clock,
-        app=FastAPI(),
-    )
-    gate = AuditGate(key=key, did=did, clock=world.clock, admit=trust.admit)
-    _open_doors(connector, key, trust, gate, streams)
-    _open_signaling(connector, KnownPlanes(accesses), world.new_id)
-    return connector
+    return Connector(settings, world or World(Http(Egress.allowing(settings.egress.allow))))
 
 
-def _trust(settings: Settings, world: World, stores: SqlStores, key: OKPKey) -> TrustProfile:
-    """Return how participants of this data space prove themselves."""
-    if settings.trust == "edc-mock":
-        return MockTrust(settings.did)
-    return MembersTrust(
-        did=settings.did,
-        key=key,
-        resolver=DidResolver(world.http, world.clock),
-        replay=stores.replay,
-        members=_members(settings, world),
-        clock=world.clock,
-        new_id=world.new_id,
-    )
-
-
-def _rules(given: Sequence[RuleSettings]) -> Iterator[Rule]:
-    """Return rules as the rooms read them.
+def _rule(given: RuleSettings) -> Rule:
+    """Return a rule as the rooms read it.
 
     Raises:
         Misconfigured: naming what no rule can do.
     """
-    for rule in given:
-        if rule.do not in list(Do):
-            raise Misconfigured(f"a rule cannot {rule.do!r}; it can {', '.join(Do)}")
-        said = rule.model_dump() | {"do": Do(rule.do), "role": Role(rule.role) if rule.role else None}
-        yield Rule(**said)
+    if given.do not in list(Do):
+        raise Misconfigured(f"a rule cannot {given.do!r}; it can {', '.join(Do)}")
+    said = given.model_dump() | {"do": Do(given.do), "role": Role(given.role) if given.role else None}
+    return Rule(**said)
 
 
 def _members(settings: Settings, world: World) -> Callable[[], MemberList]:
@@ -348,83 +455,6 @@ def _members(settings: Settings, world: World) -> Callable[[], MemberList]:
         return lambda: MemberList(space="none", serial=0)
     authority = OKPKey.import_key(dict(settings.members.authority))
     return fetch_members(world.http, settings.members.url, authority, world.clock)
-
-
-def _open_doors(
-    connector: Connector, key: OKPKey, trust: TrustProfile, gate: AuditGate, streams: Streams
-) -> None:
-    """Give each door the services that it calls."""
-    settings, app = connector.settings, connector.app
-    did, dsp_url = settings.did, settings.public_url + DSP_PREFIX
-    api_key = (settings.data_dir / API_KEY_FILE).read_bytes().strip()
-    app.title = f"Hansa connector: {settings.name}"
-    install_errors(app, DSP_PREFIX)
-    services = (DidService(id=f"{did}#dsp", type="DataService", service_endpoint=dsp_url),)
-    app.include_router(identity_router(document_for(did, key, services)))
-    app.include_router(version_router(DSP_PREFIX, auth=trust.described()))
-    app.include_router(
-        dsp_router(
-            admit=trust.admit,
-            negotiations=connector.negotiations,
-            transfers=connector.transfers,
-            offerings=connector.offerings,
-            base_url=dsp_url,
-        ),
-        prefix=DSP_PREFIX,
-    )
-    app.include_router(
-        management_router(
-            authorize=lambda token: hmac.compare_digest(token.encode(), api_key),
-            participant=did,
-            negotiations=connector.negotiations,
-            transfers=connector.transfers,
-            offerings=connector.offerings,
-            outbox=connector.outbox,
-            usage=connector.usage,
-            mandate=lambda days: (
-                f"{settings.public_url}/evidence#mandate={mandate(key, did, connector.clock(), days)}"
-            ),
-            flows=connector.flows,
-        )
-    )
-    app.include_router(
-        evidence_router(
-            log=connector.usage,
-            agreement=lambda name: connector.stores.negotiations.agreement(name).as_evidence(),
-            gate=gate,
-        )
-    )
-    app.include_router(health_router(connector.usage, connector.outbox, lambda: streams.count))
-    app.router.lifespan_context = _lifespan(connector)
-
-
-def _open_signaling(connector: Connector, known: KnownPlanes, new_id: Callable[[], str]) -> None:
-    """Open the doors for foreign control planes, and for what is pushed to us."""
-
-    def followed(pid: str) -> None:
-        connector.flows.follow_up(pid)
-        connector.pushes.begin(pid)
-
-    connector.app.include_router(
-        signaling_router(
-            flows=connector.flows, known=known, any_known=bool(known), new_id=new_id, followed=followed
-        )
-    )
-    connector.app.include_router(
-        sink_router(connector.sinks, stall_seconds=connector.settings.receive.stall_seconds)
-    )
-
-
-def _lifespan(connector: Connector) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        connector.start()
-        try:
-            yield
-        finally:
-            connector.stop()
-
-    return lifespan
 
 
 def serve(settings: Settings) -> None:
