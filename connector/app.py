@@ -50,6 +50,7 @@ from connector.signaling.pushes import Pushes
 from connector.signaling.service import DataFlows
 from connector.transfer import judge as transfer_judge
 from connector.transfer.service import Transfers
+from connector.transfer.starts import Starts
 from connector.trust.members import MembersTrust, fetch_members
 from connector.trust.mock import MockTrust
 from connector.trust.ports import TrustProfile
@@ -247,9 +248,13 @@ class Connector:
             store=self.stores.transfers,
             agreements=self.stores.negotiations,
             offerings=self.stores.offerings,
-            usage=self.usage,
-            addresses=lambda transfer, ticket: self.doors.address(transfer.pid, transfer.format, ticket),
-            ticket_key=self._key,
+            starts=Starts(
+                agreements=self.stores.negotiations,
+                usage=self.usage,
+                addresses=lambda transfer, ticket: self.doors.address(transfer.pid, transfer.format, ticket),
+                ticket_key=self._key,
+                clock=self.clock,
+            ),
             judge=transfer_judge.RuledJudge(rules, transfer_judge.Judge(given.automatic)),
             moved=lambda transfer: self.streams.look_again(transfer.pid),
             sinks=self.sinks.address,

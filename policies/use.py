@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from schemas.errors import Malformed
+from schemas.odrl import DeclaredUse
+from schemas.vocab import ODRL
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +16,11 @@ class Use:
     participant: str
     action: str
     purpose: str | None = None
+
+    @classmethod
+    def declared(cls, participant: str, said: DeclaredUse | None) -> Use:
+        """Return the use that somebody declared; who declares nothing just uses, without a purpose."""
+        return cls(participant, said.action, said.purpose) if said else cls(participant, ODRL + "use")
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from connector.transfer.judge import Judge as StartAllowed
 from connector.transfer.judge import Judging as TransferJudging
 from connector.transfer.ports import Transfer
 from connector.transfer.service import Transfers
+from connector.transfer.starts import Starts
 from connector.trust.members import MembersTrust, fetch_members
 from schemas.base import LangString, Message
 from schemas.binding.client import Egress, Http, Reply
@@ -312,9 +313,13 @@ class World:
             store=transfer_store,
             agreements=stores.negotiations,
             offerings=stores.offerings,
-            usage=stores.usage,
-            addresses=_address,
-            ticket_key=key,
+            starts=Starts(
+                agreements=stores.negotiations,
+                usage=stores.usage,
+                addresses=_address,
+                ticket_key=key,
+                clock=self.clock,
+            ),
             judge=judges[1],
             sinks=sinks.address,
             **common,

@@ -21,7 +21,6 @@ from schemas.base import Role
 from schemas.dsp.negotiation import NegotiationState as State
 from schemas.errors import Refused
 from schemas.odrl import Agreement, DeclaredUse, Offer
-from schemas.vocab import ODRL
 
 MOST_ROUNDS = 16
 """Offers and counter-offers of one negotiation before we end it."""
@@ -231,11 +230,7 @@ class RuledJudge:
 
 def denials(case: Case) -> tuple[str, ...]:
     """Return why the declared use is not permitted under the offer, or nothing if it is."""
-    use = Use(
-        participant=case.counterparty,
-        action=case.use.action if case.use else ODRL + "use",
-        purpose=case.use.purpose if case.use else None,
-    )
+    use = Use.declared(case.counterparty, case.use)
     try:
         decision = decide(compile_policy(case.offer), use, UseTotals(), case.at)
     except Refused as error:

@@ -11,8 +11,8 @@ from joserfc.jwk import OKPKey
 from connector.negotiation.ports import NegotiationStore, SignedAgreement
 from connector.signaling.agreed import checked, signed, standing
 from connector.signaling.ports import ControlPlane, ControlPlanes, DataFlow, Offers
-from connector.transfer.service import TICKET_LIFE, Totals
-from connector.transfer.ticket import Ticket, issue
+from connector.transfer.starts import Totals
+from connector.transfer.ticket import granted, issue
 from policies.compiled import compile_policy
 from policies.decision import Deny, decide
 from policies.use import Use
@@ -20,7 +20,6 @@ from schemas.base import Role
 from schemas.dps import FlowState as State
 from schemas.dsp.transfer import DataAddress
 from schemas.errors import NotFound, UseDenied
-from schemas.vocab import ODRL
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,9 @@ class Decisions:
         self._offers.fit(flow.dataset, policy)
         earlier = self.held(flow)
         held = shown if earlier is None else standing(earlier, shown)
-        decision = decide(policy, _use(flow), self._usage.totals(flow.agreement), self._clock())
+        decision = decide(
+            policy, Use.declared(flow.consumer, flow.use), self._usage.totals(flow.agreement), self._clock()
+        )
         if isinstance(decision, Deny):
             raise UseDenied(tuple(map(str, decision.reasons)))
         return Begun(held, earlier is None, decision.limits.until)
@@ -99,21 +100,6 @@ class Decisions:
     def ticket(self, flow: DataFlow, begun: Begun | None = None) -> str:
         """Issue the ticket of a flow; whether it opens a stream is decided when one is opened."""
         held = begun.held if begun else self._agreements.agreement(flow.agreement)
-        use, longest = _use(flow), self._clock() + TICKET_LIFE
-        until = begun.until if begun else None
-        ticket = Ticket(
-            transfer=flow.pid,
-            agreement=flow.agreement,
-            consumer=flow.consumer,
-            dataset=flow.dataset,
-            action=use.action,
-            purpose=use.purpose,
-            epoch=held.epoch,
-            expires=min(longest, until) if until else longest,
-        )
+        until, use = begun.until if begun else None, Use.declared(flow.consumer, flow.use)
+        ticket = granted(flow.pid, held.agreement, use, held.epoch, self._clock(), until)
         return issue(ticket, self._ticket_key)
-
-
-def _use(flow: DataFlow) -> Use:
-    said = flow.use
-    return Use(flow.consumer, said.action if said else ODRL + "use", said.purpose if said else None)

@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Protocol
 
 import structlog
-from joserfc.jwk import OKPKey
 
 from connector.negotiation.ports import NegotiationStore, SignedAgreement
 from connector.offering.ports import OfferingStore
@@ -24,33 +22,18 @@ from connector.transfer.direction import direction_of
 from connector.transfer.judge import Answer, Case, Hold, Judging
 from connector.transfer.machine import MOVES, TURN, Said
 from connector.transfer.ports import Received, Transfer, TransferStore
-from connector.transfer.steps import DENIED, Say, expected, heard, learnt, opened, spoken, told
-from connector.transfer.ticket import Ticket, issue
+from connector.transfer.starts import Starts
+from connector.transfer.steps import Say, expected, heard, learnt, opened, spoken, told
 from connector.trust.ports import Caller
-from policies.compiled import compile_policy
-from policies.decision import Deny, decide
-from policies.use import Use, UseTotals
 from schemas.base import Message, Role
 from schemas.binding.paths import TRANSFER_PATH
 from schemas.dsp.transfer import DataAddress, TransferRequestMessage
 from schemas.dsp.transfer import TransferState as State
-from schemas.errors import AlreadyExists, Forbidden, IllegalMove, Malformed, NotFound, Refused
+from schemas.errors import AlreadyExists, Forbidden, IllegalMove, Malformed, NotFound
 from schemas.odrl import DeclaredUse
 from schemas.usage import UsageRecord
-from schemas.vocab import ODRL
-
-TICKET_LIFE = timedelta(hours=24)
-"""How long a ticket opens streams, at most; the policy may end earlier."""
 
 _log = structlog.get_logger("connector.transfer")
-
-
-class Totals(Protocol):
-    """Knows what was used under an agreement."""
-
-    def totals(self, agreement: str) -> UseTotals:
-        """Return what an agreement has used."""
-        ...
 
 
 class Transfers(Processes[Transfer]):
@@ -66,9 +49,7 @@ class Transfers(Processes[Transfer]):
         store: TransferStore,
         agreements: NegotiationStore,
         offerings: OfferingStore,
-        usage: Totals,
-        addresses: Callable[[Transfer, str], DataAddress],
-        ticket_key: OKPKey,
+        starts: Starts,
         judge: Judging,
         wake: Callable[[str], None],
         remind: Callable[[datetime], None],
@@ -83,8 +64,8 @@ class Transfers(Processes[Transfer]):
     ) -> None:
         """Make the room.
 
-        `addresses` turns a transfer and its ticket into where the data is; `moved` is told of every saved
-        change of state, so that running streams can end; `callback` is our own DSP base URL; `sinks` turns a
+        `starts` decides as provider; `moved` is told of every saved change of state, so that running streams
+        can end; `callback` is our own DSP base URL; `sinks` turns a
         transfer's pid and format into where a provider pushes the data to us.
         """
         super().__init__(
@@ -100,9 +81,7 @@ class Transfers(Processes[Transfer]):
         self._store = store
         self._agreements = agreements
         self._offerings = offerings
-        self._usage = usage
-        self._addresses = addresses
-        self._ticket_key = ticket_key
+        self._starts = starts
         self._record = record
         self._judge = judge
         self._told = moved
@@ -266,39 +245,7 @@ class Transfers(Processes[Transfer]):
         return moved
 
     def _start(self, transfer: Transfer) -> Say:
-        """Return the start, as provider with a fresh ticket, or the termination that says why not."""
-        if transfer.role is Role.CONSUMER:
-            return Say(Said.START)
-        held, at = self._agreements.agreement(transfer.agreement), self._clock()
-        if held.revoked is not None:
-            return Say(
-                Said.TERMINATION, code="revoked", reasons=(f"the agreement was revoked: {held.revoked}",)
-            )
-        use = Use(
-            participant=transfer.counterparty,
-            action=transfer.use.action if transfer.use else ODRL + "use",
-            purpose=transfer.use.purpose if transfer.use else None,
-        )
-        try:
-            totals = self._usage.totals(transfer.agreement)
-            decision = decide(compile_policy(held.agreement), use, totals, at)
-            if isinstance(decision, Deny):
-                return Say(Said.TERMINATION, code=DENIED, reasons=tuple(map(str, decision.reasons)))
-            until = decision.limits.until
-            ticket = Ticket(
-                transfer=transfer.pid,
-                agreement=transfer.agreement,
-                consumer=transfer.counterparty,
-                dataset=transfer.dataset,
-                action=use.action,
-                purpose=use.purpose,
-                epoch=held.epoch,
-                expires=min(at + TICKET_LIFE, until) if until else at + TICKET_LIFE,
-            )
-            address = self._addresses(transfer, issue(ticket, self._ticket_key))
-        except Refused as error:
-            return Say(Said.TERMINATION, code=error.code, reasons=(str(error),))
-        return Say(Said.START, address=address)
+        return Say(Said.START) if transfer.role is Role.CONSUMER else self._starts.say(transfer)
 
     def complete(self, pid: str) -> Transfer:
         """Say that a transfer is complete.

@@ -7,14 +7,18 @@ checks its signature, its age, and that the agreement's epoch has not grown sinc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from joserfc.jwk import OKPKey
 
+from policies.use import Use
 from schemas.errors import Unauthenticated
 from schemas.identity import sign_claims, verify_claims
+from schemas.odrl import Agreement
 
 KIND = "hansa-ticket+jwt"
+TICKET_LIFE = timedelta(hours=24)
+"""How long a ticket opens streams, at most; the policy may end earlier."""
 _TEXTS = ("transfer", "agreement", "consumer", "dataset", "action")
 
 
@@ -30,6 +34,32 @@ class Ticket:
     purpose: str | None
     epoch: int
     expires: datetime
+
+
+def granted(  # noqa: PLR0913 - the parts of one ticket
+    transfer: str, agreement: Agreement, use: Use, epoch: int, at: datetime, until: datetime | None
+) -> Ticket:
+    """Return the ticket for a use that was permitted.
+
+    Args:
+        transfer: whose data it opens.
+        agreement: under which.
+        use: as it was permitted.
+        epoch: of the agreement.
+        at: now.
+        until: when the permission ends, if it does.
+    """
+    longest = at + TICKET_LIFE
+    return Ticket(
+        transfer=transfer,
+        agreement=agreement.id,
+        consumer=use.participant,
+        dataset=agreement.target,
+        action=use.action,
+        purpose=use.purpose,
+        epoch=epoch,
+        expires=min(longest, until) if until else longest,
+    )
 
 
 def issue(ticket: Ticket, key: OKPKey) -> str:

@@ -1,0 +1,69 @@
+"""How a provider starts a transfer: with a ticket where the policy permits the use, else with why not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from joserfc.jwk import OKPKey
+
+from connector.negotiation.ports import NegotiationStore
+from connector.transfer.machine import Said
+from connector.transfer.ports import Transfer
+from connector.transfer.steps import DENIED, Say
+from connector.transfer.ticket import granted, issue
+from policies.compiled import compile_policy
+from policies.decision import Deny, decide
+from policies.use import Use, UseTotals
+from schemas.dsp.transfer import DataAddress
+from schemas.errors import Refused
+
+
+class Totals(Protocol):
+    """Knows what was used under an agreement."""
+
+    def totals(self, agreement: str) -> UseTotals:
+        """Return what an agreement has used."""
+        ...
+
+
+class Starts:
+    """Decides whether a transfer may start.
+
+    Args:
+        agreements: knows whether an agreement stands.
+        usage: knows what it has used.
+        addresses: turns a transfer and its ticket into where the data is.
+        ticket_key: signs tickets.
+        clock: UTC, aware.
+    """
+
+    def __init__(
+        self,
+        *,
+        agreements: NegotiationStore,
+        usage: Totals,
+        addresses: Callable[[Transfer, str], DataAddress],
+        ticket_key: OKPKey,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._agreements, self._usage, self._addresses = agreements, usage, addresses
+        self._ticket_key, self._clock = ticket_key, clock
+
+    def say(self, transfer: Transfer) -> Say:
+        """Return the start with its data address, or the termination that says why not."""
+        held, at = self._agreements.agreement(transfer.agreement), self._clock()
+        if held.revoked is not None:
+            why = f"the agreement was revoked: {held.revoked}"
+            return Say(Said.TERMINATION, code="revoked", reasons=(why,))
+        use = Use.declared(transfer.counterparty, transfer.use)
+        try:
+            decision = decide(compile_policy(held.agreement), use, self._usage.totals(transfer.agreement), at)
+            if isinstance(decision, Deny):
+                return Say(Said.TERMINATION, code=DENIED, reasons=tuple(map(str, decision.reasons)))
+            ticket = granted(transfer.pid, held.agreement, use, held.epoch, at, decision.limits.until)
+            address = self._addresses(transfer, issue(ticket, self._ticket_key))
+        except Refused as error:
+            return Say(Said.TERMINATION, code=error.code, reasons=(str(error),))
+        return Say(Said.START, address=address)
