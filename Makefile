@@ -7,7 +7,7 @@ VENDOR := catalog/api/static/vendor/.fetched
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench tck assets clean system
+.PHONY: help demo test check bench tck interop assets clean system
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -30,6 +30,9 @@ bench: $(VENV)/.test ## Print measurements beside those of peers
 tck: system $(VENV)/.test ## Run the official conformance kits (ARGS="--runs 20 --database sqlite")
 	@$(BIN)/python -m tests.interop.tck $(ARGS)
 	@$(BIN)/python -m pytest -q tests/interop/test_dps.py
+
+interop: system $(VENV)/.test $(VENDOR) ## Trade with a real Eclipse EDC, both ways (ARGS="-k word" for some)
+	@$(BIN)/python -m pytest tests/interop/edc tests/interop/test_maven.py $(ARGS)
 
 assets: $(VENDOR) ## Fetch the style sheet and scripts of the web pages
 

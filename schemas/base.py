@@ -23,8 +23,9 @@ from schemas.vocab import DSP_CONTEXT
 
 IRI_PATTERN = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`]+$")
 
-# An empty array is invalid in DSP where arrays are optional, so it is left out; here it carries meaning.
-_KEPT_EMPTY = frozenset({"rightOperand", "filter"})
+# An empty array is invalid in DSP where arrays are optional, so it is left out (EDC refuses an empty filter);
+# here it carries meaning.
+_KEPT_EMPTY = frozenset({"rightOperand"})
 
 
 def _prune(value: Any) -> Any:

@@ -10,6 +10,11 @@
 | `prev` | links back say `rel="prev"`, DSP says `previous` | `linked` | EDC 0.15.1 |
 | named by IRI | properties named by IRI, and no `endpoint` | `spellings` | EDC 0.18 |
 | said and known | a repeat of what was taken is refused (EDC: 409) | `outbox.refusal` | DSP §6; EDC 0.15.1 |
+| repeats in texts | EDC asks for an offer with its right operands as texts | `as_repeated` | EDC 0.15.1 |
+| said, then saved | until a peer saved what it said, what follows is lost | `time_to_save` | EDC 0.15.1 |
+| said, then saved | or is refused | `outbox` | EDC 0.15.1: 409 |
+| doors first | a peer that starts refuses everything for a moment | `outbox` | EDC 0.14.0: 405 |
+| resumes by asking | a consumer's start waits for the provider's | `asks_to_resume` | EDC 0.15.1 |
 | any 2xx | 200 where the binding says 201 | `binding.client.Reply.ok` | EDC 0.15.1 |
 | repeats by `@id` | a message is repeated under the same `@id` | the rooms (`seen`) | EDC 0.15.1 |
 | empty policies | offers without a rule, and empty arrays | `odrl.Policy` | EDC 0.15.1 |
@@ -20,13 +25,14 @@ Pure: values in, values out. What is not in the table is not tolerated.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from schemas.errors import Malformed
-from schemas.vocab import DSP_ODRL_CONTEXT, EDC
+from schemas.vocab import DSP_ODRL_CONTEXT, EDC, expand_iri
 
 # --- companion contexts ------------------------------------------------------------------------------
 
@@ -57,6 +63,87 @@ def linked(header: str, rel: str) -> str | None:
         if said and _RELS[rel] & set((said.group(1) or said.group(2) or "").lower().split()):
             return str(target)
     return None
+
+
+# --- said, then saved --------------------------------------------------------------------------------
+
+_TIME_TO_SAVE = 0.3
+
+
+def time_to_save(contexts: Sequence[str]) -> float:
+    """Return for how many seconds a peer is not answered, so that it can save what it said.
+
+    EDC saves the state that its message leads to only once it has our answer to it, over whatever came in
+    between: what we say at once is lost there, and the process stuck.
+    """
+    return _TIME_TO_SAVE if EDC_CONTEXT in contexts else 0.0
+
+
+# --- resumes by asking -------------------------------------------------------------------------------
+
+
+def asks_to_resume(contexts: Sequence[str]) -> bool:
+    """Say whether a consumer that resumes a transfer waits for the provider's own start.
+
+    DSP lets either side resume. EDC's consumer rests in a state of its own, RESUMED, until the provider
+    starts.
+    """
+    return EDC_CONTEXT in contexts
+
+
+# --- repeats in texts --------------------------------------------------------------------------------
+
+MOST_OPERAND = 1 << 16
+"""Characters of a right operand that are looked into."""
+_NOT_REPEATED = "profile"
+
+
+def as_repeated(terms: Any) -> Any:
+    r"""Return the terms of a policy such that an offer and what EDC makes of it are the same.
+
+    EDC keeps a right operand as one text. What it read as a number, a typed value, a list or an id it
+    sends back as a text: `10` as `"10"`, `["a", "b"]` as `"[{\"@value\":\"a\"},{\"@value\":\"b\"}]"`,
+    `{"@id": "x:y"}` as `"{\"@id\":\"x:y\"}"`; of `["a"]` it sends `"a"`. A profile it does not send back.
+
+    Whether something was a number is lost: only who gave an offer, and answers in its own words, may
+    compare so.
+    """
+    if isinstance(terms, list):
+        return [as_repeated(item) for item in terms]
+    if not isinstance(terms, Mapping):
+        return terms
+    return {
+        key: _operand(item) if key == "rightOperand" else as_repeated(item)
+        for key, item in terms.items()
+        if key != _NOT_REPEATED
+    }
+
+
+def _operand(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = _unpacked(value)
+    return tuple(_text(item) for item in (value if isinstance(value, list) else [value]))
+
+
+def _unpacked(text: str) -> Any:
+    """Return what a text holds if it is JSON-LD that was made a text, else the text."""
+    if not text.startswith(("[{", "{")) or len(text) > MOST_OPERAND:
+        return text
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    nodes = found if isinstance(found, list) else [found]
+    fits = all(isinstance(node, dict) and ("@value" in node or "@id" in node) for node in nodes)
+    return found if fits else text
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        if "@value" in value:
+            return _text(value["@value"])
+        return expand_iri(str(value["@id"])) if "@id" in value else json.dumps(value, sort_keys=True)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 # --- query always sent -------------------------------------------------------------------------------

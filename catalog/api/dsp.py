@@ -36,6 +36,8 @@ from schemas.vocab import DSP_CONTEXT
 _DEFAULT_PAGE = 100
 _MOST_PAGE = 500
 _MOST_CURSOR = 4096
+_MOST_LINKED = 500
+"""Participants of later pages that the first page names."""
 _OUR_FILTERS = ("text", "theme", "publisher", "access")
 
 
@@ -114,10 +116,16 @@ def _read_cursor(cursor: str) -> Asked:
         raise Malformed("the page token is not one of ours; begin again without it") from None
 
 
-def catalog_document(about: About, found: Sequence[CatalogRecord]) -> dict[str, Any]:
-    """Return a DSP catalogue: one nested catalogue a participant, each with its connector."""
+def catalog_document(
+    about: About, found: Sequence[CatalogRecord], linked: Sequence[CatalogRecord] = ()
+) -> dict[str, Any]:
+    """Return a DSP catalogue: one nested catalogue a participant, each with its connector.
+
+    Of the participants of `linked` only the connectors are named.
+    """
     nested = []
-    for participant, group in itertools.groupby(found, key=lambda record: record.origin.participant):
+    everything = itertools.chain(found, linked)
+    for participant, group in itertools.groupby(everything, key=lambda record: record.origin.participant):
         records = list(group)
         services = {
             record.entry.endpoint: {
@@ -134,7 +142,9 @@ def catalog_document(about: About, found: Sequence[CatalogRecord]) -> dict[str, 
                 "@type": "Catalog",
                 "participantId": participant,
                 "service": list(services.values()),
-                "dataset": [record.document() for record in records],
+                **(
+                    {"dataset": [record.document() for record in records]} if records[0] not in linked else {}
+                ),
             }
         )
     document: dict[str, Any] = {
@@ -186,6 +196,29 @@ def _named(records: Records, asked: Asked) -> list[CatalogRecord]:
     return sorted(found, key=lambda record: (record.origin.participant, record.entry.dataset))
 
 
+def _is_first(message: CatalogRequestMessage, asked: Asked) -> bool:
+    """Say whether a crawler that knows offsets only begins to read everything."""
+    queries = [item for item in message.filter if isinstance(item, Mapping) and is_query_spec(item)]
+    return bool(queries) and asked.after is None and asked.offset == 0 and not asked.query.narrowed
+
+
+def _participants_after(
+    records: Records, finder: Finder, page: Sequence[CatalogRecord]
+) -> tuple[CatalogRecord, ...]:
+    """Return a record of each participant that does not stand on a page.
+
+    EDC's crawler takes a nested catalogue for one entry, follows it to its connector, and asks for no second
+    page after one of fewer entries than it asked for: who does not stand on the first page is never found.
+    """
+    shown = {record.origin.participant for record in page}
+    others = [held.participant for held in records.holdings() if held.participant not in shown]
+    return tuple(
+        record
+        for participant in sorted(others[:_MOST_LINKED])
+        for record in finder.page(EVERYTHING, after=(participant, ""), limit=1)
+    )
+
+
 def dsp_router(about: About, records: Records, finder: Finder, callers: Callers) -> APIRouter:
     """Return the DSP catalogue endpoints; every member may read."""
     router = APIRouter(prefix=DSP_PREFIX, dependencies=[Depends(member_door(callers))])
@@ -205,7 +238,9 @@ def dsp_router(about: About, records: Records, finder: Finder, callers: Callers)
         if more:
             target = f"{about.root}{DSP_PREFIX}/catalog/request?cursor={_write_cursor(asked, page[-1])}"
             headers["Link"] = f'<{target}>; rel="next"'
-        return JSONResponse(catalog_document(about, page), headers=headers)
+        first = more and _is_first(message, asked)
+        linked = _participants_after(records, finder, page) if first else ()
+        return JSONResponse(catalog_document(about, page, linked), headers=headers)
 
     def dataset(id: str, provider: str | None = None) -> JSONResponse:
         record = only_record(records.find(id, provider), id)

@@ -136,7 +136,7 @@ def _problem(reply: Reply) -> tuple[str, tuple[str, ...]]:
     said = _document(reply)
     if not isinstance(said, dict):
         return "", ()
-    reason = said.get("reason") or said.get("reasons") or said.get("detail") or ()
+    reason = said.get("reason") or said.get("reasons") or said.get("detail") or []
     reasons = tuple(str(item)[:400] for item in (reason if isinstance(reason, list) else [reason])[:8])
     code = said.get("code") or said.get("title")
     words = "; ".join(filter(None, (f"({str(code)[:80]})" if code else "", *reasons[:2])))

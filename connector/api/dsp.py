@@ -30,6 +30,7 @@ from schemas.binding.paths import (
 from schemas.binding.server import answer
 from schemas.dsp.catalog import CatalogRequestMessage
 from schemas.dsp.version import Auth, Version, VersionDocument
+from schemas.foreign import time_to_save
 from schemas.vocab import DSP_VERSION
 
 
@@ -93,7 +94,9 @@ def _message_door(route: Route, admit: Admit, room: Negotiations | Transfers) ->
         return JSONResponse(
             process.as_answer().wire(),
             status_code=route.status,
-            background=BackgroundTask(room.follow_up, process.pid, process),
+            background=BackgroundTask(
+                room.follow_up, process.pid, process, after=time_to_save(message.context)
+            ),
         )
 
     return take

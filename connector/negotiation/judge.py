@@ -20,7 +20,8 @@ from policies.use import Use, UseTotals
 from schemas.base import Role
 from schemas.dsp.negotiation import NegotiationState as State
 from schemas.errors import Refused
-from schemas.odrl import Agreement, DeclaredUse, Offer
+from schemas.foreign import as_repeated
+from schemas.odrl import Agreement, DeclaredUse, Offer, terms
 
 MOST_ROUNDS = 16
 """Offers and counter-offers of one negotiation before we end it."""
@@ -125,10 +126,11 @@ class Judge:
             )
         if not case.published:
             return end("offer-withdrawn", f"dataset {case.dataset} is not offered any more")
-        if all(_misfit(case.offer, offer) for offer in case.published):
+        fit = next((offer for offer in case.published if _asks_for(case.offer, offer)), None)
+        if fit is None:
             return Say(Said.OFFER, offer=_ours(case))
         # Written in our own words and order: of several permissions the first that holds decides.
-        return self._agree(case, next(offer for offer in case.published if not _misfit(case.offer, offer)))
+        return self._agree(replace(case, offer=fit), fit)
 
     def _answer_acceptance(self, case: Case) -> Verdict:
         # What was accepted is our own offer, so only whether it still stands is left to ask.
@@ -260,6 +262,12 @@ def _answer_agreement(case: Case) -> Verdict:
     if misfit:
         wrong.append(f"the agreement's terms are not the offer's: {misfit}")
     return end("agreement-mismatch", *wrong) if wrong else Say(Said.VERIFICATION)
+
+
+def _asks_for(asked: Offer, published: Offer) -> bool:
+    """Say whether a request asks for an offer of ours: meaning the same, or as a peer's stack repeats it."""
+    repeats = asked.id == published.id and as_repeated(terms(asked)) == as_repeated(terms(published))
+    return repeats or _misfit(asked, published) is None
 
 
 def _misfit(asked: Offer | Agreement, offered: Offer) -> str | None:

@@ -227,8 +227,14 @@ class Processes(Generic[P]):
         for pid in [pid for pid, due in list(self._owed.items()) if due <= now]:
             self.follow_up(pid)
 
-    def follow_up(self, pid: str, known: P | None = None) -> None:
-        """Drive a process once an answer has left; a failure is logged, and `tick` tries again."""
+    def follow_up(self, pid: str, known: P | None = None, *, after: float = 0.0) -> None:
+        """Drive a process once an answer has left, or `after` so many seconds.
+
+        A failure is logged, and `tick` tries again.
+        """
+        if after:
+            self._owe(pid, self._clock() + timedelta(seconds=after))
+            return
         try:
             self.drive(pid, known=known)
         except DataspaceError as error:

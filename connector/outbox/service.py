@@ -36,10 +36,19 @@ MOST_DOUBTS = 3
 """How often a message is tried before a refusal counts that may not be meant: a 401, since the proof may have
 been used up on the way; or any, where the peer's state could have been told and was not.
 """
+TOO_EARLY = frozenset({405, 409})
+EARLY_TRIES = 6
+"""How often a peer may say that a message does not fit before we believe it: about 12 seconds.
+
+A peer may refuse what follows from its own words until these are saved, and everything while it starts.
+"""
 SWEEP = 1.0
 """Seconds between looks for what a crash, or another process, left behind."""
 
 _log = structlog.get_logger("connector.outbox")
+
+
+_ENDED = frozenset({"TERMINATED", "COMPLETED", "FINALIZED"})
 
 
 def pause(outgoing_id: str, attempts: int) -> timedelta:
@@ -51,6 +60,12 @@ def pause(outgoing_id: str, attempts: int) -> timedelta:
     share = hashlib.sha256(f"{outgoing_id}:{attempts}".encode()).digest()[0] / 255
     seconds = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempts, 16))
     return timedelta(seconds=seconds * (0.75 + share / 2))
+
+
+def _is_early(outgoing: Outgoing, error: PeerRefused, standing: str | None) -> bool:
+    """Say whether a peer may take a refused message a little later: see the quirks in `schemas.foreign`."""
+    ended = standing is not None and standing in _ENDED
+    return error.peer_status in TOO_EARLY and outgoing.attempts < EARLY_TRIES and not ended
 
 
 class Outbox:
@@ -230,6 +245,8 @@ class Outbox:
                 return self._arrived(outgoing, Delivery(error.peer_status, None))
             case Verdict.AGAIN:
                 return self._postponed(outgoing, f"{error}; it still stands at {standing}")
+            case Verdict.FINAL if _is_early(outgoing, error, standing):
+                return self._postponed(outgoing, f"{error}; perhaps too early")
             case Verdict.FINAL | Verdict.UNCLEAR:
                 self._senders[outgoing.kind].undeliverable(outgoing, str(error), error.reasons)
                 self._store.sent(outgoing.id)

@@ -20,6 +20,7 @@ from schemas.dsp import transfer as words
 from schemas.dsp.transfer import DataAddress
 from schemas.dsp.transfer import TransferState as State
 from schemas.errors import IllegalMove, Malformed
+from schemas.foreign import asks_to_resume
 from schemas.usage import UsageKind
 
 DENIED = "use-denied"
@@ -87,6 +88,8 @@ def heard(transfer: Transfer, message: Message, at: datetime) -> Transfer:
         raise IllegalMove(
             f"the {transfer.role} suspended this transfer and has to resume it: {transfer.held}"
         )
+    if what is Said.START and transfer.role is Role.PROVIDER and asks_to_resume(message.context):
+        state = State.REQUESTED  # so that we decide once more, and start with a fresh pass
     moved = replace(
         _with_pids(transfer, message),
         state=state,

@@ -290,6 +290,31 @@ def test_dsp_pages_by_link_header_and_by_query_spec(
     assert ask(space, consumer, url=f"{space.url}{DSP}/catalog/request?cursor=nonsense").status_code == 400
 
 
+def test_the_first_page_of_a_query_spec_names_every_participant_and_no_dataset_twice(
+    space: Space, provider: Provider, consumer: Provider
+) -> None:
+    others = [Provider() for _ in range(3)]
+    for other in others:
+        space.parts.members.add(other.member("provider"))
+        with serving(other.app(), other.port):
+            assert space.push(other, [dataset(f"urn:other:{other.port}")]).status_code == 200
+    names = sorted(f"urn:table:{number:03}" for number in range(120))
+    space.push(provider, [dataset(name) for name in names])
+    seen: list[str] = []
+    for offset in (0, 60, 120):
+        spec = {"@type": "QuerySpec", "offset": offset, "limit": 60}
+        nested = ask(space, consumer, spec).json()["catalog"]
+        if offset == 0:
+            assert {one["participantId"] for one in nested} == {provider.did, *(one.did for one in others)}
+            endpoints = {service["endpointURL"] for one in nested for service in one["service"]}
+            assert endpoints == {provider.dsp, *(one.dsp for one in others)}
+        seen += [each["@id"] for one in nested for each in one.get("dataset", [])]
+    assert sorted(seen) == sorted([*names, *(f"urn:other:{one.port}" for one in others)])
+    words = {"@type": "QuerySpec", "limit": 60, "filterExpression": [
+        {"operandLeft": "text", "operator": "like", "operandRight": "%table%"}]}  # fmt: skip
+    assert [one["participantId"] for one in ask(space, consumer, words).json()["catalog"]] == [provider.did]
+
+
 def test_answers_are_compressed_for_who_can_read_that(
     space: Space, provider: Provider, consumer: Provider
 ) -> None:

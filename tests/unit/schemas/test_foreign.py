@@ -11,7 +11,16 @@ from schemas.dsp.catalog import CatalogRequestMessage
 from schemas.dsp.negotiation import ContractRequestMessage
 from schemas.dsp.transfer import DataAddress
 from schemas.errors import Malformed
-from schemas.foreign import EDC_CONTEXT, Query, is_query_spec, linked, read_query_spec
+from schemas.foreign import (
+    EDC_CONTEXT,
+    Query,
+    as_repeated,
+    asks_to_resume,
+    is_query_spec,
+    linked,
+    read_query_spec,
+    time_to_save,
+)
 from schemas.jsonld import compact_form
 from schemas.vocab import DSP_CONTEXT, EDC
 
@@ -206,3 +215,66 @@ def test_links_are_read_in_both_directions_and_prev_means_previous() -> None:
     assert linked(header, "next") == "https://p.example/c?t=1"
     assert linked(header, "previous") == "https://p.example/c?t=0"
     assert linked('<a>; rel="previous"', "previous") == "a"
+
+
+# --- said, then saved --------------------------------------------------------------------------------
+
+
+def test_only_a_peer_that_names_edcs_context_is_given_time_to_save() -> None:
+    assert time_to_save((DSP_CONTEXT, EDC_CONTEXT)) > 0
+    assert time_to_save((DSP_CONTEXT,)) == 0
+
+
+# --- resumes by asking -------------------------------------------------------------------------------
+
+
+def test_only_a_peer_that_names_edcs_context_resumes_by_asking() -> None:
+    assert asks_to_resume((DSP_CONTEXT, EDC_CONTEXT))
+    assert not asks_to_resume((DSP_CONTEXT,))
+
+
+# --- repeats in texts --------------------------------------------------------------------------------
+
+
+def repeatable(right: Any, operator: str = "isAnyOf", **more: Any) -> dict[str, Any]:
+    constraint = {"leftOperand": "hansa:columns", "operator": operator, "rightOperand": right}
+    return {"permission": [{"action": "use", "constraint": [constraint]}], **more}
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (10, "10"),
+        (["number", "carrier"], '[{"@value":"number"},{"@value":"carrier"}]'),
+        (["number"], "number"),
+        ([1, 2], '[{"@value":1},{"@value":2}]'),
+        ({"@id": "dpv:Research"}, '{"@id":"https://w3id.org/dpv#Research"}'),
+        ([{"@id": "did:web:a"}, {"@id": "did:web:b"}], '[{"@id":"did:web:a"},{"@id":"did:web:b"}]'),
+        ({"@value": "10", "@type": "xsd:integer"}, "10"),
+        (True, "true"),
+    ],
+)
+def test_edc_repeats_a_right_operand_as_one_text(ours: Any, theirs: str) -> None:
+    assert as_repeated(repeatable(theirs)) == as_repeated(repeatable(ours))
+
+
+def test_a_profile_is_not_repeated() -> None:
+    assert as_repeated(repeatable("number")) == as_repeated(
+        repeatable("number", profile="https://w3id.org/hansa/policy/1")
+    )
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        repeatable('[{"@value":"number"},{"@value":"captain"}]'),
+        repeatable('[{"@value":"number"}]'),
+        repeatable('[{"@value":"number"},{"@value":"carrier"}]', operator="isNoneOf"),
+        repeatable('[{"@value":"number"},{"@value":"carrier"}]', prohibition=[{"action": "sell"}]),
+        repeatable('["number","carrier"]'),
+        repeatable("[{"),
+        {"permission": [{"action": "use"}]},
+    ],
+)
+def test_whatever_says_something_else_is_no_repeat(asked: dict[str, Any]) -> None:
+    assert as_repeated(asked) != as_repeated(repeatable(["number", "carrier"]))

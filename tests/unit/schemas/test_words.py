@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from schemas.base import LangString, best_text
 from schemas.canonical import canonical
 from schemas.dcat import Catalog, Dataset
+from schemas.dsp.catalog import CatalogRequestMessage
 from schemas.dsp.negotiation import ContractRequestMessage
 from schemas.errors import Malformed, TooLarge, UnknownContext
 from schemas.jsonld import compact_form
@@ -149,3 +150,8 @@ def test_a_deep_document_is_refused_before_it_is_walked() -> None:
         parse_json(b"[" * 5000 + b"]" * 5000)
     with pytest.raises(TooLarge, match="64 levels"):
         parse_json(b"[" * 100 + b"]" * 100)
+
+
+def test_a_catalogue_request_without_a_filter_has_none_on_the_wire() -> None:
+    # EDC refuses an empty one as a bad request.
+    assert "filter" not in CatalogRequestMessage(id="urn:uuid:1").wire()

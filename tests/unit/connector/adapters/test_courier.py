@@ -80,7 +80,7 @@ def test_a_passing_trouble_is_worth_another_try(status: int) -> None:
     assert not isinstance(trouble.value, PeerRefused)
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 413])
 def test_any_other_refusal_is_final_and_carries_the_peers_reasons(status: int) -> None:
     carrier, _, _ = courier(
         httpx2.Response(status, json={"code": "illegal-move", "reason": ["one", {"two": 2}]})
@@ -90,6 +90,13 @@ def test_any_other_refusal_is_final_and_carries_the_peers_reasons(status: int) -
     assert refused.value.peer_status == status
     assert refused.value.reasons == ("one", "{'two': 2}")
     assert "illegal-move" in str(refused.value)
+
+
+def test_a_refusal_without_a_reason_gives_none() -> None:
+    carrier, _, _ = courier(httpx2.Response(400, json={"message": "Bad Request", "status": "400"}))
+    with pytest.raises(PeerRefused, match=r"answered 400$") as refused:
+        carrier.carry(LETTER)
+    assert refused.value.reasons == ()
 
 
 def test_what_counts_as_passing_can_be_widened_for_a_peer_that_opens_its_doors_late() -> None:

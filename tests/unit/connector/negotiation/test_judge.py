@@ -52,6 +52,18 @@ def test_a_request_that_means_the_same_as_the_offer_is_agreed_to() -> None:
     assert Judge()(case()) == Say(Said.AGREEMENT, offer=research_offer())
 
 
+def test_an_offer_that_a_stack_repeats_in_its_own_way_is_agreed_to_in_our_words() -> None:
+    def offered(right: Any, id: str = "urn:offer:1") -> Offer:
+        constraint = {"leftOperand": f"{HANSA}columns", "operator": "isAnyOf", "rightOperand": right}
+        return Offer.read({"@id": id, "permission": [{"action": "odrl:use", "constraint": [constraint]}]})
+
+    ours, edc = offered(["a", "b"]), '[{"@value":"a"},{"@value":"b"}]'
+    asked = {"published": (ours,), "use": None}
+    assert Judge()(case(offer=offered(edc), **asked)) == Say(Said.AGREEMENT, offer=ours)
+    for other in (offered(edc, "urn:offer:2"), offered(edc.replace("b", "c"))):
+        assert Judge()(case(offer=other, **asked)) == Say(Said.OFFER, offer=ours)
+
+
 def test_spelling_makes_no_difference_to_what_a_request_means() -> None:
     constraint = {
         "leftOperand": "http://www.w3.org/ns/odrl/2/purpose",

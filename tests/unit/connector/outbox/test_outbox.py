@@ -13,7 +13,7 @@ import pytest
 from connector.adapters.sql import SqlStores
 from connector.outbox.ports import Delivery, Outgoing
 from connector.outbox.refusal import Verdict
-from connector.outbox.service import FIRST_PAUSE, LEASE, LONGEST_PAUSE, Outbox, pause
+from connector.outbox.service import EARLY_TRIES, FIRST_PAUSE, LEASE, LONGEST_PAUSE, Outbox, pause
 from schemas.errors import PeerRefused, PeerUnavailable, StorageUnavailable
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -334,6 +334,32 @@ def test_a_refusal_that_may_mean_both_is_tried_a_few_times_and_then_counts(
         outbox.deliver("p1")
     assert peer.got == ["a"] * 4
     assert notes.given_up == [("a", "answered 400", ())]
+
+
+@pytest.mark.parametrize("status", [405, 409])
+@pytest.mark.parametrize("stands", ["REQUESTED", None])
+def test_a_peer_that_starts_or_has_not_saved_what_it_said_is_given_time_and_then_believed(
+    outbox: Outbox, stores: SqlStores, peer: Peer, notes: Notes, clock: Clock, stands: str | None, status: int
+) -> None:
+    stores.outbox.add(letter("a"))
+    peer.answers, peer.stands = [PeerRefused("not here", peer_status=status)] * 99, stands
+    outbox.deliver("p1")
+    assert outbox.pending()[0].problem == "not here; perhaps too early"
+    while outbox.pending():
+        clock.now = max(clock.now, outbox.pending()[0].due)
+        outbox.deliver("p1")
+    assert peer.got == ["a"] * (EARLY_TRIES + 1)
+    assert notes.given_up == [("a", "not here", ())]
+    assert clock.now - NOW < timedelta(seconds=20)
+
+
+def test_a_peer_that_has_ended_the_process_is_not_too_early(
+    outbox: Outbox, stores: SqlStores, peer: Peer, notes: Notes
+) -> None:
+    stores.outbox.add(letter("a"))
+    peer.answers, peer.stands = [PeerRefused("it ended", peer_status=409)], "TERMINATED"
+    outbox.deliver("p1")
+    assert notes.given_up == [("a", "it ended", ())]
 
 
 def test_a_peer_whose_state_makes_no_sense_is_asked_a_few_times_and_then_its_word_stands(

@@ -15,8 +15,9 @@ from schemas.base import Role
 from schemas.dsp import transfer as words
 from schemas.dsp.transfer import TransferState as State
 from schemas.errors import Forbidden, IllegalMove, NotFound, StorageUnavailable
+from schemas.foreign import EDC_CONTEXT
 from schemas.odrl import Offer
-from schemas.vocab import FORMAT_ARROW_HTTP
+from schemas.vocab import DSP_CONTEXT, FORMAT_ARROW_HTTP
 from tests.store_builders import data_flow, signed
 from tests.world import (
     MARKETING,
@@ -119,6 +120,34 @@ def test_the_consumer_may_pause_and_go_on_with_its_old_ticket(
     resumed = consumer.transfers.own(ours.pid)
     assert resumed.state is provider.mirror(ours).state is State.STARTED
     assert resumed.address == ours.address
+
+
+def test_a_consumer_that_resumes_by_asking_is_answered_with_a_start_and_a_fresh_ticket(
+    world: World, provider: Party, consumer: Party, agreement: str
+) -> None:
+    ours = start(world, consumer, agreement)
+    consumer.transfers.suspend(ours.pid, "a pause")
+    world.settle()
+    world.pass_time(60)
+    message = {
+        "@context": [DSP_CONTEXT, EDC_CONTEXT],
+        "@type": "TransferStartMessage",
+        "@id": "urn:uuid:asked",
+        "consumerPid": ours.pid,
+        "providerPid": ours.counter_pid,
+    }
+    for _ in range(2):  # a repeat asks for nothing new
+        assert consumer.post(provider, f"/transfers/{ours.counter_pid}/start", message).status == 200
+    assert provider.mirror(ours).state is State.REQUESTED, "the peer is given time to save what it said"
+    world.pass_time(1)
+    provider.transfers.tick()
+    theirs = provider.mirror(ours)
+    assert [step.state for step in theirs.path][2:] == ["SUSPENDED", "REQUESTED", "STARTED"]
+    (mail,) = provider.outbox.pending(theirs.pid)
+    assert mail.document["@type"] == "TransferStartMessage"
+    fresh = words.DataAddress.read(mail.document["dataAddress"])
+    assert ours.address is not None
+    assert fresh.property("authorization") not in (None, ours.address.property("authorization"))
 
 
 def test_what_the_provider_paused_only_the_provider_resumes_and_with_a_fresh_ticket(
