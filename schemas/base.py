@@ -28,15 +28,17 @@ IRI_PATTERN = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`]+$")
 _KEPT_EMPTY = frozenset({"rightOperand"})
 
 
-def _prune(value: Any) -> Any:
+def pruned(value: Any) -> Any:
+    """Return JSON as it travels: without absent members and empty arrays."""
+    # Only containers are entered: a page of a catalogue has a hundred thousand leaves.
     if isinstance(value, dict):
         return {
-            key: _prune(item)
+            key: pruned(item) if isinstance(item, dict | list) else item
             for key, item in value.items()
             if item is not None and (item != [] or key in _KEPT_EMPTY)
         }
     if isinstance(value, list):
-        return [_prune(item) for item in value]
+        return [pruned(item) if isinstance(item, dict | list) else item for item in value]
     return value
 
 
@@ -55,8 +57,8 @@ class Document(BaseModel):
 
     def wire(self) -> dict[str, Any]:
         """Return the JSON form, without absent members and empty arrays."""
-        pruned: dict[str, Any] = _prune(self.model_dump(mode="json", by_alias=True))
-        return pruned
+        travelling: dict[str, Any] = pruned(self.model_dump(mode="json", by_alias=True))
+        return travelling
 
     @classmethod
     def read(cls, document: Any) -> Self:

@@ -7,7 +7,7 @@ message, or the answer to it. Stores can fail before or after they saved.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -383,14 +383,15 @@ class Shown:
     def __init__(self, world: World, did: str, url: str, stores: SqlStores) -> None:
         self._world, self._did, self._url, self._stores = world, did, url, stores
 
-    def catalog(self, offset: int, limit: int, text: str | None, **narrowed: Any) -> Catalog:
-        found = self._stores.offerings.page(offset, limit, text, **narrowed)
+    def catalog(self) -> Catalog:
         return Catalog(
             id=f"{self._did}#catalog",
             participant_id=self._did,
-            dataset=tuple(offering.dataset for offering in found),
             service=(DataService(id=f"{self._did}#dsp", endpoint_url=self._url),),
         )
+
+    def told(self, offset: int, limit: int, text: str | None, **narrowed: Any) -> Sequence[bytes]:
+        return self._stores.offerings.told(offset, limit, text, **narrowed)
 
     def dataset(self, dataset_id: str) -> Dataset:
         offering = self._stores.offerings.get(dataset_id)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, bindparam, func, select
+from pydantic_core import from_json, to_json
+from sqlalchemy import ColumnElement, Row, Select, bindparam, func, select
 
 from connector.adapters.sql_database import Database
 from connector.adapters.sql_outbox import put_outgoing
@@ -14,6 +15,7 @@ from connector.adapters.sql_usage import Salts, put_records
 from connector.adapters.sql_values import Stored
 from connector.offering.ports import Offering
 from connector.outbox.ports import Outgoing
+from schemas.base import pruned
 from schemas.dcat import Dataset
 from schemas.errors import NotFound
 from schemas.usage import UsageRecord
@@ -74,15 +76,38 @@ class SqlOfferings:
         like: str | None = None,
     ) -> Sequence[Offering]:
         """Return offerings that are not withdrawn and fit what is given, ordered by dataset id."""
+        statement = self._page(table, offset, limit, self._fitting(text, ids, like))
+        with self._database.read() as connection:
+            rows = connection.execute(statement).all()
+        return [_from_row(row) for row in rows]
+
+    def told(
+        self,
+        offset: int,
+        limit: int,
+        text: str | None = None,
+        *,
+        ids: Sequence[str] | None = None,
+        like: str | None = None,
+    ) -> Sequence[bytes]:
+        """Return the datasets of a page as JSON texts; what is only passed on is never made a value."""
+        statement = self._page(table.c.value, offset, limit, self._fitting(text, ids, like))
+        with self._database.read() as connection:
+            values = connection.execute(statement).scalars().all()
+        return [_told(value) for value in values]
+
+    def _page(self, what: Any, offset: int, limit: int, wanted: Sequence[ColumnElement[bool]]) -> Select[Any]:
+        return select(what).where(*wanted).order_by(table.c.id).offset(offset).limit(limit)
+
+    def _fitting(
+        self, text: str | None, ids: Sequence[str] | None, like: str | None
+    ) -> list[ColumnElement[bool]]:
         wanted = _wanted(text)
         if ids is not None:
             wanted.append(table.c.id.in_([_storable(one) for one in ids]))
         if like is not None:
             wanted.append(self._fits(_storable(like)))
-        statement = select(table).where(*wanted).order_by(table.c.id).offset(offset).limit(limit)
-        with self._database.read() as connection:
-            rows = connection.execute(statement).all()
-        return [_from_row(row) for row in rows]
+        return wanted
 
     def count(self, text: str | None = None) -> int:
         """Return how many offerings `page` would go through."""
@@ -130,3 +155,8 @@ def _to_row(offering: Offering) -> dict[str, Any]:
 
 def _from_row(row: Row[Any]) -> Offering:
     return _STORED.read(row.value).at_version(row.version)
+
+
+def _told(value: str) -> bytes:
+    # A stored dataset is its wire form before pruning: both are the model's own JSON by alias.
+    return to_json(pruned(from_json(value)["dataset"]))

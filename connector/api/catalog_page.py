@@ -8,11 +8,12 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from pydantic_core import to_json
 from starlette.responses import Response
 
 from connector.offering.service import Offerings
@@ -146,11 +147,11 @@ class CatalogDoor:
         message = CatalogRequestMessage.read(document_of(request, body))
         page = Page.from_token(continuation) if continuation else Page.from_filter(message.filter)
         # One more than asked for tells whether there is a next page.
-        found = self._offerings.catalog(page.offset, page.limit + 1, page.text, ids=page.ids, like=page.like)
+        found = self._offerings.told(page.offset, page.limit + 1, page.text, ids=page.ids, like=page.like)
         headers = {}
-        if links := self._links(page, len(found.dataset) > page.limit):
+        if links := self._links(page, len(found) > page.limit):
             headers["Link"] = links
-        return _zipped(request, found.model_copy(update={"dataset": found.dataset[: page.limit]}), headers)
+        return _zipped(request, _with_datasets(self._offerings.catalog(), found[: page.limit]), headers)
 
     def _links(self, page: Page, more: bool) -> str:
         pages = []
@@ -170,11 +171,19 @@ class CatalogDoor:
             if not id.endswith("/"):
                 raise
             dataset = self._offerings.dataset(id.removesuffix("/"))
-        return _zipped(request, RootDataset.model_validate(dataset.model_dump(by_alias=True)), {})
+        found = RootDataset.model_validate(dataset.model_dump(by_alias=True))
+        return _zipped(request, to_json(found.wire()), {})
 
 
-def _zipped(request: Request, document: Catalog | RootDataset, headers: dict[str, str]) -> Response:
-    content = json.dumps(document.wire(), ensure_ascii=False, separators=(",", ":")).encode()
+def _with_datasets(catalog: Catalog, datasets: Sequence[bytes]) -> bytes:
+    """Write a catalogue with datasets that are JSON already; an empty one leaves the member out."""
+    document = to_json(catalog.wire())
+    if not datasets:
+        return document
+    return b'%b,"dataset":[%b]}' % (document.removesuffix(b"}"), b",".join(datasets))
+
+
+def _zipped(request: Request, content: bytes, headers: dict[str, str]) -> Response:
     headers["Vary"] = "Accept-Encoding"
     if len(content) >= WORTH_ZIPPING and _takes_gzip(request.headers.get("accept-encoding", "")):
         content = gzip.compress(content, compresslevel=4, mtime=0)

@@ -129,6 +129,18 @@ class OfferingStore(Protocol):
         """
         ...
 
+    def told(
+        self,
+        offset: int,
+        limit: int,
+        text: str | None = None,
+        *,
+        ids: Sequence[str] | None = None,
+        like: str | None = None,
+    ) -> Sequence[bytes]:
+        """Return the datasets that `page` would find, each as the JSON text (UTF-8) of its `wire()`."""
+        ...
+
     def count(self, text: str | None = None) -> int:
         """Return how many offerings `page` would go through."""
         ...

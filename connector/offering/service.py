@@ -230,7 +230,11 @@ class Offerings:
         """
         return self.get(dataset).dataset
 
-    def catalog(
+    def catalog(self) -> Catalog:
+        """Return the catalogue document of this participant, without its datasets: `told` has them."""
+        return catalog_of(self._holder, ())
+
+    def told(
         self,
         offset: int,
         limit: int,
@@ -238,10 +242,9 @@ class Offerings:
         *,
         ids: Sequence[str] | None = None,
         like: str | None = None,
-    ) -> Catalog:
-        """Return a page of the catalogue of this participant; `OfferingStore.page` says what fits."""
-        found = self._store.page(offset, limit, text, ids=ids, like=like)
-        return catalog_of(self._holder, [offering.dataset for offering in found])
+    ) -> Sequence[bytes]:
+        """Return the datasets of a page, each as JSON text; `OfferingStore.page` says what fits."""
+        return self._store.told(offset, limit, text, ids=ids, like=like)
 
 
 def _check_not_grown(held: Dataset, new: Dataset) -> None:

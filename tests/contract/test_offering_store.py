@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from connector.adapters.sql import SqlStores
 from schemas.errors import NotFound, StorageUnavailable
+from schemas.odrl import Constraint, Offer, Permission
 from tests.contract.conftest import Fail, Open
 from tests.store_builders import NOW, offering, outgoing, record
 
@@ -110,6 +112,29 @@ def test_many_are_returned_by_id_withdrawn_ones_included_and_unknown_ones_left_o
     assert found["urn:dataset:1"].withdrawn == NOW
     assert found["urn:dataset:2"] == stores.offerings.get("urn:dataset:2")
     assert stores.offerings.many([]) == {}
+
+
+def test_what_is_told_of_a_page_is_the_wire_form_of_its_datasets(stores: SqlStores) -> None:
+    rich = offering()
+    empty = Constraint(left_operand="spatial", operator="isNoneOf", right_operand=[])
+    term = Permission(action="use", constraint=(empty,))
+    kept = rich.dataset.model_copy(
+        update={"has_policy": (Offer(id="urn:offer:1", permission=(term,)),), "version": '1.0 "ä"'}
+    )
+    stores.offerings.put([replace(rich, dataset=kept), offering("urn:dataset:2"), offering("urn:dataset:3")])
+    stores.offerings.put([offering("urn:dataset:2", withdrawn=NOW)])
+    for asked in ({}, {"text": "lung"}, {"ids": ["urn:dataset:1"]}, {"like": "%:3"}, {"text": "nowhere"}):
+        found = stores.offerings.page(0, 10, **asked)
+        told = stores.offerings.told(0, 10, **asked)
+        assert [json.loads(one) for one in told] == [one.dataset.wire() for one in found]
+    assert len(stores.offerings.told(0, 1)) == 1
+    assert (
+        json.loads(stores.offerings.told(0, 1)[0])["hasPolicy"][0]["permission"][0]["constraint"][0][
+            "rightOperand"
+        ]
+        == []
+    )
+    assert [json.loads(one)["@id"] for one in stores.offerings.told(1, 5)] == ["urn:dataset:3"]
 
 
 @pytest.mark.parametrize(

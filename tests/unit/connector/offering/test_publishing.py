@@ -161,7 +161,7 @@ def test_a_batch_of_any_size_is_saved_in_pieces(provider: Provider):
     ]
     assert len(provider.offerings.publish(items).published) == 250
     assert [len(offered) for offered, _ in provider.told] == [200, 50]
-    assert len(provider.offerings.catalog(0, 300).dataset) == 250
+    assert len(provider.offerings.told(0, 300)) == 250
 
 
 class TestPush:
