@@ -43,9 +43,14 @@ def _free_port() -> int:
 
 
 class Server:
-    """A server with data of its own, which can be stopped and started again at the same port."""
+    """A server with data of its own, which can be stopped and started again at the same port.
 
-    def __init__(self) -> None:
+    Args:
+        durable: whether commits reach the disk; survival of the machine is not what tests are about.
+    """
+
+    def __init__(self, *, durable: bool = False) -> None:
+        self._durable = durable
         self._binaries, account = find_binaries(), _account()
         # Not below pytest's folder: every session closes that to other users again, the server's among them.
         self._folder = Path(tempfile.mkdtemp(prefix="hansa-postgres-"))
@@ -84,7 +89,7 @@ class Server:
         options = {
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": str(self._folder),
-            "fsync": "off",  # survival of the machine is not what these tests are about
+            "fsync": "on" if self._durable else "off",
             "max_connections": "200",
             "shared_buffers": "32MB",
         }
@@ -119,9 +124,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def running_postgres() -> Iterator[str]:
+def running_postgres(*, durable: bool = False) -> Iterator[str]:
     """Start a server in a folder of its own, and yield its URL without a database name."""
-    server = Server()
+    server = Server(durable=durable)
     try:
         server.start()
         yield server.url
