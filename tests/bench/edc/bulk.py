@@ -1,4 +1,4 @@
-"""One gigabyte through each one's own data plane. Ours streams Arrow; EDC's pushes bytes from one URL to another."""
+"""One gigabyte through each one's own data plane: ours streams Arrow, EDC's pushes bytes to a URL."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def memory(column: Column, peer: Peer, rss: table.Row, pss: table.Row) -> None:
 
 
 def catalogue(column: Column, provider: Peer, held: int) -> None:
-    """Pages of a catalogue that grows, asked by one raw client; and all of it, in as few requests as it gives."""
+    """Pages of a growing catalogue, asked by one raw client; and all of it, in as few pages as it gives."""
     reader = Reader(READER)
     for size in table.SIZES:
         tell(f"{column.name}: publishing {size - held:,} datasets, then asking for pages of {size:,}")

@@ -80,10 +80,10 @@ class Edc(Peer):
         main = "org.eclipse.edc.boot.system.runtime.BaseRuntime"
         return [tool("java"), HEAP, f"-Dedc.fs.config={file}", "-cp", class_path(VERSION), main]
 
-    def is_ready(self) -> bool:
+    def try_doors(self) -> None:
         """It says that it is ready before its doors answer, so they are asked themselves."""
-        version = http().get(f"{self._protocol}/.well-known/dspace-version")
-        return version.is_success and self._posted("/contractnegotiations/request", QUERY).is_success
+        read(http().get(f"{self._protocol}/.well-known/dspace-version"))
+        self.post("/contractnegotiations/request", QUERY)
 
     def _posted(self, path: str, document: Mapping[str, Any]) -> httpx2.Response:
         said = {"@context": {"@vocab": EDC}, **document}

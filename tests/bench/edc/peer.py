@@ -45,8 +45,13 @@ class Peer(ABC):
         """The command that starts the process; what it needs is written first."""
 
     @abstractmethod
-    def is_ready(self) -> bool:
-        """Whether every door answers."""
+    def try_doors(self) -> None:
+        """Ask every door once.
+
+        Raises:
+            Failed: if one answers with an error.
+            httpx2.HTTPError: if one does not answer.
+        """
 
     @abstractmethod
     def offer(self, names: Sequence[str]) -> None:
@@ -87,18 +92,18 @@ class Peer(ABC):
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean, start_new_session=True
             )
-        while not self._answers():
-            taken = time.perf_counter() - begun
-            if self.process.poll() is not None or taken > START_SECONDS:
-                raise Failed(f"{command[0]} was not ready after {taken:.0f} s:\n{self.tail()}")
-            time.sleep(0.005)
-        return time.perf_counter() - begun
-
-    def _answers(self) -> bool:
-        try:
-            return self.is_ready()
-        except httpx2.HTTPError:
-            return False
+        while True:
+            try:
+                self.try_doors()
+            except (httpx2.HTTPError, Failed) as error:
+                taken = time.perf_counter() - begun
+                if self.process.poll() is not None or taken > START_SECONDS:
+                    raise Failed(
+                        f"{command[0]} was not ready after {taken:.0f} s: {error}\n{self.tail()}"
+                    ) from None
+                time.sleep(0.02)
+            else:
+                return time.perf_counter() - begun
 
     def stop(self) -> None:
         """Stop the process, by its id."""

@@ -28,7 +28,7 @@ ABSENT = "-"
 
 @dataclass(frozen=True)
 class Row:
-    """One thing that is measured: `more` of it is better; where not `compared`, a ratio would mean nothing."""
+    """One thing that is measured: `more` of it is better; if not `compared`, a ratio would mean nothing."""
 
     name: str
     unit: str
