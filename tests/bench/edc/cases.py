@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from tests.bench.edc import table
-from tests.bench.edc.clients import Failed, Reader, forget
+from tests.bench.edc.clients import Ended, Failed, Reader, forget
 from tests.bench.edc.peer import Peer
 from tests.bench.edc.table import Column
 
@@ -26,6 +27,8 @@ LOAD_ROUNDS = 3
 READER = "did:web:reader.example"
 MILLI = 1000.0
 MEGA = 1e6
+
+T = TypeVar("T")
 
 
 def tell(what: str) -> None:
@@ -100,43 +103,68 @@ def _walk(reader: Reader, provider: Peer, size: int) -> tuple[float, int]:
 def negotiations(column: Column, consumer: Peer, provider: Peer, dataset: str, rounds: int = ROUNDS) -> str:
     """From the contract request to FINALIZED at the consumer's management API; return one agreement."""
     ask = consumer.ask(provider, dataset)
-    seconds, agreement = [], ""
-    for _ in range(UNCOUNTED + rounds):
-        begun = time.perf_counter()
-        agreement = consumer.await_agreement(ask())
-        seconds.append(time.perf_counter() - begun)
-    counted = seconds[UNCOUNTED:]
-    column.put(table.AGREED, statistics.median(counted) * MILLI)
-    column.put(table.AGREED_99, p99(counted) * MILLI)
-    column.put(table.RATES[1], len(counted) / sum(counted))
+    seconds, agreement = _timed(column, "negotiations", rounds, lambda: consumer.await_agreement(ask()))
+    column.put(table.AGREED, statistics.median(seconds) * MILLI)
+    column.put(table.AGREED_99, p99(seconds) * MILLI)
+    column.put(table.RATES[1], len(seconds) / sum(seconds))
     return agreement
 
 
 def transfers(column: Column, consumer: Peer, provider: Peer, agreement: str, rounds: int = ROUNDS) -> None:
     """From the transfer request until the consumer holds the address of the data."""
-    seconds = []
-    for _ in range(UNCOUNTED + rounds):
+    seconds, _ = _timed(column, "transfers", rounds, lambda: consumer.fetch(provider, agreement))
+    column.put(table.STARTED, statistics.median(seconds) * MILLI)
+    column.put(table.STARTED_99, p99(seconds) * MILLI)
+
+
+def _timed(column: Column, what: str, rounds: int, act: Callable[[], T]) -> tuple[list[float], T]:
+    """Do something so many times that it goes well; return the seconds of each, and the last outcome.
+
+    Raises:
+        Ended: with the words of the peer, if it goes wrong as often as it goes well.
+    """
+    seconds: list[float] = []
+    failed = 0
+    while True:
         begun = time.perf_counter()
-        consumer.fetch(provider, agreement)
+        try:
+            outcome = act()
+        except Ended as error:
+            failed += 1
+            tell(f"{column.name}: {error}")
+            if failed > UNCOUNTED + rounds:
+                raise
+            continue
         seconds.append(time.perf_counter() - begun)
-    counted = seconds[UNCOUNTED:]
-    column.put(table.STARTED, statistics.median(counted) * MILLI)
-    column.put(table.STARTED_99, p99(counted) * MILLI)
+        if len(seconds) == UNCOUNTED + rounds:
+            break
+    if failed:
+        column.notes.append(
+            f"{failed} of {failed + len(seconds)} {what} ended TERMINATED and were not counted"
+        )
+    return seconds[UNCOUNTED:], outcome
 
 
 def load(column: Column, consumer: Peer, provider: Peer, dataset: str, at_once: int) -> None:
     """Negotiations a second while so many are under way: who has one opens the next."""
     ask = consumer.ask(provider, dataset)
     gate = threading.Barrier(at_once + 1)
+    failed: list[str] = []
 
     def keep_asking() -> list[float]:
-        ends, expected = [], 0.0
+        ends: list[float] = []
+        expected, rounds = 0.0, 0
         try:
             gate.wait()
             until = time.perf_counter() + LOAD_SECONDS
-            while len(ends) < LOAD_ROUNDS or time.perf_counter() < until:
+            while rounds < LOAD_ROUNDS or time.perf_counter() < until:
+                rounds += 1
                 begun = time.perf_counter()
-                consumer.await_agreement(ask(), expected)
+                try:
+                    consumer.await_agreement(ask(), expected)
+                except Ended as error:
+                    failed.append(str(error))
+                    continue
                 ends.append(time.perf_counter())
                 expected = ends[-1] - begun
         finally:
@@ -148,7 +176,13 @@ def load(column: Column, consumer: Peer, provider: Peer, dataset: str, at_once: 
         gate.wait()
         begun = time.perf_counter()
         ends = sorted(end for each in asking for end in each.result())
-    column.put(table.RATES[at_once], len(ends) / (ends[-1] - begun))
+    if failed:
+        tell(f"{column.name}: {failed[0]}")
+        column.notes.append(
+            f"{at_once} at a time: {len(failed)} of {len(failed) + len(ends)} negotiations ended TERMINATED "
+            "and were not counted"
+        )
+    column.put(table.RATES[at_once], len(ends) / (ends[-1] - begun) if ends else 0.0)
 
 
 def one_kind(column: Column, make: Callable[[str], Peer], bulk: Callable[[Column, Peer, Peer], None]) -> None:

@@ -24,6 +24,10 @@ class Failed(RuntimeError):
     """A peer did not do what it was asked; the message has its own words."""
 
 
+class Ended(Failed):
+    """A process ended before it came to where it should."""
+
+
 def http() -> httpx2.Client:
     """Return this thread's client; its connections stay open."""
     if not hasattr(_mine, "client"):

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from schemas.vocab import EDC, FORMAT_ARROW_HTTP
-from tests.bench.edc.clients import Failed, http, read
+from tests.bench.edc.clients import Ended, http, read
 from tests.bench.edc.peer import WAIT_SECONDS, Peer
 from tests.interop.edc.runtime import CONTEXTS, class_path, free_ports
 from tests.interop.maven import tool
@@ -148,7 +148,7 @@ class Edc(Peer):
                 return found
             if found["state"] == "TERMINATED" or time.monotonic() > deadline:
                 why = found.get("errorDetail")
-                raise Failed(f"{kind} {process} is {found['state']}: {why}\n{self.tail()}")
+                raise Ended(f"{kind} {process} is {found['state']}: {why}\n{self.tail()}")
             time.sleep(pause)
 
     def fetch(self, provider: Peer, agreement: str) -> Mapping[str, Any]:

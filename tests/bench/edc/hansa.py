@@ -16,7 +16,7 @@ from connector.settings import API_KEY_FILE
 from schemas.binding.paths import DSP_PREFIX
 from schemas.identity import did_for
 from schemas.vocab import FORMAT_ARROW_HTTP
-from tests.bench.edc.clients import Failed, http, read
+from tests.bench.edc.clients import Ended, Failed, http, read
 from tests.bench.edc.peer import Peer
 from tests.interop.edc.runtime import free_ports
 
@@ -101,7 +101,7 @@ class Hansa(Peer):
         """Wait at the door, which answers when the state is reached."""
         found = self.get(f"/negotiations/{quoted(negotiation)}", wait="FINALIZED", timeout=60)
         if found["state"] != "FINALIZED":
-            raise Failed(f"negotiation is {found['state']}: {found['problem']}\n{self.tail()}")
+            raise Ended(f"negotiation is {found['state']}: {found['problem']}\n{self.tail()}")
         return str(found["agreement"])
 
     def fetch(self, provider: Peer, agreement: str) -> Mapping[str, Any]:
@@ -110,5 +110,5 @@ class Hansa(Peer):
         pid = self.post("/transfers", {"agreement": agreement, "format": format})["pid"]
         found = self.get(f"/transfers/{quoted(pid)}", wait="STARTED", timeout=60)
         if found["state"] != "STARTED" or "dataAddress" not in found:
-            raise Failed(f"transfer is {found['state']}: {found['problem']}\n{self.tail()}")
+            raise Ended(f"transfer is {found['state']}: {found['problem']}\n{self.tail()}")
         return {"pid": pid, **found["dataAddress"]}
