@@ -35,6 +35,8 @@ _KINDS = {
 }
 # More rows than this at a time would only hold memory: a batch of one narrow column is large enough by then.
 _MOST_BATCH_ROWS = 131_072
+# What the reader buffers ahead it keeps until the scan ends: memory would grow with the file.
+_UNBUFFERED = pa.dataset.ParquetFragmentScanOptions(pre_buffer=False)
 _LEAST_BATCH_ROWS = 256
 _FEW_ROWS = 50_000
 
@@ -245,6 +247,7 @@ class _ParquetScan:
                 # The reader's own defaults hold sixteen batches of four files; two keep the wire busy.
                 batch_readahead=2,
                 fragment_readahead=1,
+                fragment_scan_options=_UNBUFFERED,
             )
             if groups
             else None

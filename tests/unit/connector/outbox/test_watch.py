@@ -46,4 +46,4 @@ def test_nothing_is_kept_of_who_waited() -> None:
     watch = Watch()
     watch.wait("p", lambda: 1, lambda found: True, 10)
     watch.ring("p")
-    assert (watch._waiting, watch._counts) == ({}, {})
+    assert watch._bells == {}
