@@ -7,10 +7,10 @@ VENDOR := catalog/api/static/vendor/.fetched
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench tck interop assets clean system
+.PHONY: help demo test check bench bench-edc tck interop assets clean system
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 demo: $(VENV)/.demo ## Run the story: a small data space on real data, publish to audit
 	@$(MAKE) -s --no-print-directory $(VENDOR) || echo "The web pages will be plain: their style sheet could not be fetched (see above). All else works."
@@ -26,6 +26,9 @@ check: $(VENV)/.test ## Lint, format, types and import contracts
 
 bench: $(VENV)/.test ## Print measurements beside those of peers
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+bench-edc: system $(VENV)/.test ## Print Hansa beside Eclipse EDC (ARGS="--write": keep it in tests/bench)
+	@$(BIN)/python -m tests.bench.edc $(ARGS)
 
 tck: system $(VENV)/.test ## Run the official conformance kits (ARGS="--runs 20 --database sqlite")
 	@$(BIN)/python -m tests.interop.tck $(ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,26 @@ def table() -> pa.Table:
     return pa.table(
         {"id": range(5000), "text": [f"row {i}" for i in range(5000)], "half": [i % 2 for i in range(5000)]}
     )
+
+
+def test_a_long_file_is_read_without_keeping_what_was_read(sources: ParquetSources, tmp_path: Path):
+    numbers = random.Random(7)
+    groups, rows = 32, 1 << 17
+    schema = pa.schema({"x": pa.float64()})
+    with pq.ParquetWriter(tmp_path / "data" / "long.parquet", schema, use_dictionary=False) as file:
+        for _ in range(groups):
+            noise = pa.py_buffer(numbers.randbytes(8 * rows))
+            column = pa.Array.from_buffers(pa.int64(), rows, [None, noise]).cast(pa.float64(), safe=False)
+            file.write_table(pa.table({"x": column}, schema))
+    size = (tmp_path / "data" / "long.parquet").stat().st_size
+    scan = sources.scan("long.parquet", ALL, batch_bytes=1 << 20)
+    before, most, read = pa.total_allocated_bytes(), 0, 0
+    for batch in scan.batches():
+        read += batch.num_rows
+        most = max(most, pa.total_allocated_bytes() - before)
+    scan.close()
+    assert read == groups * rows
+    assert most < size // 2
 
 
 def test_a_file_is_found_below_its_root_by_relative_and_absolute_name(
