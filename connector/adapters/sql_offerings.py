@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -158,5 +159,15 @@ def _from_row(row: Row[Any]) -> Offering:
 
 
 def _told(value: str) -> bytes:
+    return _remembered(value) if len(value) <= _MOST_REMEMBERED else _translated(value)
+
+
+def _translated(value: str) -> bytes:
     # A stored dataset is its wire form before pruning: both are the model's own JSON by alias.
     return to_json(pruned(from_json(value)["dataset"]))
+
+
+_MOST_REMEMBERED = 16 << 10
+"""Characters of a stored offering that is kept translated; with as many of them, 32 MB at the very most."""
+# Everybody asks for the first pages. What is remembered goes by the stored text itself, so it is never stale.
+_remembered = lru_cache(maxsize=1024)(_translated)
