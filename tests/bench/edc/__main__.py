@@ -6,7 +6,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -63,8 +63,6 @@ def _measure(name: str, home: Path, databases: Databases | None) -> Column:
 @contextmanager
 def _lending(databases: Databases) -> Iterator[partial[str]]:
     """Lend a database for every process of a column, until all have stopped."""
-    from contextlib import ExitStack
-
     with ExitStack() as lent:
         yield partial(lambda: lent.enter_context(databases.fresh()))
 
@@ -93,7 +91,7 @@ def main() -> int:
     out = Console(width=150)
     before = table.loads()
     class_path(eclipse.VERSION)
-    columns, across = [], []
+    across: list[Column] = []
     with tempfile.TemporaryDirectory(prefix="hansa-bench-") as made:
         home = Path(made)
         with _databases(HANSA_POSTGRES in asked.names) as databases:

@@ -84,7 +84,7 @@ class _Bodies:
         expected = SIZE if is_chunked else int(request.headers["Content-Length"])
         counted, begun, end = 0, time.perf_counter(), b""
         while counted < expected or (is_chunked and end != LAST_CHUNK):
-            piece = request.rfile.read1(PIECE)  # type: ignore[attr-defined]
+            piece = request.rfile.read1(PIECE)
             if not piece:
                 break
             counted, end = counted + len(piece), (end + piece[-5:])[-5:]

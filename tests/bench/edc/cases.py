@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+import httpx2
+
 from tests.bench.edc import table
 from tests.bench.edc.clients import Ended, Failed, Reader, forget
 from tests.bench.edc.peer import Peer
@@ -47,8 +49,8 @@ def name(number: int) -> str:
     return f"urn:hansa:bench:{number:05}"
 
 
-def _first_line(error: Failed) -> str:
-    return str(error).splitlines()[0][:300]
+def _first_line(error: Exception) -> str:
+    return (str(error) or repr(error)).splitlines()[0][:300]
 
 
 def starts(column: Column, make: Callable[[str], Peer], count: int = STARTS) -> None:
@@ -236,8 +238,8 @@ def attempted(column: Column, act: Callable[[], None]) -> Column:
     """Fill a column; what fails is said below the table, and the other columns are still measured."""
     try:
         act()
-    except Failed as error:
-        tell(f"{column.name}: FAILED: {error}")
+    except (Failed, httpx2.HTTPError) as error:
+        tell(f"{column.name}: FAILED: {error!r}")
         column.notes.append(f"not measured to the end: {_first_line(error)}")
     return column
 
