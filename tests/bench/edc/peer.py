@@ -18,7 +18,7 @@ from connector.settings import PREFIX
 from tests.bench.edc.clients import Failed, Reader, forget
 
 START_SECONDS = 90.0
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 20.0
 """How long a process may take, and a gigabyte; what takes longer stands still."""
 
 
