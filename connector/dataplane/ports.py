@@ -57,7 +57,7 @@ class Scan(Protocol):
         """Yield batches in order, none of them empty; may be called once.
 
         Raises:
-            UnreadableData: where the file turns out to be corrupt, or a little before: the reader works ahead.
+            UnreadableData: where the file turns out to be corrupt, or a little before that.
         """
         ...
 
