@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -507,3 +507,16 @@ def test_rules_that_pause_and_resume_without_a_delay_do_not_go_on_for_ever(world
     assert stopped.state is State.STARTED
     assert sum(station.state == "SUSPENDED" for station in stopped.path) == MOST_VISITS
     assert provider.outbox.pending() == []
+
+
+def test_a_rule_is_reminded_of_at_its_time_and_not_looked_at_every_second_until_then(world: World) -> None:
+    judge = ruled(Rule("STARTED", Do.COMPLETE, after=500))
+    provider, consumer, agreement = agreed(world, judge, "provider")
+    reminders: list[datetime] = []
+    provider.transfers._remind = reminders.append
+    ours = start(world, consumer, agreement)
+    due = provider.mirror(ours).updated + timedelta(seconds=500)
+    for _ in range(3):
+        later(world, provider)
+    assert due in reminders
+    assert set(provider.transfers._owed.values()) == {due}
