@@ -180,6 +180,17 @@ def is_query_spec(item: Mapping[str, Any]) -> bool:
     return str(item.get("@type")) in ("QuerySpec", EDC + "QuerySpec", "edc:QuerySpec")
 
 
+def once_only(filters: Sequence[Any]) -> None:
+    """Make sure that a request has one QuerySpec at most: the second would hide what the first asks for.
+
+    Raises:
+        Malformed: saying how many there are.
+    """
+    count = sum(isinstance(item, Mapping) and is_query_spec(item) for item in filters)
+    if count > 1:
+        raise Malformed(f"filter: {count} QuerySpecs; put their criteria into one")
+
+
 def read_query_spec(item: Mapping[str, Any]) -> Query:
     """Read EDC's QuerySpec.
 

@@ -9,7 +9,6 @@ Source: Dataspace Protocol 2025-1, chapter 5; EDC's QuerySpec as its connectors 
 from __future__ import annotations
 
 import base64
-import binascii
 import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +28,7 @@ from catalog.search import Query
 from schemas.binding.server import json_body
 from schemas.dsp.catalog import CatalogRequestMessage
 from schemas.errors import AlreadyExists, Malformed, NotFound
-from schemas.foreign import is_query_spec, read_query_spec
+from schemas.foreign import is_query_spec, once_only, read_query_spec
 from schemas.jsonld import compact_form
 from schemas.vocab import DSP_CONTEXT
 
@@ -62,6 +61,7 @@ def read_filter(filters: Sequence[Any]) -> Asked:
         Malformed: naming what is not supported.
     """
     asked = Asked()
+    once_only(filters)
     for item in filters:
         if not isinstance(item, Mapping):
             raise Malformed(
@@ -104,7 +104,12 @@ def _write_cursor(asked: Asked, last: CatalogRecord) -> str:
     return base64.urlsafe_b64encode(json.dumps(state).encode()).decode()
 
 
-def _read_cursor(cursor: str) -> Asked:
+def read_cursor(cursor: str) -> Asked:
+    """Read a page token.
+
+    Raises:
+        Malformed: if it is none of ours.
+    """
     try:
         state = json.loads(base64.urlsafe_b64decode(cursor.encode()))
         participant, dataset = state["after"]
@@ -112,7 +117,7 @@ def _read_cursor(cursor: str) -> Asked:
         query = Query(**told)
         limit = min(max(int(state["limit"]), 1), _MOST_PAGE)
         return Asked(query=query, limit=limit, after=(str(participant), str(dataset)))
-    except (ValueError, TypeError, KeyError, binascii.Error, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         raise Malformed("the page token is not one of ours; begin again without it") from None
 
 
@@ -228,7 +233,7 @@ def dsp_router(about: About, records: Records, finder: Finder, callers: Callers)
         cursor: Annotated[str | None, QueryParameter(max_length=_MOST_CURSOR)] = None,
     ) -> JSONResponse:
         message = CatalogRequestMessage.read(compact_form(document))
-        asked = _read_cursor(cursor) if cursor else read_filter(message.filter)
+        asked = read_cursor(cursor) if cursor else read_filter(message.filter)
         if asked.datasets is not None:
             live = _named(records, asked)
             return JSONResponse(catalog_document(about, live[asked.offset :][: asked.limit]))
@@ -243,7 +248,11 @@ def dsp_router(about: About, records: Records, finder: Finder, callers: Callers)
         return JSONResponse(catalog_document(about, page, linked), headers=headers)
 
     def dataset(id: str, provider: str | None = None) -> JSONResponse:
-        record = only_record(records.find(id, provider), id)
+        found = records.find(id, provider)
+        if not found and id.endswith("/"):
+            # The path is taken with a trailing slash, but an IRI may end in one.
+            found = records.find(id.removesuffix("/"), provider)
+        record = only_record(found, id)
         return JSONResponse({"@context": [DSP_CONTEXT], **record.document()})
 
     _both_ways(router.add_api_route, "/catalog/request", request_catalog, "POST")

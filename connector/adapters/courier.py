@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from connector.outbox.ports import DSP_KINDS, Delivery, Outgoing
 from schemas.binding.client import Http, Reply
+from schemas.binding.clocked import time_limit
 from schemas.binding.paths import opening_base, state_url
 from schemas.binding.versions import Versions
 from schemas.errors import (
@@ -18,8 +19,14 @@ from schemas.errors import (
 
 MOST_ANSWER = 1 << 20
 """Bytes of an answer to a message."""
+MOST_SECONDS = 30.0
+"""How long a message, and the question where it stands, may each take with all that has to be asked before:
+both together less than a lease of the outbox.
+"""
 TRANSIENT = frozenset({408, 425, 429})
 """Statuses below 500 that are worth another try."""
+MOST_STATE = 64
+"""Characters of a state; it is kept with what could not be delivered, and logged."""
 SILENT = frozenset({404, 405, 501})
 """Statuses of a peer that knows no such process, or lets nobody read states."""
 
@@ -40,6 +47,7 @@ class HttpCourier:
         trust: proves us to peers, or shows what else a recipient wants to see.
         transient: the 4xx statuses that do not end a process.
         versions: asked before a message that opens a process; without it, every peer is spoken to.
+        seconds: that a message may take, with all that is asked before it.
     """
 
     def __init__(
@@ -49,11 +57,13 @@ class HttpCourier:
         *,
         transient: frozenset[int] = TRANSIENT,
         versions: Versions | None = None,
+        seconds: float = MOST_SECONDS,
     ) -> None:
         self._http = http
         self._trust = trust
         self._transient = transient
         self._versions = versions
+        self._seconds = seconds
 
     def carry(self, outgoing: Outgoing) -> Delivery:
         """Send a message.
@@ -62,8 +72,10 @@ class HttpCourier:
             PeerUnavailable: if another try may help.
             PeerRefused: if the peer will not take it, or we may not connect to it.
         """
-        if outgoing.method == "GET":
-            return self._state_of(outgoing)
+        with time_limit(self._seconds):
+            return self._state_of(outgoing) if outgoing.method == "GET" else self._carried(outgoing)
+
+    def _carried(self, outgoing: Outgoing) -> Delivery:
         base = opening_base(outgoing.url) if outgoing.kind in DSP_KINDS else None
         if base is not None and self._versions is not None:
             self._versions.check(base)
@@ -98,6 +110,10 @@ class HttpCourier:
             PeerUnavailable: if another try may help.
             PeerRefused: if it answers with something else than a state, or we may not connect to it.
         """
+        with time_limit(self._seconds):
+            return self._standing(outgoing)
+
+    def _standing(self, outgoing: Outgoing) -> str | None:
         url = outgoing.url if outgoing.method == "GET" else state_url(outgoing.url)
         if url is None or outgoing.kind not in DSP_KINDS:
             return None
@@ -113,12 +129,12 @@ class HttpCourier:
             raise PeerUnavailable(f"{url} answered {reply.status}")
         said = _document(reply) if reply.ok else None
         state = said.get("state") if isinstance(said, dict) else None
-        if not isinstance(state, str):
+        if not isinstance(state, str) or len(state) > MOST_STATE or not state.isprintable():
             raise PeerRefused(f"{url} answered {reply.status} without a state", peer_status=reply.status)
         return state
 
     def _state_of(self, outgoing: Outgoing) -> Delivery:
-        state = self.standing(outgoing)
+        state = self._standing(outgoing)
         if state is None:
             raise PeerRefused(f"{outgoing.url} shows no process", peer_status=404)
         return Delivery(200, {"state": state})

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, case, delete, func, or_, select, update
 
 from connector.adapters.sql_database import Database, insert_new
 from connector.adapters.sql_tables import from_micros, outgoing, replay, to_micros
@@ -18,7 +18,10 @@ _CLAIMABLE = (
     outgoing.c.due <= bindparam("now"),
     or_(outgoing.c.leased.is_(None), outgoing.c.leased <= bindparam("now")),
 )
-_OLDEST = select(func.min(outgoing.c.seq)).where(outgoing.c.process == bindparam("of")).scalar_subquery()
+# A question (GET) comes after everything that has to be said, however long it has waited for its answer.
+_LATER = 1 << 52
+_FIRST = func.min(outgoing.c.seq + case((outgoing.c.method == "GET", _LATER), else_=0)) % _LATER
+_OLDEST = select(_FIRST).where(outgoing.c.process == bindparam("of")).scalar_subquery()
 # One statement: on PostgreSQL a second claimant waits for the row, sees the lease, and gets nothing.
 # SKIP LOCKED would be wrong here: it would hand out the second message while the first is on its way.
 _CLAIM = (
@@ -72,7 +75,7 @@ class SqlOutbox:
         """Return processes whose oldest message is due and not leased, longest waiting first."""
         statement = (
             select(outgoing.c.process)
-            .where(outgoing.c.seq.in_(select(func.min(outgoing.c.seq)).group_by(outgoing.c.process)))
+            .where(outgoing.c.seq.in_(select(_FIRST).group_by(outgoing.c.process)))
             .where(*_CLAIMABLE)
             .order_by(outgoing.c.due, outgoing.c.seq)
             .limit(most)

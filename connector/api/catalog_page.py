@@ -27,6 +27,7 @@ from schemas.foreign import (
     SUPPORTED,
     bounded_ids,
     is_query_spec,
+    once_only,
     positive,
     read_query_spec,
     short,
@@ -99,6 +100,7 @@ class Page:
             Malformed: naming what is not supported.
         """
         page = cls()
+        once_only(filters)
         for item in filters:
             if not isinstance(item, Mapping):
                 raise Malformed(f"filter {str(item)[:80]!r} is not supported; {_SUPPORTED}")

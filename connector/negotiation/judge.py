@@ -24,7 +24,7 @@ from schemas.foreign import as_repeated
 from schemas.odrl import Agreement, DeclaredUse, Offer, terms
 
 MOST_ROUNDS = 16
-"""Offers and counter-offers of one negotiation before we end it."""
+"""Requests of one negotiation before we end it."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Case:
     """What a judge is told.
 
     `offer` is the last one that either side made; `published` is what we offer for the dataset now (as its
-    provider); `wanted` what we last asked for (as a consumer). `visit` counts how often this state was
-    entered, `since` is the last time. `approved` is true when a person said yes.
+    provider); `wanted` what we last asked for (as a consumer). `rounds` counts the requests; `visit` counts
+    how often this state was entered, `since` is the last time. `approved` is true when a person said yes.
     """
 
     role: Role
@@ -121,9 +121,7 @@ class Judge:
 
     def _answer_request(self, case: Case) -> Verdict:
         if case.rounds > MOST_ROUNDS:
-            return end(
-                "no-agreement", f"no agreement after {MOST_ROUNDS} messages; start again from the offer"
-            )
+            return _no_agreement()
         if not case.published:
             return end("offer-withdrawn", f"dataset {case.dataset} is not offered any more")
         fit = next((offer for offer in case.published if _asks_for(case.offer, offer)), None)
@@ -215,10 +213,15 @@ class RuledJudge:
         match rule.do:
             case Do.HOLD:
                 return Hold(rule.why or f"a person decides in {case.state}, as a rule says")
+            case Do.OFFER | Do.COUNTER if case.rounds > MOST_ROUNDS:
+                return _no_agreement()
             case Do.OFFER:
                 return self._offer(case)
+            case Do.COUNTER if case.wanted is None:
+                # To ask for what came unasked would be to take it; that is for a person.
+                return self.otherwise(case)
             case Do.COUNTER:
-                return Say(Said.REQUEST, offer=case.wanted or case.offer)
+                return Say(Said.REQUEST, offer=case.wanted)
             case Do.END:
                 return end("ended-by-rule", rule.reason)
             case _:
@@ -238,6 +241,10 @@ def denials(case: Case) -> tuple[str, ...]:
     except Refused as error:
         return (str(error),)
     return tuple(str(reason) for reason in decision.reasons) if isinstance(decision, Deny) else ()
+
+
+def _no_agreement() -> Say:
+    return end("no-agreement", f"no agreement after {MOST_ROUNDS} requests; start again from the offer")
 
 
 def _ours(case: Case) -> Offer:

@@ -384,7 +384,7 @@ class Negotiations(Processes[Negotiation]):
             agreement=negotiation.agreement,
             wanted=negotiation.wanted,
             published=published,
-            rounds=len(negotiation.seen),
+            rounds=visits(negotiation.path, State.REQUESTED),
             visit=visits(negotiation.path, negotiation.state),
             since=negotiation.updated,
             at=self._clock(),

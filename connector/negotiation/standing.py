@@ -8,7 +8,7 @@ from typing import Any
 from connector.negotiation.machine import MOVES
 from connector.negotiation.ports import Negotiation
 from connector.negotiation.steps import heard
-from schemas.base import Message
+from schemas.base import Message, Role
 from schemas.dsp import negotiation as words
 from schemas.dsp.negotiation import NegotiationState as State
 
@@ -27,7 +27,11 @@ def learnt(negotiation: Negotiation, standing: str, at: datetime) -> Negotiation
     if standing == State.TERMINATED:
         why = ("it said so when it was asked; its message did not arrive",)
         message = words.ContractNegotiationTerminationMessage(**pids, reason=why)
-    elif standing == State.FINALIZED and negotiation.state is State.VERIFIED:
+    elif (
+        standing == State.FINALIZED
+        and negotiation.state is State.VERIFIED
+        and negotiation.role is Role.CONSUMER
+    ):
         message = words.ContractNegotiationEventMessage(**pids, event_type="FINALIZED")
     else:
         return None

@@ -94,8 +94,16 @@ def names(answer: Any, members: frozenset[str]) -> bool:
     if not members:
         return True
     return isinstance(answer, dict) and all(
-        isinstance(answer.get(member), str) and 0 < len(answer[member]) <= MOST_ID for member in members
+        isinstance(answer.get(member), str) and _is_kept(answer[member]) for member in members
     )
+
+
+def _is_kept(value: str) -> bool:
+    try:
+        bounded("your process id", value)
+    except Malformed:
+        return False
+    return True
 
 
 def bounded(name: str, value: str) -> str:

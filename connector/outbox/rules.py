@@ -15,6 +15,11 @@ from fnmatch import fnmatchcase
 from schemas.base import Role
 from schemas.errors import Misconfigured
 
+MOST_VISITS = 20
+"""How often rules without a delay act in one state of a process: what pauses and resumes would never end."""
+AT_ONCE = 1.0
+"""Seconds below which a rule has no delay to speak of."""
+
 
 class Do(StrEnum):
     """What a rule does."""
@@ -53,6 +58,7 @@ class Rule:
             self.when == where.state
             and self.role in (None, where.role)
             and self.visit in (None, where.visit)
+            and (self.after >= AT_ONCE or where.visit <= MOST_VISITS)
             and fnmatchcase(where.about, self.about)
             and fnmatchcase(where.counterparty, self.counterparty)
         )

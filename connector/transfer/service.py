@@ -23,7 +23,7 @@ from connector.transfer.judge import Answer, Case, Hold, Judging
 from connector.transfer.machine import MOVES, TURN, Said
 from connector.transfer.ports import Received, Transfer, TransferStore
 from connector.transfer.starts import Starts
-from connector.transfer.steps import Say, expected, heard, learnt, opened, spoken, told
+from connector.transfer.steps import Say, expected, heard, learnt, opened, rested, spoken, told
 from connector.trust.ports import Caller
 from schemas.base import Message, Role
 from schemas.binding.paths import TRANSFER_PATH
@@ -352,7 +352,8 @@ class Transfers(Processes[Transfer]):
         note = failed(outgoing, problem)
 
         def give_up(transfer: Transfer) -> Stepped[Transfer]:
-            if transfer.state is State.TERMINATED or transfer.problem == note:
+            repeated = transfer.problem == note and transfer.state is not State.STARTED
+            if transfer.state is State.TERMINATED or repeated:
                 return None
             if transfer.state is State.COMPLETED:
                 return replace(transfer, problem=note), None
@@ -362,7 +363,7 @@ class Transfers(Processes[Transfer]):
                 and transfer.state is State.STARTED
             ):
                 # We asked to resume, and the provider does not want to: it stays suspended.
-                return replace(transfer, state=State.SUSPENDED, problem=note, updated=self._clock()), None
+                return rested(transfer, note, self._clock()), None
             texts = tuple(map(shorten, reasons))
             moved, message = self._say(
                 transfer, Say(Said.TERMINATION, code="not-taken", reasons=(note, *texts))

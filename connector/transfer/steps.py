@@ -159,6 +159,12 @@ def spoken(transfer: Transfer, say: Say, *, message_id: str, at: datetime) -> tu
     return moved, message if transfer.counter_pid else None
 
 
+def rested(transfer: Transfer, problem: str, at: datetime) -> Transfer:
+    """Return the transfer after the provider refused to let us go on: suspended, as it was."""
+    state = State.SUSPENDED
+    return replace(transfer, state=state, problem=problem, updated=at, path=arrive(transfer.path, state, at))
+
+
 def told(
     before: State | None, transfer: Transfer, policy: str | None
 ) -> tuple[UsageKind, dict[str, Any]] | None:

@@ -29,6 +29,9 @@ MOST_HOSTS = 256
 STEPS = 2.5
 """How many times as long as one step a whole request may take, where nothing else is said."""
 
+ENCODINGS = frozenset({"", "identity", "gzip"})
+"""How an answer may be packed: at most once, for each layer makes a thousand times as many bytes."""
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _EMBEDDING = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
@@ -205,7 +208,7 @@ class Http:
     def _send(
         self, method: str, url: str, document: Any, headers: Mapping[str, str] | None, most: int
     ) -> Reply:
-        sent = {"Accept": "application/json", **(headers or {})}
+        sent = {"Accept": "application/json", "Accept-Encoding": "gzip", **(headers or {})}
         extensions: dict[str, Any] = {}
         target = url
         if self._transport is None:
@@ -226,6 +229,11 @@ class Http:
                     extensions=extensions,
                 ) as response,
             ):
+                packed = response.headers.get("content-encoding", "").strip().lower()
+                if packed not in ENCODINGS:
+                    raise PeerUnavailable(
+                        f"{url} answered in the encoding {packed[:40]!r}; we take gzip or none"
+                    )
                 body = bytearray()
                 for chunk in response.iter_bytes():
                     body += chunk

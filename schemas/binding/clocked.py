@@ -26,9 +26,13 @@ _limit = threading.local()
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Let what this thread sends and receives inside the block take so many seconds in all."""
-    before = getattr(_limit, "now", None)
-    _limit.now = (seconds, monotonic() + seconds)
+    """Let what this thread sends and receives inside the block take so many seconds in all.
+
+    Of several limits around each other the earliest holds.
+    """
+    before: tuple[float, float] | None = getattr(_limit, "now", None)
+    own = (seconds, monotonic() + seconds)
+    _limit.now = own if before is None else min(own, before, key=lambda limit: limit[1])
     try:
         yield
     finally:

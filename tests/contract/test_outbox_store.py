@@ -136,3 +136,17 @@ def test_a_write_that_failed_can_be_repeated_without_doubling_anything(
         stores.outbox.sent(message.id)
     stores.outbox.sent(message.id)
     assert stores.outbox.pending() == []
+
+
+def test_a_question_that_nobody_answers_holds_up_nothing_that_has_to_be_said(stores: SqlStores) -> None:
+    question, word = outgoing(method="GET"), outgoing()
+    stores.outbox.add(question)
+    assert stores.outbox.claim("urn:process:1", NOW, SOON) == question
+    stores.outbox.postpone(question.id, NOW + 5 * MINUTE, "answered 500")
+    stores.outbox.add(word)
+    assert stores.outbox.due(NOW) == ["urn:process:1"]
+    assert stores.outbox.claim("urn:process:1", NOW, SOON) == word
+    assert stores.outbox.claim("urn:process:1", NOW, SOON) is None
+    stores.outbox.sent(word.id)
+    assert stores.outbox.due(NOW) == []
+    assert stores.outbox.due(NOW + 5 * MINUTE) == ["urn:process:1"]

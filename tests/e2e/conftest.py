@@ -19,10 +19,13 @@ from connector.app import utc_now
 from connector.client.find import search
 from connector.client.stream import DataStream
 from connector.demo.space import Space, prepare, running
+from tests.signaling import DATASET, OPEN, PEOPLE, DataPlane, data_plane, take_all
 
 FLIGHTS, PATIENTS = 60_000, 3_000
 RESEARCH = "dpv:ScientificResearch"
 MOST_ROWS = 1_000
+BIG, BIG_ROWS = "urn:dataset:big", 400_000
+BIG_TABLE = pa.table({"id": pa.array(range(BIG_ROWS), pa.int64()), "text": ["x" * 100] * BIG_ROWS})
 
 
 @dataclass
@@ -158,3 +161,20 @@ def running_town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     """One space for the tests of a file."""
     with town(tmp_path_factory.mktemp("town")) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DataPlane]:
+    with data_plane(tmp_path_factory.mktemp("plane"), ((DATASET, PEOPLE), (BIG, BIG_TABLE))) as made:
+        yield made
+
+
+@pytest.fixture
+def cut(serving: DataPlane) -> DataPlane:
+    """The data plane, with a control plane that is as it was at first."""
+    plane = serving.plane
+    plane.permission, plane.agreement_status, plane.sink = OPEN, 200, take_all
+    plane.change = lambda agreement: agreement
+    plane.refusing.clear()
+    plane.release.clear()
+    return serving

@@ -237,6 +237,21 @@ def test_members_read_the_catalogue_over_dsp_and_it_fits_the_official_schema(
         assert one.json()["@id"] == id
 
 
+def test_a_dataset_is_told_with_a_trailing_slash_and_one_whose_id_ends_in_one_goes_before(
+    space: Space, provider: Provider, consumer: Provider
+) -> None:
+    space.push(provider, [dataset("urn:a"), dataset("urn:b"), dataset("urn:b/")])
+    for path, status, told in (
+        ("urn:a", 200, "urn:a"),
+        ("urn:a/", 200, "urn:a"),
+        ("urn:b", 200, "urn:b"),
+        ("urn:b/", 200, "urn:b/"),
+        ("urn:none/", 404, None),
+    ):
+        reply = space.http.get(f"{space.url}{DSP}/catalog/datasets/{path}", headers=space.as_(consumer))
+        assert (reply.status_code, reply.json().get("@id")) == (status, told)
+
+
 def test_dsp_turns_away_who_is_no_member_and_says_what_it_does_not_know(
     space: Space, consumer: Provider, stranger: Provider
 ) -> None:

@@ -190,6 +190,7 @@ def test_a_query_under_an_inline_context_of_an_extension_is_not_lost(reader: Raw
         ("words", "'words' is not supported"),
         ({"colour": "red"}, "['colour'] is not supported"),
         ({"text": ["x"]}, "text is a list"),
+        ((spec(), spec()), "2 QuerySpecs"),
         (spec(offset=-1), "offset is '-1'"),
         (spec(limit=0), "limit is 0"),
         (spec(sortField="title"), "sorting by 'title'"),
@@ -200,7 +201,8 @@ def test_a_query_under_an_inline_context_of_an_extension_is_not_lost(reader: Raw
 def test_a_filter_that_is_not_supported_is_a_400_that_names_it(
     reader: RawPeer, wanted: Any, says: str
 ) -> None:
-    assert says in refused(ask(reader, wanted))
+    filters = wanted if isinstance(wanted, tuple) else (wanted,)
+    assert says in refused(ask(reader, *filters))
 
 
 # --- compression, datasets ---------------------------------------------------------------------------

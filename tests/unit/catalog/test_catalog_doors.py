@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from starlette.requests import Request
 
 from catalog.api import figures
-from catalog.api.dsp import read_filter
+from catalog.api.dsp import read_cursor, read_filter
 from catalog.api.rendering import wanted_format
 from catalog.api.search import read_query, read_question
 from catalog.settings import load_settings
@@ -222,3 +223,16 @@ def test_an_unknown_environment_variable_is_named(tmp_path: Path, monkeypatch: A
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match=r"none\.toml"):
         load_settings(tmp_path / "none.toml")
+
+
+def test_a_second_query_spec_does_not_hide_the_first() -> None:
+    with pytest.raises(Malformed, match="2 QuerySpecs; put their criteria into one"):
+        read_filter([query_spec(limit=5), query_spec()])
+
+
+@pytest.mark.parametrize(
+    "state", ['{"after": ["a", "b"], "limit": Infinity}', '{"after": ["a", "b"], "limit": NaN}', "[" * 3000]
+)
+def test_a_page_token_that_was_forged_is_malformed(state: str) -> None:
+    with pytest.raises(Malformed, match="not one of ours"):
+        read_cursor(base64.urlsafe_b64encode(state.encode()).decode())

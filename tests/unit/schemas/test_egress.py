@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.server
 import socket
 import threading
@@ -140,6 +141,47 @@ def test_redirects_are_not_followed_and_long_answers_are_cut_off(
     with pytest.raises(TooLarge, match="1000"):
         client.get(f"http://x.example:{port}/", most=1000)
     client.close()
+
+
+def answering(head: bytes, body: bytes) -> socket.socket:
+    """Listen for one request, and answer it so."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def answer() -> None:
+        peer, _ = listener.accept()
+        with peer, suppress(OSError):
+            peer.recv(65_536)
+            peer.sendall(b"HTTP/1.1 200 OK\r\n%bContent-Length: %d\r\n\r\n" % (head, len(body)) + body)
+
+    threading.Thread(target=answer, daemon=True).start()
+    return listener
+
+
+@pytest.mark.parametrize("packed", ["gzip, gzip", "deflate, gzip", "br"])
+def test_an_answer_that_is_packed_more_than_once_is_never_unpacked(packed: str) -> None:
+    """A few bytes would become a thousand times a thousand times as many before anybody counts them."""
+    bomb = gzip.compress(gzip.compress(b"x" * (8 << 20)))
+    listener = answering(b"Content-Encoding: %b\r\n" % packed.encode(), bomb)
+    client = Http(guard("127.0.0.1", "127.0.0.0/8"), timeout=5)
+    with pytest.raises(PeerUnavailable, match=f"'{packed}'; we take gzip or none"):
+        client.get(f"http://x.example:{listener.getsockname()[1]}/", most=1000)
+    client.close()
+    listener.close()
+
+
+def test_an_answer_that_is_packed_once_is_unpacked_and_counted_as_it_then_is() -> None:
+    packed = gzip.compress(b"x" * 5000)
+    for most in (5000, 4999):
+        listener = answering(b"Content-Encoding: gzip\r\n", packed)
+        client = Http(guard("127.0.0.1", "127.0.0.0/8"), timeout=5)
+        url = f"http://x.example:{listener.getsockname()[1]}/"
+        if most == 5000:
+            assert client.get(url, most=most).body == b"x" * 5000
+        else:
+            with pytest.raises(TooLarge, match="4999"):
+                client.get(url, most=most)
+        client.close()
+        listener.close()
 
 
 @pytest.mark.parametrize("part", ["head", "body"])

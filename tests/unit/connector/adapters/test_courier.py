@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import http.server
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,8 +9,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from connector.adapters.courier import HttpCourier
+from connector.adapters.courier import MOST_SECONDS, HttpCourier
 from connector.outbox.ports import Outgoing
+from connector.outbox.service import LEASE
 from schemas.binding.client import Egress, Http
 from schemas.binding.versions import Versions, roots_of
 from schemas.errors import PeerRefused, PeerUnavailable
@@ -272,3 +275,44 @@ def test_a_question_is_answered_with_the_state_or_with_the_word_that_there_is_no
     assert (seen[0].method, str(seen[0].url)) == ("GET", question.url)
     with pytest.raises(PeerRefused, match="shows no process"):
         courier(httpx2.Response(404))[0].carry(question)
+
+
+@pytest.mark.parametrize("state", ["S" * 65, "AGREED\n", "\x00", 5, None])
+def test_a_state_that_is_none_is_not_kept(state: object) -> None:
+    carrier, _, _ = courier(httpx2.Response(200, json={"state": state}))
+    with pytest.raises(PeerRefused, match="without a state"):
+        carrier.standing(replace(LETTER, url="http://localhost:1/dsp/negotiations/p1/agreement"))
+
+
+def test_a_message_takes_no_longer_than_its_lease_however_slowly_versions_are_told() -> None:
+    assert timedelta(seconds=2 * MOST_SECONDS) <= LEASE
+    waited = threading.Event()
+
+    class Late(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            waited.wait(0.5)
+            self.send_error(404)
+
+        def do_POST(self) -> None:
+            posted.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *args: object) -> None:
+            """Stay quiet."""
+
+    posted: list[str] = []
+    door = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Late)
+    threading.Thread(target=door.serve_forever, daemon=True).start()
+    guarded = Http(Egress.allowing(["127.0.0.0/8"]), timeout=10)
+    carrier = HttpCourier(guarded, Proof(), versions=Versions(guarded, lambda: NOW), seconds=0.8)
+    url = f"http://127.0.0.1:{door.server_address[1]}/dsp/2025-1/negotiations/request"
+    try:
+        with pytest.raises(PeerUnavailable, match="failed") as trouble:
+            carrier.carry(replace(LETTER, url=url))
+    finally:
+        waited.set()
+        door.shutdown()
+        door.server_close()
+        guarded.close()
+    assert not isinstance(trouble.value, PeerRefused)
+    assert posted == [], "the time was over before the message could be sent"

@@ -286,3 +286,20 @@ def test_a_rule_counters_with_what_we_wanted() -> None:
     judge = ruled(Rule("OFFERED", Do.COUNTER))
     offered = consumer_case(state=State.OFFERED, offer=open_offer())
     assert judge(offered) == Say(Said.REQUEST, offer=research_offer())
+
+
+def test_a_rule_that_counters_takes_no_offer_that_nobody_asked_for() -> None:
+    judge = ruled(Rule("OFFERED", Do.COUNTER))
+    verdict = judge(consumer_case(state=State.OFFERED, offer=open_offer(), wanted=None))
+    assert isinstance(verdict, Hold)
+    assert "unasked; a person accepts or ends it" in verdict.why
+
+
+@pytest.mark.parametrize("do", [Do.OFFER, Do.COUNTER])
+def test_rules_that_answer_each_other_have_an_end(do: Do) -> None:
+    asked = case() if do is Do.OFFER else consumer_case(state=State.OFFERED, offer=open_offer())
+    judge = ruled(Rule(asked.state, do))
+    for rounds, code in ((MOST_ROUNDS, None), (MOST_ROUNDS + 1, "no-agreement")):
+        said = judge(replace(asked, rounds=rounds))
+        assert isinstance(said, Say)
+        assert said.code == code

@@ -10,8 +10,9 @@ import httpx2
 import pytest
 from anyio.from_thread import BlockingPortal
 
-from connector.negotiation.judge import Case, Hold, Judge, Say, Verdict
+from connector.negotiation.judge import MOST_ROUNDS, Case, Hold, Judge, Say, Verdict
 from connector.negotiation.machine import Said
+from connector.negotiation.standing import learnt
 from connector.outbox.ports import Delivery
 from connector.trust.ports import Caller
 from schemas.base import Role
@@ -27,6 +28,7 @@ from schemas.errors import (
     UnknownTerm,
 )
 from schemas.odrl import Offer
+from schemas.vocab import DSP_CONTEXT
 from tests.world import MARKETING, SCIENCE, TRAIN, Decides, Party, World, open_offer, research_offer, use_for
 
 DATASET = "urn:ds:flights"
@@ -824,3 +826,39 @@ def test_a_revoked_agreement_has_a_new_epoch_a_reason_and_one_record(
     assert provider.told() == ["negotiation.agreed", "negotiation.finalized", "agreement.revoked"]
     with pytest.raises(Forbidden, match="only it can revoke"):
         consumer.negotiations.revoke(ours.agreement.id, "not ours to revoke")
+
+
+def test_haggling_ends_also_with_a_peer_that_names_no_message(
+    world: World, provider: Party, consumer: Party, offered: Offer
+) -> None:
+    """Repeats cannot be told by an `@id` that is not there; rounds can be counted all the same."""
+    other = {"@id": offered.id, "@type": "Offer", "target": DATASET, "permission": [{"action": "sell"}]}
+    document = {
+        "@context": [DSP_CONTEXT],
+        "@type": "ContractRequestMessage",
+        "consumerPid": "c-nameless",
+        "offer": other,
+    }
+    answer = consumer.post(
+        provider, "/negotiations/request", {**document, "callbackAddress": consumer.dsp}
+    ).json()
+    pid = answer["providerPid"]
+    for _ in range(MOST_ROUNDS):
+        assert provider.negotiations.own(pid).state is State.OFFERED
+        reply = consumer.post(provider, f"/negotiations/{pid}/request", {**document, "providerPid": pid})
+        assert reply.status == 200, reply.body
+    ended = provider.negotiations.own(pid)
+    assert ended.state is State.TERMINATED
+    assert "no agreement after" in " ".join(ended.reasons)
+
+
+def test_a_consumer_cannot_lie_a_negotiation_final_when_it_is_asked(
+    world: World, provider: Party, consumer: Party, offered: Offer
+) -> None:
+    silence(world, "/events")
+    ours = consumer.agree(provider, DATASET, offered, use_for(SCIENCE))
+    theirs = provider.mirror(ours)
+    verified = replace(theirs, state=State.VERIFIED)
+    assert learnt(verified, "FINALIZED", world.now) is None
+    for state in (State.REQUESTED, State.OFFERED, State.ACCEPTED, State.AGREED):
+        assert learnt(replace(ours, state=state), "FINALIZED", world.now) is None

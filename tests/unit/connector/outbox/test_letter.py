@@ -10,6 +10,7 @@ from connector.outbox.letter import (
     checked_callback,
     letter,
     loggable,
+    names,
     readable,
     remember,
     shorten,
@@ -100,3 +101,10 @@ def test_only_the_last_message_ids_are_remembered() -> None:
     assert len(seen) == MOST_SEEN
     assert seen[-1] == "99"
     assert remember(seen, None) == seen
+
+
+@pytest.mark.parametrize("pid", ["", "x" * 513, "\u00fc" * 300, "a\nb", "\x00", 5, None])
+def test_an_answer_whose_process_id_cannot_be_kept_opened_no_process(pid: object) -> None:
+    wanted = frozenset({"providerPid"})
+    assert not names({"providerPid": pid}, wanted)
+    assert names({"providerPid": "urn:uuid:1"}, wanted)

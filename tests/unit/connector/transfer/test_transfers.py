@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from connector.outbox.rules import Do, Rule
+from connector.outbox.rules import MOST_VISITS, Do, Rule
 from connector.transfer.judge import Judge, RuledJudge, rules_of
 from connector.transfer.ports import Transfer
 from connector.transfer.ticket import verify
@@ -480,3 +480,43 @@ def test_a_rule_survives_a_restart(world: World) -> None:
     world.pass_time(6)
     later(world, provider)
     assert consumer.transfers.own(ours.pid).state is State.COMPLETED
+
+
+def test_a_resumption_that_is_refused_a_second_time_leaves_both_sides_suspended_again(
+    world: World, provider: Party, consumer: Party, agreement: str
+) -> None:
+    ours = start(world, consumer, agreement)
+    provider.transfers.suspend(str(ours.counter_pid), "under review")
+    world.settle()
+    for _ in range(2):
+        consumer.transfers.start(ours.pid)
+        world.settle()
+        mirrored = provider.transfers.own(str(ours.counter_pid)).state
+        assert consumer.transfers.own(ours.pid).state is mirrored is State.SUSPENDED
+    states = [station.state for station in consumer.transfers.own(ours.pid).path]
+    assert states == ["REQUESTED", "STARTED", "SUSPENDED", "STARTED", "SUSPENDED", "STARTED", "SUSPENDED"]
+
+
+def test_rules_that_pause_and_resume_without_a_delay_do_not_go_on_for_ever(world: World) -> None:
+    judge = ruled(Rule("STARTED", Do.SUSPEND), Rule("SUSPENDED", Do.RESUME))
+    provider, consumer, agreement = agreed(world, judge, "provider")
+    ours = start(world, consumer, agreement)
+    for _ in range(3 * MOST_VISITS):
+        later(world, provider)
+    stopped = consumer.transfers.own(ours.pid)
+    assert stopped.state is State.STARTED
+    assert sum(station.state == "SUSPENDED" for station in stopped.path) == MOST_VISITS
+    assert provider.outbox.pending() == []
+
+
+def test_a_rule_is_reminded_of_at_its_time_and_not_looked_at_every_second_until_then(world: World) -> None:
+    judge = ruled(Rule("STARTED", Do.COMPLETE, after=500))
+    provider, consumer, agreement = agreed(world, judge, "provider")
+    reminders: list[datetime] = []
+    provider.transfers._remind = reminders.append
+    ours = start(world, consumer, agreement)
+    due = provider.mirror(ours).updated + timedelta(seconds=500)
+    for _ in range(3):
+        later(world, provider)
+    assert due in reminders
+    assert set(provider.transfers._owed.values()) == {due}
