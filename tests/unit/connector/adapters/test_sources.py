@@ -55,7 +55,7 @@ def table() -> pa.Table:
 
 def test_a_long_file_is_read_without_keeping_what_was_read(sources: ParquetSources, tmp_path: Path):
     numbers = random.Random(7)
-    groups, rows = 32, 1 << 17
+    groups, rows = 96, 1 << 17  # 100 MB: what is read ahead, up to 20 MB, is little beside it
     schema = pa.schema({"x": pa.float64()})
     with pq.ParquetWriter(tmp_path / "data" / "long.parquet", schema, use_dictionary=False) as file:
         for _ in range(groups):
