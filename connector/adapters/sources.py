@@ -37,6 +37,7 @@ _KINDS = {
 _MOST_BATCH_ROWS = 131_072
 # What the reader buffers ahead it keeps until the scan ends: memory would grow with the file.
 _UNBUFFERED = pa.dataset.ParquetFragmentScanOptions(pre_buffer=False)
+_WINDOW_BYTES = 16 << 20
 _LEAST_BATCH_ROWS = 256
 _FEW_ROWS = 50_000
 
@@ -236,34 +237,60 @@ class _ParquetScan:
         groups, self._skip = _groups_from(fragment, metadata, pushed, start, bool(self._residual))
         self._width = bytes_per_row(self.schema, _stored_widths(metadata))
         self._batch_bytes = batch_bytes
-        rows = max(_LEAST_BATCH_ROWS, min(_MOST_BATCH_ROWS, batch_bytes // self._width))
-        self._scanner = (
-            pa.dataset.Scanner.from_fragment(
-                fragment.subset(row_group_ids=groups),
-                schema=whole,
-                columns=self.schema.names,
-                filter=pushed,
-                batch_size=rows,
-                # The reader's own defaults hold sixteen batches of four files; two keep the wire busy.
-                batch_readahead=2,
-                fragment_readahead=1,
-                fragment_scan_options=_UNBUFFERED,
-            )
-            if groups
-            else None
+        self._fragment, self._columns, self._pushed = fragment, whole, pushed
+        self._windows = _windows(groups, metadata, self._width)
+        self._closed = False
+        self._first = self._scanner(self._windows[0]) if self._windows else None
+
+    def _scanner(self, window: Sequence[int]) -> pa.dataset.Scanner:
+        rows = max(_LEAST_BATCH_ROWS, min(_MOST_BATCH_ROWS, self._batch_bytes // self._width))
+        return pa.dataset.Scanner.from_fragment(
+            self._fragment.subset(row_group_ids=window),
+            schema=self._columns,
+            columns=self.schema.names,
+            filter=self._pushed,
+            batch_size=rows,
+            # The reader's own defaults hold sixteen batches of four files; two keep the wire busy.
+            batch_readahead=2,
+            fragment_readahead=1,
+            fragment_scan_options=_UNBUFFERED,
         )
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield batches in order."""
-        if self._scanner is None:
-            return
         with _reading(self._path):
-            kept = _filtered(self._scanner.to_batches(), tuple(self._residual))
+            kept = _filtered(self._scanned_batches(), tuple(self._residual))
             yield from rebatched(kept, self._batch_bytes, self._width, self._skip)
+
+    def _scanned_batches(self) -> Iterator[pa.RecordBatch]:
+        """Read one window after the other, the next while this one is sent.
+
+        Threads of the reader decode as far ahead as they come, up to a gigabyte, however slowly batches are
+        taken; so they are never given more than two windows.
+        """
+        ahead = self._first.to_batches() if self._first else iter(())
+        for following in [*self._windows[1:], None]:
+            present, ahead = ahead, iter(())
+            if following is not None and not self._closed:
+                ahead = self._scanner(following).to_batches()  # starts to read at once
+            yield from present
 
     def close(self) -> None:
         """Stop reading."""
-        self._scanner = None
+        self._closed, self._first = True, None
+
+
+def _windows(groups: Sequence[int], metadata: pa.parquet.FileMetaData, width: int) -> list[list[int]]:
+    """Part row groups into windows of about 16 MB as read, at least one group each."""
+    windows: list[list[int]] = []
+    size = _WINDOW_BYTES
+    for group in groups:
+        if size >= _WINDOW_BYTES:
+            windows.append([])
+            size = 0
+        windows[-1].append(group)
+        size += metadata.row_group(group).num_rows * width
+    return windows
 
 
 def _groups_from(
