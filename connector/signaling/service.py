@@ -109,10 +109,7 @@ class DataFlows(Flows):
         flow = opened(plane, wanted, Role.PROVIDER, state, self._new_id(), self._clock())
         if plane.asynchronous:
             return self._shown(self._save_new(plane, flow))
-        begun = self._decisions.begin(plane, flow)
-        started = replace(flow, state=move(flow.state, By.DATA, Said.IS_STARTED))
-        saved = self._save_new(plane, started, begun)
-        return Standing(saved, self._decisions.address(saved, begun if saved.pid == flow.pid else None))
+        return self._begin_new(plane, flow)
 
     def tell(self, plane: ControlPlane, name: str, said: str, note: Note) -> Standing:
         """Take what a control plane says of one of its flows; a repeat changes nothing.
@@ -310,6 +307,18 @@ class DataFlows(Flows):
             if found is None or (found.state, found.role) != (flow.state, flow.role):
                 raise
             return found
+
+    def _begin_new(self, plane: ControlPlane, flow: DataFlow) -> Standing:
+        """Start a new flow: decide, save; decide again if another flow brought its agreement meanwhile."""
+        started = replace(flow, state=move(flow.state, By.DATA, Said.IS_STARTED))
+        for _ in range(MOST_TRIES):
+            begun = self._decisions.begin(plane, flow)
+            try:
+                saved = self._save_new(plane, started, begun)
+            except StaleState:
+                continue
+            return Standing(saved, self._decisions.address(saved, begun if saved.pid == flow.pid else None))
+        raise self._busy(flow.pid)
 
     def _begin(
         self, plane: ControlPlane, pid: str, change: Callable[[DataFlow], DataFlow] | None

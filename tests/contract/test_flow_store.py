@@ -52,6 +52,26 @@ def test_saving_at_an_old_version_saves_no_agreement_either(stores: SqlStores) -
         stores.negotiations.agreement(AGREEMENT)
 
 
+def test_an_agreement_that_another_flow_brought_meanwhile_is_not_replaced(
+    stores: SqlStores, open_stores: Open
+) -> None:
+    """Each of two flows found no agreement; the terms of the first stand, and the second decides again."""
+    held = signed(MARK, digest="sha256:11")
+    stores.flows.add(data_flow(), agreement=held)
+    second, later = open_stores(), data_flow(pid="urn:uuid:later", process="later")
+    other = signed(MARK, digest="sha256:22")
+    with pytest.raises(StaleState, match="saved meanwhile"):
+        second.flows.add(later, agreement=other, outgoing=[outgoing()], records=[record()])
+    with pytest.raises(NotFound):
+        second.flows.get(later.pid)
+    second.flows.add(later)
+    with pytest.raises(StaleState, match="saved meanwhile"):
+        second.flows.save(replace(later, state=FlowState.STARTED), seen=0, agreement=other)
+    assert stores.flows.get(later.pid).state is later.state
+    assert stores.negotiations.agreement(AGREEMENT) == held
+    assert (stores.outbox.pending(), stores.usage.backlog()) == ([], 0)
+
+
 def test_a_failed_write_leaves_neither_flow_nor_agreement(stores: SqlStores, not_stored: Fail) -> None:
     flow = data_flow()
     with not_stored(stores), pytest.raises(StorageUnavailable):
