@@ -196,8 +196,8 @@ class DataFlows(Flows):
         """Take note of what arrived."""
         self._move(pid, lambda flow: (replace(flow, received=received), None, None))
 
-    def follow_up(self, pid: str) -> None:
-        """Do what was promised of a flow, once an answer has left; `tick` tries again."""
+    def follow_up(self, pid: str) -> bool:
+        """Do what was promised of a flow, once an answer has left; if it says False, `tick` tries again."""
         flow = self._store.get(pid)
         try:
             if flow.state is State.PREPARING:
@@ -207,32 +207,41 @@ class DataFlows(Flows):
         except Unavailable as error:
             if self._clock() - flow.updated < self._patience:
                 _log.warning("data flow not started yet", flow=pid, problem=str(error), code=error.code)
-                return
+                return False
             self.give_up(pid, str(error))
         except DataspaceError as error:
             self.give_up(pid, str(error))
+        return True
 
     def tick(self) -> None:
-        """Do what was promised and not done; called once a second, looks through the store every five."""
+        """Do what was promised and not done; called once a second, looks through the store every five.
+
+        It waits for control planes: give it a thread of its own. One that does not answer is asked once.
+        """
         now = self._clock()
         if self._recovered is not None and now - self._recovered < RECOVERY:
             return
         self._recovered = now
+        silent = set()
         for flow in self._store.unfinished():
-            if flow.state in _WORKING:
-                self.follow_up(flow.pid)
+            if not self.serves(flow):
+                # Not at once: while settings change, another process may know a control plane before we do.
+                if now - flow.updated >= self._patience:
+                    self.give_up(flow.pid, f"control plane {flow.control_plane!r} is not configured any more")
+            elif flow.state in _WORKING and flow.control_plane not in silent and not self.follow_up(flow.pid):
+                silent.add(flow.control_plane)
 
     # --- pushing ----------------------------------------------------------------------------------
 
     def to_push(self) -> Sequence[DataFlow]:
         """Return the flows whose data is to be pushed and at which nobody is at work."""
         now = self._clock()
-        return [flow for flow in self._store.unfinished() if _waits_for_push(flow, now)]
+        return [flow for flow in self._store.unfinished() if self.serves(flow) and _waits_for_push(flow, now)]
 
     def claim(self, pid: str) -> tuple[DataFlow, str] | None:
         """Take the push of a flow for a while, and return it with its ticket, if there is one to do."""
         flow, now = self._store.get(pid), self._clock()
-        if not _waits_for_push(flow, now):
+        if not (self.serves(flow) and _waits_for_push(flow, now)):
             return None
         try:
             held = self._store.save(replace(flow, pushing=now + PUSH_LEASE), seen=flow.version)

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from connector.adapters.control_planes import MOST_ASKED
+from connector.settings import NegotiationSettings, Settings, SignalingSettings
+from schemas.dps import FlowState
 from schemas.usage import UsageKind
-from tests.signaling import DataPlane, data_plane, limit
+from tests.signaling import LONGEST, OTHER_TOKEN, TOKEN, DataPlane, data_plane, limit, running, until
 
 pytestmark = pytest.mark.e2e
 
@@ -61,3 +64,81 @@ def test_two_flows_at_once_cannot_bring_two_versions_of_one_agreement(cut: DataP
     assert "terms do not change under the same id" in detail
     assert len(cut.connector.flows.recent()) == 1
     assert logged(cut, UsageKind.NEGOTIATION_FINALIZED) == 1
+
+
+def without_planes(cut: DataPlane) -> Settings:
+    """The same settings after the operator took the control planes out."""
+    return cut.settings.model_copy(update={"signaling": SignalingSettings()})
+
+
+def test_what_a_control_plane_left_behind_is_ended_once_it_is_not_configured_any_more(tmp_path: Path) -> None:
+    """Its mail goes nowhere, its promised work is not done, and the work of others does not stop for it."""
+    with data_plane(tmp_path) as cut:
+        cut.token = OTHER_TOKEN
+        cut.plane.agreement_status = 503
+        _, waiting = cut.start()
+        cut.token = TOKEN
+        _, answer = cut.call("POST", "/dataflows/prepare", cut.message("http-push"))
+        prepared = answer["dataFlowId"]
+        cut.plane.refusing[:] = [503] * 1000
+        cut.connector.flows.give_up(prepared, "the disk is full")
+        assert cut.connector.outbox.pending()
+    settings = without_planes(cut).model_copy(
+        update={"negotiation": NegotiationSettings(deadline_seconds=0.001)}
+    )
+    with running(settings) as again:
+        flow = waiting["dataFlowId"]
+        until(lambda: again.flows.own(flow).state is FlowState.TERMINATED, "the end of the flow")
+        assert again.flows.own(flow).problem == "control plane 'slow' is not configured any more"
+        until(lambda: not again.outbox.pending(), "the end of the mail")
+
+
+def test_nothing_is_pushed_for_a_control_plane_that_is_not_configured_any_more(tmp_path: Path) -> None:
+    with data_plane(tmp_path) as cut:
+        cut.plane.sink = lambda request, arrived: cut.plane.release.wait(LONGEST) and 0
+        _, started = cut.start("http-push", dataAddress=cut.sink_address())
+        cut.plane.arrival()
+    with running(without_planes(cut)) as again:
+        assert again.flows.own(started["dataFlowId"]).state is FlowState.STARTED
+        assert again.flows.to_push() == []
+        assert again.flows.claim(started["dataFlowId"]) is None
+
+
+def test_a_control_plane_that_does_not_answer_delays_nobody_else(tmp_path: Path) -> None:
+    """Its agreements are owed; meanwhile the chores of the others are done, and few of our threads wait."""
+    with data_plane(tmp_path) as cut:
+        asked, release = threading.Event(), threading.Event()
+
+        def stall(agreement: dict[str, Any]) -> dict[str, Any]:
+            asked.set()
+            release.wait(LONGEST)
+            return agreement
+
+        cut.plane.change = stall
+        messages = [cut.message() for _ in range(MOST_ASKED + 1)]
+        answers: list[Any] = []
+
+        def start(said: dict[str, Any]) -> None:
+            answers.append(cut.call("POST", "/dataflows/start", said))
+
+        threads = [threading.Thread(target=start, args=(one,)) for one in messages]
+        for thread in threads:
+            thread.start()
+        try:
+            until(lambda: answers, "the answer to the one that is too many")
+            assert answers[0][0] == 503
+            assert "try again soon" in answers[0][1]["detail"]
+        finally:
+            release.set()
+            for thread in threads:
+                thread.join()
+        assert sorted(status for status, _ in answers) == [200] * MOST_ASKED + [503]
+
+
+def test_an_agreement_that_nests_without_end_is_refused(cut: DataPlane) -> None:
+    deep: Any = {"action": "use"}
+    for _ in range(200):
+        deep = {"constraint": [deep]}
+    cut.plane.shown = lambda path: (200, deep)  # type: ignore[method-assign]
+    status, said = cut.call("POST", "/dataflows/start", cut.message())
+    assert (status, "nests deeper" in said["detail"]) == (413, True), said

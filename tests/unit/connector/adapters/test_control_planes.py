@@ -38,6 +38,17 @@ def test_a_control_plane_is_known_by_its_token_and_by_nothing_else(tmp_path: Pat
     assert first.plane.url == "http://localhost:1/control"
 
 
+def test_control_planes_that_could_be_taken_for_each_other_are_refused(tmp_path: Path) -> None:
+    """With one id, the token of either would speak for the participant of the other."""
+    first = plane_access(settings(tmp_path))
+    same_id = plane_access(settings(tmp_path, token_file=secret(tmp_path, SECRET * 2, "second")))
+    with pytest.raises(Misconfigured, match="two have the id 'edc'"):
+        KnownPlanes([first, same_id])
+    with pytest.raises(Misconfigured, match="'edc' and 'other' show the same token") as refused:
+        KnownPlanes([first, plane_access(settings(tmp_path, id="other"))])
+    assert SECRET not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("text", "mode", "words"),
     [
