@@ -105,7 +105,7 @@ class DataFlow:
             use=self.use,
             created=self.created,
             updated=self.updated,
-            problem=self.problem,
+            # Not `problem`: it may name places in our network, and a consumer is told why its stream ends.
             reasons=self.reasons,
             version=self.version,
         )

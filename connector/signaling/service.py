@@ -19,7 +19,14 @@ from connector.signaling.dialects import Note, Wanted
 from connector.signaling.flows import MOST_TRIES, Flows, Stepped
 from connector.signaling.machine import By, Said, is_repeat, move
 from connector.signaling.ports import ControlPlane, DataFlow
-from connector.signaling.steps import check_address, opened, reopened, same_terms
+from connector.signaling.steps import (
+    check_address,
+    is_other_run,
+    opened,
+    reopened,
+    same_terms,
+    waits_for_push,
+)
 from connector.transfer.ports import Received
 from schemas.base import Role
 from schemas.dps import ControlPlaneRegistrationMessage
@@ -236,12 +243,12 @@ class DataFlows(Flows):
     def to_push(self) -> Sequence[DataFlow]:
         """Return the flows whose data is to be pushed and at which nobody is at work."""
         now = self._clock()
-        return [flow for flow in self._store.unfinished() if self.serves(flow) and _waits_for_push(flow, now)]
+        return [flow for flow in self._store.unfinished() if self.serves(flow) and waits_for_push(flow, now)]
 
     def claim(self, pid: str) -> tuple[DataFlow, str] | None:
         """Take the push of a flow for a while, and return it with its ticket, if there is one to do."""
         flow, now = self._store.get(pid), self._clock()
-        if not (self.serves(flow) and _waits_for_push(flow, now)):
+        if not (self.serves(flow) and waits_for_push(flow, now)):
             return None
         try:
             held = self._store.save(replace(flow, pushing=now + PUSH_LEASE), seen=flow.version)
@@ -268,30 +275,30 @@ class DataFlows(Flows):
 
         self._move(pid, step)
 
-    def pushed(self, pid: str) -> None:
-        """Take note that all data was taken; the control plane is told."""
+    def pushed(self, claimed: DataFlow) -> None:
+        """Take note that all data of a claimed push was taken; the control plane is told."""
 
         def step(flow: DataFlow) -> Stepped:
-            if flow.state is not State.STARTED:
+            if is_other_run(flow, claimed):
                 return replace(flow, pushing=None), None, None
             state = move(flow.state, By.DATA, Said.IS_COMPLETED)
             return replace(flow, state=state, pushing=None, problem=None), Said.IS_COMPLETED, None
 
-        self._move(pid, step)
+        self._move(claimed.pid, step)
 
-    def not_pushed(self, pid: str, why: str) -> None:
-        """Take note that a push failed; the control plane is told, and decides what to do.
+    def not_pushed(self, claimed: DataFlow, why: str) -> None:
+        """Take note that a claimed push failed; the control plane is told, and decides what to do.
 
         The flow stays as it is: it may be suspended and resumed to try again, or terminated.
         """
 
         def step(flow: DataFlow) -> Stepped:
-            if flow.state is not State.STARTED:
+            if is_other_run(flow, claimed):
                 return replace(flow, pushing=None), None, None
             return replace(flow, pushing=None, problem=shorten(why)), Said.GIVES_UP, None
 
-        _log.warning("push failed", flow=pid, problem=why)
-        self._move(pid, step)
+        _log.warning("push failed", flow=claimed.pid, problem=why)
+        self._move(claimed.pid, step)
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -385,14 +392,4 @@ def _told(flow: DataFlow, what: Said, note: Note) -> DataFlow:
         address=note.address or flow.address if brings else flow.address,
         problem="terminated by its control plane" if what is Said.TERMINATE else flow.problem,
         reasons=(shorten(note.reason),) if note.reason else (),
-    )
-
-
-def _waits_for_push(flow: DataFlow, now: datetime) -> bool:
-    return (
-        flow.role is Role.PROVIDER
-        and flow.direction == "push"
-        and flow.state is State.STARTED
-        and flow.problem is None
-        and (flow.pushing is None or flow.pushing <= now)
     )

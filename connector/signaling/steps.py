@@ -92,6 +92,22 @@ def reopened(flow: DataFlow, wanted: Wanted, what: Said) -> DataFlow:
     )
 
 
+def is_other_run(flow: DataFlow, claimed: DataFlow) -> bool:
+    """Return whether a flow was stopped since its push was claimed; it may be started anew, to elsewhere."""
+    return flow.state is not FlowState.STARTED or flow.updated != claimed.updated
+
+
+def waits_for_push(flow: DataFlow, now: datetime) -> bool:
+    """Return whether the data of a flow is to be pushed, and nobody is at work on it."""
+    return (
+        flow.role is Role.PROVIDER
+        and flow.direction == "push"
+        and flow.state is FlowState.STARTED
+        and flow.problem is None
+        and (flow.pushing is None or flow.pushing <= now)
+    )
+
+
 def records_of(
     before: DataFlow | None, flow: DataFlow, held: SignedAgreement, *, is_new: bool
 ) -> Sequence[tuple[UsageKind, dict[str, Any]]]:
@@ -112,7 +128,8 @@ def records_of(
             "detail": {ON_BEHALF: flow.provider},
         }
         records.append((UsageKind.NEGOTIATION_FINALIZED, fields))
-    moved = told(before.as_transfer().state if before else None, flow.as_transfer(), held.digest)
+    after = replace(flow.as_transfer(), problem=flow.problem)  # the log may know what a consumer may not
+    moved = told(before.as_transfer().state if before else None, after, held.digest)
     if moved is not None:
         records.append(moved)
     return records

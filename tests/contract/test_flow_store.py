@@ -94,10 +94,11 @@ def test_a_control_plane_takes_its_leave_and_comes_back(stores: SqlStores, open_
 
 
 def test_streams_find_transfers_and_flows_alike(stores: SqlStores) -> None:
-    flow = data_flow(state=FlowState.SUSPENDED, reasons=("tea",))
+    flow = data_flow(state=FlowState.SUSPENDED, reasons=("tea",), problem="http://10.0.0.1 did not answer")
     stores.flows.add(flow)
     found = stores.started.get(flow.pid)
     assert (found.pid, found.state.value, found.agreement) == (flow.pid, "SUSPENDED", flow.agreement)
     assert (found.counterparty, found.reasons, found.created) == ("consumer", ("tea",), NOW)
+    assert found.problem is None  # a consumer is told why its stream ends, and nothing of our network
     with pytest.raises(NotFound):
         stores.started.get("urn:uuid:nobody")

@@ -13,7 +13,18 @@ from connector.adapters.control_planes import MOST_ASKED
 from connector.settings import NegotiationSettings, Settings, SignalingSettings
 from schemas.dps import FlowState
 from schemas.usage import UsageKind
-from tests.signaling import LONGEST, OTHER_TOKEN, TOKEN, DataPlane, data_plane, limit, running, until
+from tests.signaling import (
+    LONGEST,
+    OTHER_TOKEN,
+    TOKEN,
+    DataPlane,
+    Pushed,
+    data_plane,
+    limit,
+    running,
+    take_all,
+    until,
+)
 
 pytestmark = pytest.mark.e2e
 
@@ -142,3 +153,29 @@ def test_an_agreement_that_nests_without_end_is_refused(cut: DataPlane) -> None:
     cut.plane.shown = lambda path: (200, deep)  # type: ignore[method-assign]
     status, said = cut.call("POST", "/dataflows/start", cut.message())
     assert (status, "nests deeper" in said["detail"]) == (413, True), said
+
+
+def test_a_push_that_was_stopped_and_started_anew_arrives_at_the_new_address(cut: DataPlane) -> None:
+    """What the old sink says in the end, good or bad, is nothing about the new one."""
+    for number, status in enumerate((200, 500)):
+        answering = threading.Event()
+
+        def late(request: Any, arrived: Pushed, status: int = status, go: threading.Event = answering) -> int:
+            take_all(request, arrived)
+            assert "new" in arrived.path or go.wait(LONGEST)
+            return 200 if "new" in arrived.path else status
+
+        cut.plane.sink = late
+        old, new = (
+            {**cut.sink_address(), "endpoint": f"{cut.plane.url}/sink/{word}-{number}"}
+            for word in ("old", "new")
+        )
+        message, started = cut.start("http-push", dataAddress=old)
+        arrived = cut.plane.arrival(f"/sink/old-{number}")
+        until(lambda arrived=arrived: arrived.whole, "the whole push")
+        assert cut.tell(started["dataFlowId"], "suspend")[0] == 200
+        assert cut.call("POST", "/dataflows/start", {**message, "dataAddress": new})[0] == 200
+        answering.set()
+        assert cut.plane.heard(f"/transfers/{message['processId']}/dataflow/completed")
+        assert cut.plane.arrival(f"/sink/new-{number}").whole
+        assert not [one for one in cut.plane.told if one.path.endswith("errored")]
