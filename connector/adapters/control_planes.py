@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from connector.outbox.ports import Courier, Delivery, Kind, Outgoing
 from connector.settings import ControlPlaneSettings
@@ -54,6 +54,17 @@ def plane_access(settings: ControlPlaneSettings) -> PlaneAccess:
             f"signaling.control_planes {settings.id!r}: dialect edc-0.15 has no word for a flow that starts "
             "later; leave 'asynchronous' out"
         )
+    for name, url in (("url", settings.url), ("agreements", settings.agreements)):
+        if url is not None and not _is_base_url(url):
+            shown = "…@" + url.rpartition("@")[2] if "@" in url else url  # a password may stand before it
+            raise Misconfigured(
+                f"signaling.control_planes {settings.id!r}: {name} is {shown[:120]!r}; write an http(s) "
+                "URL without user, query and fragment, such as http://localhost:19192/control"
+            )
+    if not settings.participant.strip():
+        raise Misconfigured(
+            f"signaling.control_planes {settings.id!r}: participant is empty; name for whom it speaks"
+        )
     token = _secret(settings.token_file)
     if len(token) < SHORTEST_TOKEN:
         raise Misconfigured(
@@ -73,6 +84,16 @@ def plane_access(settings: ControlPlaneSettings) -> PlaneAccess:
         agreements=settings.agreements,
         agreement_headers={} if key is None else {settings.agreements_header: key},
     )
+
+
+def _is_base_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    more = parts.query or parts.fragment or parts.username or parts.password
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not more
 
 
 def _secret(file: Path) -> str:

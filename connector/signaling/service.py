@@ -21,12 +21,14 @@ from connector.signaling.machine import By, Said, is_repeat, move
 from connector.signaling.ports import ControlPlane, DataFlow
 from connector.signaling.steps import (
     check_address,
+    heard,
     is_other_run,
     opened,
     reopened,
     same_terms,
     waits_for_push,
 )
+from connector.transfer.direction import direction_of
 from connector.transfer.ports import Received
 from schemas.base import Role
 from schemas.dps import ControlPlaneRegistrationMessage
@@ -37,6 +39,7 @@ from schemas.errors import (
     DataspaceError,
     Forbidden,
     IllegalMove,
+    Misconfigured,
     NotFound,
     StaleState,
     Unavailable,
@@ -65,10 +68,18 @@ class DataFlows(Flows):
     Args:
         profiles: transfer profiles that are served.
         given: as for `Flows`.
+
+    Raises:
+        Misconfigured: if a profile could never be served.
     """
 
     def __init__(self, *, profiles: Sequence[str], **given: Any) -> None:
         super().__init__(**given)
+        for profile in profiles:
+            if direction_of(profile) is None:
+                raise Misconfigured(
+                    f"signaling.profiles: {profile[:80]!r} names no direction; write …-pull or …-push"
+                )
         self._profiles = frozenset(profiles)
         self._recovered: datetime | None = None
 
@@ -140,7 +151,7 @@ class DataFlows(Flows):
             return self._begin(plane, flow.pid, resumed)
 
         def step(held: DataFlow) -> Stepped:
-            return None if is_repeat(held.state, what) else (_told(held, what, note), None, None)
+            return None if is_repeat(held.state, what) else (heard(held, what, note), None, None)
 
         return self._shown(self._move(flow.pid, step))
 
@@ -372,24 +383,3 @@ class DataFlows(Flows):
 
     def _shown(self, flow: DataFlow) -> Standing:
         return Standing(flow, self._decisions.address(flow))
-
-
-def _told(flow: DataFlow, what: Said, note: Note) -> DataFlow:
-    """Return a flow after its control plane said something that needs no decision.
-
-    Raises:
-        IllegalMove: if it may not say that here.
-    """
-    if what is Said.STARTED and flow.role is Role.PROVIDER:
-        raise IllegalMove("'started' is told to a consumer's data plane; a provider's is asked to start")
-    state = move(flow.state, By.CONTROL, what)
-    if what is Said.RESUME:
-        state = move(state, By.DATA, Said.IS_STARTED)
-    brings = what in (Said.STARTED, Said.RESUME) and flow.direction == "pull"
-    return replace(
-        flow,
-        state=state,
-        address=note.address or flow.address if brings else flow.address,
-        problem="terminated by its control plane" if what is Said.TERMINATE else flow.problem,
-        reasons=(shorten(note.reason),) if note.reason else (),
-    )

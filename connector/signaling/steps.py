@@ -8,14 +8,15 @@ from datetime import datetime
 from typing import Any
 
 from connector.negotiation.ports import SignedAgreement
-from connector.signaling.dialects import Wanted
+from connector.outbox.letter import shorten
+from connector.signaling.dialects import Note, Wanted
 from connector.signaling.machine import By, Said, move
 from connector.signaling.ports import ControlPlane, DataFlow
 from connector.transfer.steps import told
 from policies.replay import ON_BEHALF
 from schemas.base import Role
 from schemas.dps import FlowState
-from schemas.errors import AlreadyExists, Malformed
+from schemas.errors import AlreadyExists, IllegalMove, Malformed
 from schemas.usage import UsageKind
 
 
@@ -89,6 +90,27 @@ def reopened(flow: DataFlow, wanted: Wanted, what: Said) -> DataFlow:
         consumer=wanted.counterparty,
         address=wanted.address,
         use=wanted.use,
+    )
+
+
+def heard(flow: DataFlow, what: Said, note: Note) -> DataFlow:
+    """Return a flow after its control plane said something that needs no decision.
+
+    Raises:
+        IllegalMove: if it may not say that here.
+    """
+    if what is Said.STARTED and flow.role is Role.PROVIDER:
+        raise IllegalMove("'started' is told to a consumer's data plane; a provider's is asked to start")
+    state = move(flow.state, By.CONTROL, what)
+    if what is Said.RESUME:
+        state = move(state, By.DATA, Said.IS_STARTED)
+    brings = what in (Said.STARTED, Said.RESUME) and flow.direction == "pull"
+    return replace(
+        flow,
+        state=state,
+        address=note.address or flow.address if brings else flow.address,
+        problem="terminated by its control plane" if what is Said.TERMINATE else flow.problem,
+        reasons=(shorten(note.reason),) if note.reason else (),
     )
 
 

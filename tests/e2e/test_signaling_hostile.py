@@ -10,18 +10,23 @@ from typing import Any
 import pytest
 
 from connector.adapters.control_planes import MOST_ASKED
+from connector.app import build
 from connector.settings import NegotiationSettings, Settings, SignalingSettings
 from schemas.dps import FlowState
+from schemas.errors import Misconfigured
 from schemas.usage import UsageKind
+from tests.catalog_space import free_port
 from tests.signaling import (
     LONGEST,
     OTHER_TOKEN,
     TOKEN,
+    ControlPlaneServer,
     DataPlane,
     Pushed,
     data_plane,
     limit,
     running,
+    settings_for,
     take_all,
     until,
 )
@@ -179,3 +184,23 @@ def test_a_push_that_was_stopped_and_started_anew_arrives_at_the_new_address(cut
         assert cut.plane.heard(f"/transfers/{message['processId']}/dataflow/completed")
         assert cut.plane.arrival(f"/sink/new-{number}").whole
         assert not [one for one in cut.plane.told if one.path.endswith("errored")]
+
+
+@pytest.mark.parametrize("member", ["processId", "agreementId"])
+@pytest.mark.parametrize("name", [".", ".."])
+def test_an_id_that_would_lead_elsewhere_at_the_control_plane_is_refused(
+    cut: DataPlane, member: str, name: str
+) -> None:
+    status, said = cut.call("POST", "/dataflows/start", {**cut.message(), member: name})
+    assert (status, f"{member} is {name!r}" in said["detail"]) == (400, True), said
+    assert cut.plane.asked == []
+
+
+def test_a_profile_that_names_no_direction_is_refused_at_the_start(tmp_path: Path) -> None:
+    plane = ControlPlaneServer()
+    try:
+        settings = settings_for(tmp_path, plane, free_port(), signaling={"profiles": ("http-pul",)})
+        with pytest.raises(Misconfigured, match="'http-pul' names no direction"):
+            build(settings)
+    finally:
+        plane.close()

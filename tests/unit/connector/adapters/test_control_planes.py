@@ -89,3 +89,21 @@ def test_paths_of_secrets_are_relative_to_the_file_of_settings(tmp_path: Path) -
     )
     (plane,) = load(file).signaling.control_planes
     assert plane.token_file == tmp_path / "tok"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"url": "localhost:19192/control"}, "url is 'localhost:19192/control'; write an http"),
+        ({"url": "http://user:pw@localhost/"}, "without user"),
+        ({"url": "http://localhost:x/"}, "write an http"),
+        ({"agreements": "/management/v3/contractagreements"}, "agreements is '/management"),
+        ({"participant": " "}, "participant is empty"),
+    ],
+)
+def test_a_setting_that_could_never_work_is_refused_at_the_start(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(Misconfigured, match=words) as refused:
+        plane_access(settings(tmp_path, **changes))
+    assert "pw" not in str(refused.value)
