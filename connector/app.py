@@ -42,6 +42,7 @@ from connector.negotiation.service import Negotiations
 from connector.offering.describe import Holder
 from connector.offering.push import CatalogPush
 from connector.offering.service import Offerings
+from connector.outbox.aside import Aside
 from connector.outbox.rules import Do, Rule
 from connector.outbox.service import Outbox
 from connector.settings import API_KEY_FILE, KEY_FILE, RuleSettings, Settings
@@ -194,7 +195,7 @@ class Connector:
             chores=(
                 self.negotiations.tick,
                 self.transfers.tick,
-                self.flows.tick,
+                Aside("data flows", self.flows.tick),
                 self.pushes.tick,
                 self.streams.tick,
                 self.stores.database.stay,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hmac
 import stat
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from connector.outbox.ports import Courier, Delivery, Kind, Outgoing
 from connector.settings import ControlPlaneSettings
@@ -15,10 +16,13 @@ from connector.signaling.dialects import SPEECH
 from connector.signaling.ports import ControlPlane, DataFlow
 from schemas.binding.client import Http
 from schemas.binding.paths import join
-from schemas.errors import EgressForbidden, Misconfigured, PeerRefused, PeerUnavailable
+from schemas.binding.server import check_depth
+from schemas.errors import EgressForbidden, Misconfigured, PeerRefused, PeerUnavailable, Unavailable
 from schemas.odrl import Agreement
 
 MOST_AGREEMENT = 1 << 20
+MOST_ASKED = 16
+"""Agreements that one control plane is asked for at a time."""
 SHORTEST_TOKEN = 16
 _TRANSIENT = frozenset({408, 425, 429})
 
@@ -50,6 +54,17 @@ def plane_access(settings: ControlPlaneSettings) -> PlaneAccess:
             f"signaling.control_planes {settings.id!r}: dialect edc-0.15 has no word for a flow that starts "
             "later; leave 'asynchronous' out"
         )
+    for name, url in (("url", settings.url), ("agreements", settings.agreements)):
+        if url is not None and not _is_base_url(url):
+            shown = "…@" + url.rpartition("@")[2] if "@" in url else url  # a password may stand before it
+            raise Misconfigured(
+                f"signaling.control_planes {settings.id!r}: {name} is {shown[:120]!r}; write an http(s) "
+                "URL without user, query and fragment, such as http://localhost:19192/control"
+            )
+    if not settings.participant.strip():
+        raise Misconfigured(
+            f"signaling.control_planes {settings.id!r}: participant is empty; name for whom it speaks"
+        )
     token = _secret(settings.token_file)
     if len(token) < SHORTEST_TOKEN:
         raise Misconfigured(
@@ -71,6 +86,16 @@ def plane_access(settings: ControlPlaneSettings) -> PlaneAccess:
     )
 
 
+def _is_base_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    more = parts.query or parts.fragment or parts.username or parts.password
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not more
+
+
 def _secret(file: Path) -> str:
     try:
         mode = stat.S_IMODE(file.stat().st_mode)
@@ -90,8 +115,23 @@ class KnownPlanes:
     """Who may call the signaling door."""
 
     def __init__(self, accesses: Sequence[PlaneAccess]) -> None:
-        """Know some control planes."""
+        """Know some control planes.
+
+        Raises:
+            Misconfigured: if two of them could be taken for each other.
+        """
         self._accesses = tuple(accesses)
+        for at, access in enumerate(accesses):
+            for other in accesses[:at]:
+                if other.plane.id == access.plane.id:
+                    raise Misconfigured(
+                        f"signaling.control_planes: two have the id {access.plane.id!r}; give each its own"
+                    )
+                if hmac.compare_digest(other.token, access.token):
+                    raise Misconfigured(
+                        f"signaling.control_planes {other.plane.id!r} and {access.plane.id!r} show the same "
+                        "token; give each a token_file of its own"
+                    )
 
     def __call__(self, secret: str) -> str | None:
         """Return the id of the control plane that shows a secret, if there is one.
@@ -115,10 +155,23 @@ class HttpControlPlanes:
         """Know some control planes."""
         self._http = http
         self._accesses = {access.plane.id: access for access in accesses}
+        self._free = {access.plane.id: threading.Semaphore(MOST_ASKED) for access in accesses}
 
     def agreement(self, plane: ControlPlane, flow: DataFlow) -> Agreement:
         """Fetch the agreement of a flow."""
-        access = self._accesses[plane.id]
+        free = self._free[plane.id]
+        if not free.acquire(blocking=False):
+            # Whoever asks waits in a thread: a control plane that does not answer must not hold all of them.
+            raise Unavailable(
+                f"control plane {plane.id!r} owes {MOST_ASKED} agreements that were asked for; try again soon"
+            )
+        try:
+            return self._agreement(self._accesses[plane.id], flow)
+        finally:
+            free.release()
+
+    def _agreement(self, access: PlaneAccess, flow: DataFlow) -> Agreement:
+        plane = access.plane
         headers = dict(access.agreement_headers)
         if access.agreements is not None:
             url = join(access.agreements, "/" + quote(flow.agreement, safe=""))
@@ -137,11 +190,20 @@ class HttpControlPlanes:
             raise PeerUnavailable(said)
         if not reply.ok:
             raise PeerRefused(said, peer_status=reply.status)
-        return SPEECH[plane.dialect].agreement(reply.json())
+        document = reply.json()
+        check_depth(document)
+        return SPEECH[plane.dialect].agreement(document)
 
     def prove(self, audience: str) -> str | None:
-        """Return the `Authorization` header for a control plane, if the operator gave one."""
-        return self._accesses[audience].authorization
+        """Return the `Authorization` header for a control plane, if the operator gave one.
+
+        Raises:
+            PeerRefused: if it is not configured any more.
+        """
+        access = self._accesses.get(audience)
+        if access is None:
+            raise PeerRefused(f"control plane {audience!r} is not configured any more; nothing is sent to it")
+        return access.authorization
 
 
 class CourierByKind:

@@ -12,7 +12,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from connector.adapters.files import make_folder, sync_folder
-from schemas.errors import StorageUnavailable, UnreadableData
+from schemas.arrow_head import check_message
+from schemas.errors import Malformed, StorageUnavailable, UnreadableData
 
 ARROW, BYTES = ".arrow", ".bin"
 _NEW = ".new-"
@@ -111,21 +112,29 @@ def count_rows(file: Path) -> int:
     """Read an Arrow stream to its end, checking every value of every batch, and return its rows.
 
     Raises:
-        UnreadableData: if it is none, holds a value that does not fit, or says itself that it is not
-            complete.
+        UnreadableData: if it is none, is compressed, holds a value that does not fit, or says itself that
+            it is not complete.
     """
     rows, end = 0, None
     try:
+        _check_heads(file)
         with pa.memory_map(str(file)) as opened, pa.ipc.open_stream(opened) as stream:
             for batch, metadata in _batches(stream):
                 batch.validate(full=True)
                 rows += batch.num_rows
                 end = (metadata or {}).get(b"end", end)
-    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+    except (pa.ArrowException, OSError, ValueError, MemoryError, Malformed) as error:
         raise UnreadableData(f"this is no Arrow stream that can be read: {str(error)[:200]}") from None
     if end not in (None, b"complete"):
         raise UnreadableData(f"the Arrow stream says that it ended otherwise than complete: {end[:40]!r}")
     return rows
+
+
+def _check_heads(file: Path) -> None:
+    """Look at every message of an Arrow stream before anything of it is unpacked."""
+    with pa.memory_map(str(file)) as opened:
+        for message in pa.ipc.MessageReader.open_stream(opened):
+            check_message(memoryview(message.metadata))
 
 
 def _batches(stream: pa.RecordBatchStreamReader) -> Iterator[tuple[pa.RecordBatch, Any]]:

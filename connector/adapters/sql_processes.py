@@ -173,6 +173,7 @@ class SqlNegotiations(_Processes[Negotiation]):
             column.name: insert.excluded[column.name] for column in agreements.c if column.name != "id"
         }
         self._put = insert.on_conflict_do_update(index_elements=["id"], set_=changes)
+        self._put_new = insert.on_conflict_do_nothing(index_elements=["id"]).returning(agreements.c.id)
 
     def save(
         self,
@@ -242,6 +243,20 @@ class SqlNegotiations(_Processes[Negotiation]):
             )
         self._write(connection, signed)
 
+    def add_agreement(self, connection: Connection, signed: SignedAgreement) -> None:
+        """Save an agreement that was not here when it was decided on, in a transaction that is under way.
+
+        Raises:
+            AlreadyExists: if its id belongs to an agreement with somebody else.
+            StaleState: if it was saved meanwhile, perhaps with other terms than those that were decided on.
+        """
+        if connection.execute(self._put_new, self._agreement_row(signed)).first() is not None:
+            return
+        held = self._held(connection, signed.agreement.id)
+        if held is None or (held.negotiation, held.counterparty) != (signed.negotiation, signed.counterparty):
+            raise AlreadyExists(f"agreement id {signed.agreement.id!r} is taken; use a fresh id")
+        raise StaleState(f"agreement {signed.agreement.id!r} was saved meanwhile; decide again")
+
     def _held(
         self, connection: Connection, agreement_id: str, *, lock: bool = False
     ) -> SignedAgreement | None:
@@ -250,7 +265,10 @@ class SqlNegotiations(_Processes[Negotiation]):
         return None if value is None else self._agreements.read(value)
 
     def _write(self, connection: Connection, signed: SignedAgreement) -> None:
-        row = {
+        connection.execute(self._put, self._agreement_row(signed))
+
+    def _agreement_row(self, signed: SignedAgreement) -> dict[str, Any]:
+        return {
             "id": signed.agreement.id,
             "dataset": signed.agreement.target,
             "role": signed.role.value,
@@ -258,7 +276,6 @@ class SqlNegotiations(_Processes[Negotiation]):
             "revoked": signed.revoked is not None,
             "value": self._agreements.write(signed),
         }
-        connection.execute(self._put, row)
 
 
 class SqlTransfers(_Processes[Transfer]):
@@ -305,7 +322,7 @@ class SqlFlows(_Processes[DataFlow]):
         with self.database.write() as connection:
             self.put_new(connection, process)
             if agreement is not None:
-                self._beside.put_agreement(connection, agreement)
+                self._beside.add_agreement(connection, agreement)
             self.put_effects(connection, outgoing, records)
 
     def save(
@@ -321,7 +338,7 @@ class SqlFlows(_Processes[DataFlow]):
         with self.database.write() as connection:
             moved = self.move(connection, flow, seen)
             if agreement is not None:
-                self._beside.put_agreement(connection, agreement)
+                self._beside.add_agreement(connection, agreement)
             self.put_effects(connection, outgoing, records)
             return moved
 

@@ -5,9 +5,7 @@ A body is streamed to a file; nobody sees it before all of it is there. A body t
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-
-from anyio import CapacityLimiter, fail_after, to_thread
+from anyio import CancelScope, CapacityLimiter, fail_after, to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
@@ -31,8 +29,10 @@ def sink_router(sinks: Sinks, *, stall_seconds: float) -> APIRouter:
         if declared.isdigit() and (wrong := sinks.too_large(int(declared))) is not None:
             raise wrong
         media_type = request.headers.get("content-type", "application/octet-stream")
-        with ExitStack() as open_:
-            arrival = open_.enter_context(sinks.arriving(pid, media_type))
+        # Database and disk are slow at times: they are never waited for on the event loop.
+        taking = sinks.arriving(pid, media_type)
+        arrival = await to_thread.run_sync(taking.__enter__, limiter=threads)
+        try:
             piece = bytearray()
             body = aiter(request.stream())
             while True:
@@ -49,6 +49,9 @@ def sink_router(sinks: Sinks, *, stall_seconds: float) -> APIRouter:
                 if data is None:
                     break
             received = await to_thread.run_sync(arrival.finish, limiter=threads)
+        finally:
+            with CancelScope(shield=True):
+                await to_thread.run_sync(taking.__exit__, None, None, None, limiter=threads)
         return JSONResponse({"bytes": received.byte_count, "rows": received.rows}, status_code=200)
 
     for method in ("POST", "PUT"):

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from connector.client.guard import check_message
+from schemas.arrow_head import check_message
 from schemas.binding.client import Egress
 from schemas.errors import DataspaceError, Malformed, PeerUnavailable, TooLarge
 

@@ -117,6 +117,9 @@ def bounded(name: str, value: str) -> str:
         raise Malformed(f"{name} of {size} bytes; expected 1 to {MOST_ID}")
     if not value.isprintable():
         raise Malformed(f"{name} holds characters that cannot be printed: {value[:60]!r}")
+    if value in (".", ".."):
+        # It becomes a step of a path, and would lead to another place below the same host.
+        raise Malformed(f"{name} is {value!r}, which no path can hold as a name; use another id")
     return value
 
 

@@ -83,6 +83,10 @@ class Flows:
                 f"no control plane {plane_id[:80]!r} is configured here; add it to signaling.control_planes"
             ) from None
 
+    def serves(self, flow: DataFlow) -> bool:
+        """Return whether the control plane of a flow is configured (still)."""
+        return flow.control_plane in self._planes
+
     def of(self, plane: ControlPlane, name: str) -> DataFlow:
         """Return a flow of a control plane, by the name that its dialect gives it.
 
@@ -204,6 +208,9 @@ class Flows:
 
     def _mail(self, flow: DataFlow, what: Said, address: DataAddress | None) -> tuple[Outgoing, ...]:
         """Address what a control plane is told to where the operator says that it is."""
+        if not self.serves(flow):
+            _log.warning("control plane not told: it is not configured", flow=flow.pid, said=what.value)
+            return ()
         plane, message_id, at = self.plane(flow.control_plane), self._new_id(), self._clock()
         error = flow.problem if what is Said.GIVES_UP else None
         call = SPEECH[plane.dialect].call(flow, what, address, error, message_id)

@@ -105,7 +105,7 @@ class DataFlow:
             use=self.use,
             created=self.created,
             updated=self.updated,
-            problem=self.problem,
+            # Not `problem`: it may name places in our network, and a consumer is told why its stream ends.
             reasons=self.reasons,
             version=self.version,
         )
@@ -122,11 +122,12 @@ class FlowStore(Protocol):
         records: Sequence[UsageRecord] = (),
         agreement: SignedAgreement | None = None,
     ) -> None:
-        """Save a new flow with the mail, records and agreement that it causes: all or nothing.
+        """Save a new flow with the mail, records and (new) agreement that it causes: all or nothing.
 
         Raises:
             AlreadyExists: if the control plane has a flow for the same process, or the agreement's id belongs
                 to an agreement of somebody else.
+            StaleState: if the agreement was saved meanwhile; nothing was saved.
             StorageUnavailable: if nothing was saved.
         """
         ...
@@ -152,10 +153,11 @@ class FlowStore(Protocol):
         records: Sequence[UsageRecord] = (),
         agreement: SignedAgreement | None = None,
     ) -> DataFlow:
-        """Save a moved flow with its mail, records and agreement: all or nothing.
+        """Save a moved flow with its mail, records and (new) agreement: all or nothing.
 
         Raises:
-            StaleState: if the stored version is not `seen`, naming both; nothing was saved.
+            StaleState: if the stored version is not `seen`, naming both, or the agreement was saved
+                meanwhile; nothing was saved.
             AlreadyExists: if the agreement's id belongs to an agreement of somebody else; nothing was saved.
             StorageUnavailable: if nothing was saved.
         """

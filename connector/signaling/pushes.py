@@ -142,16 +142,16 @@ class Pushes:
             if self._clock() - flow.updated < self._patience:
                 self._flows.hold(flow.pid, self._clock() + PAUSE)
             else:
-                self._flows.not_pushed(flow.pid, str(error))
+                self._flows.not_pushed(flow, str(error))
         except StreamEnded as ended:
             self._broken(flow, ended.reason, cut=ended.end in _CUT)
         except DataspaceError as error:
             self._broken(flow, str(error), cut=False)
         except Exception:
-            self._flows.not_pushed(flow.pid, "something failed at the provider; it was logged there")
+            self._flows.not_pushed(flow, "something failed at the provider; it was logged there")
             raise
         else:
-            self._flows.pushed(flow.pid)
+            self._flows.pushed(flow)
 
     def _connected(self, flow: DataFlow) -> PushLine:
         if flow.address is None:
@@ -173,4 +173,4 @@ class Pushes:
         if stopping or cut:
             self._flows.hold(flow.pid, None)
         else:
-            self._flows.not_pushed(flow.pid, why)
+            self._flows.not_pushed(flow, why)

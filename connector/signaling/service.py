@@ -19,7 +19,16 @@ from connector.signaling.dialects import Note, Wanted
 from connector.signaling.flows import MOST_TRIES, Flows, Stepped
 from connector.signaling.machine import By, Said, is_repeat, move
 from connector.signaling.ports import ControlPlane, DataFlow
-from connector.signaling.steps import check_address, opened, reopened, same_terms
+from connector.signaling.steps import (
+    check_address,
+    heard,
+    is_other_run,
+    opened,
+    reopened,
+    same_terms,
+    waits_for_push,
+)
+from connector.transfer.direction import direction_of
 from connector.transfer.ports import Received
 from schemas.base import Role
 from schemas.dps import ControlPlaneRegistrationMessage
@@ -30,6 +39,7 @@ from schemas.errors import (
     DataspaceError,
     Forbidden,
     IllegalMove,
+    Misconfigured,
     NotFound,
     StaleState,
     Unavailable,
@@ -58,10 +68,18 @@ class DataFlows(Flows):
     Args:
         profiles: transfer profiles that are served.
         given: as for `Flows`.
+
+    Raises:
+        Misconfigured: if a profile could never be served.
     """
 
     def __init__(self, *, profiles: Sequence[str], **given: Any) -> None:
         super().__init__(**given)
+        for profile in profiles:
+            if direction_of(profile) is None:
+                raise Misconfigured(
+                    f"signaling.profiles: {profile[:80]!r} names no direction; write …-pull or …-push"
+                )
         self._profiles = frozenset(profiles)
         self._recovered: datetime | None = None
 
@@ -109,10 +127,7 @@ class DataFlows(Flows):
         flow = opened(plane, wanted, Role.PROVIDER, state, self._new_id(), self._clock())
         if plane.asynchronous:
             return self._shown(self._save_new(plane, flow))
-        begun = self._decisions.begin(plane, flow)
-        started = replace(flow, state=move(flow.state, By.DATA, Said.IS_STARTED))
-        saved = self._save_new(plane, started, begun)
-        return Standing(saved, self._decisions.address(saved, begun if saved.pid == flow.pid else None))
+        return self._begin_new(plane, flow)
 
     def tell(self, plane: ControlPlane, name: str, said: str, note: Note) -> Standing:
         """Take what a control plane says of one of its flows; a repeat changes nothing.
@@ -136,7 +151,7 @@ class DataFlows(Flows):
             return self._begin(plane, flow.pid, resumed)
 
         def step(held: DataFlow) -> Stepped:
-            return None if is_repeat(held.state, what) else (_told(held, what, note), None, None)
+            return None if is_repeat(held.state, what) else (heard(held, what, note), None, None)
 
         return self._shown(self._move(flow.pid, step))
 
@@ -199,8 +214,8 @@ class DataFlows(Flows):
         """Take note of what arrived."""
         self._move(pid, lambda flow: (replace(flow, received=received), None, None))
 
-    def follow_up(self, pid: str) -> None:
-        """Do what was promised of a flow, once an answer has left; `tick` tries again."""
+    def follow_up(self, pid: str) -> bool:
+        """Do what was promised of a flow, once an answer has left; if it says False, `tick` tries again."""
         flow = self._store.get(pid)
         try:
             if flow.state is State.PREPARING:
@@ -210,32 +225,41 @@ class DataFlows(Flows):
         except Unavailable as error:
             if self._clock() - flow.updated < self._patience:
                 _log.warning("data flow not started yet", flow=pid, problem=str(error), code=error.code)
-                return
+                return False
             self.give_up(pid, str(error))
         except DataspaceError as error:
             self.give_up(pid, str(error))
+        return True
 
     def tick(self) -> None:
-        """Do what was promised and not done; called once a second, looks through the store every five."""
+        """Do what was promised and not done; called once a second, looks through the store every five.
+
+        It waits for control planes: give it a thread of its own. One that does not answer is asked once.
+        """
         now = self._clock()
         if self._recovered is not None and now - self._recovered < RECOVERY:
             return
         self._recovered = now
+        silent = set()
         for flow in self._store.unfinished():
-            if flow.state in _WORKING:
-                self.follow_up(flow.pid)
+            if not self.serves(flow):
+                # Not at once: while settings change, another process may know a control plane before we do.
+                if now - flow.updated >= self._patience:
+                    self.give_up(flow.pid, f"control plane {flow.control_plane!r} is not configured any more")
+            elif flow.state in _WORKING and flow.control_plane not in silent and not self.follow_up(flow.pid):
+                silent.add(flow.control_plane)
 
     # --- pushing ----------------------------------------------------------------------------------
 
     def to_push(self) -> Sequence[DataFlow]:
         """Return the flows whose data is to be pushed and at which nobody is at work."""
         now = self._clock()
-        return [flow for flow in self._store.unfinished() if _waits_for_push(flow, now)]
+        return [flow for flow in self._store.unfinished() if self.serves(flow) and waits_for_push(flow, now)]
 
     def claim(self, pid: str) -> tuple[DataFlow, str] | None:
         """Take the push of a flow for a while, and return it with its ticket, if there is one to do."""
         flow, now = self._store.get(pid), self._clock()
-        if not _waits_for_push(flow, now):
+        if not (self.serves(flow) and waits_for_push(flow, now)):
             return None
         try:
             held = self._store.save(replace(flow, pushing=now + PUSH_LEASE), seen=flow.version)
@@ -262,30 +286,30 @@ class DataFlows(Flows):
 
         self._move(pid, step)
 
-    def pushed(self, pid: str) -> None:
-        """Take note that all data was taken; the control plane is told."""
+    def pushed(self, claimed: DataFlow) -> None:
+        """Take note that all data of a claimed push was taken; the control plane is told."""
 
         def step(flow: DataFlow) -> Stepped:
-            if flow.state is not State.STARTED:
+            if is_other_run(flow, claimed):
                 return replace(flow, pushing=None), None, None
             state = move(flow.state, By.DATA, Said.IS_COMPLETED)
             return replace(flow, state=state, pushing=None, problem=None), Said.IS_COMPLETED, None
 
-        self._move(pid, step)
+        self._move(claimed.pid, step)
 
-    def not_pushed(self, pid: str, why: str) -> None:
-        """Take note that a push failed; the control plane is told, and decides what to do.
+    def not_pushed(self, claimed: DataFlow, why: str) -> None:
+        """Take note that a claimed push failed; the control plane is told, and decides what to do.
 
         The flow stays as it is: it may be suspended and resumed to try again, or terminated.
         """
 
         def step(flow: DataFlow) -> Stepped:
-            if flow.state is not State.STARTED:
+            if is_other_run(flow, claimed):
                 return replace(flow, pushing=None), None, None
             return replace(flow, pushing=None, problem=shorten(why)), Said.GIVES_UP, None
 
-        _log.warning("push failed", flow=pid, problem=why)
-        self._move(pid, step)
+        _log.warning("push failed", flow=claimed.pid, problem=why)
+        self._move(claimed.pid, step)
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -310,6 +334,18 @@ class DataFlows(Flows):
             if found is None or (found.state, found.role) != (flow.state, flow.role):
                 raise
             return found
+
+    def _begin_new(self, plane: ControlPlane, flow: DataFlow) -> Standing:
+        """Start a new flow: decide, save; decide again if another flow brought its agreement meanwhile."""
+        started = replace(flow, state=move(flow.state, By.DATA, Said.IS_STARTED))
+        for _ in range(MOST_TRIES):
+            begun = self._decisions.begin(plane, flow)
+            try:
+                saved = self._save_new(plane, started, begun)
+            except StaleState:
+                continue
+            return Standing(saved, self._decisions.address(saved, begun if saved.pid == flow.pid else None))
+        raise self._busy(flow.pid)
 
     def _begin(
         self, plane: ControlPlane, pid: str, change: Callable[[DataFlow], DataFlow] | None
@@ -347,34 +383,3 @@ class DataFlows(Flows):
 
     def _shown(self, flow: DataFlow) -> Standing:
         return Standing(flow, self._decisions.address(flow))
-
-
-def _told(flow: DataFlow, what: Said, note: Note) -> DataFlow:
-    """Return a flow after its control plane said something that needs no decision.
-
-    Raises:
-        IllegalMove: if it may not say that here.
-    """
-    if what is Said.STARTED and flow.role is Role.PROVIDER:
-        raise IllegalMove("'started' is told to a consumer's data plane; a provider's is asked to start")
-    state = move(flow.state, By.CONTROL, what)
-    if what is Said.RESUME:
-        state = move(state, By.DATA, Said.IS_STARTED)
-    brings = what in (Said.STARTED, Said.RESUME) and flow.direction == "pull"
-    return replace(
-        flow,
-        state=state,
-        address=note.address or flow.address if brings else flow.address,
-        problem="terminated by its control plane" if what is Said.TERMINATE else flow.problem,
-        reasons=(shorten(note.reason),) if note.reason else (),
-    )
-
-
-def _waits_for_push(flow: DataFlow, now: datetime) -> bool:
-    return (
-        flow.role is Role.PROVIDER
-        and flow.direction == "push"
-        and flow.state is State.STARTED
-        and flow.problem is None
-        and (flow.pushing is None or flow.pushing <= now)
-    )

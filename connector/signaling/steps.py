@@ -8,14 +8,15 @@ from datetime import datetime
 from typing import Any
 
 from connector.negotiation.ports import SignedAgreement
-from connector.signaling.dialects import Wanted
+from connector.outbox.letter import shorten
+from connector.signaling.dialects import Note, Wanted
 from connector.signaling.machine import By, Said, move
 from connector.signaling.ports import ControlPlane, DataFlow
 from connector.transfer.steps import told
 from policies.replay import ON_BEHALF
 from schemas.base import Role
 from schemas.dps import FlowState
-from schemas.errors import AlreadyExists, Malformed
+from schemas.errors import AlreadyExists, IllegalMove, Malformed
 from schemas.usage import UsageKind
 
 
@@ -92,6 +93,43 @@ def reopened(flow: DataFlow, wanted: Wanted, what: Said) -> DataFlow:
     )
 
 
+def heard(flow: DataFlow, what: Said, note: Note) -> DataFlow:
+    """Return a flow after its control plane said something that needs no decision.
+
+    Raises:
+        IllegalMove: if it may not say that here.
+    """
+    if what is Said.STARTED and flow.role is Role.PROVIDER:
+        raise IllegalMove("'started' is told to a consumer's data plane; a provider's is asked to start")
+    state = move(flow.state, By.CONTROL, what)
+    if what is Said.RESUME:
+        state = move(state, By.DATA, Said.IS_STARTED)
+    brings = what in (Said.STARTED, Said.RESUME) and flow.direction == "pull"
+    return replace(
+        flow,
+        state=state,
+        address=note.address or flow.address if brings else flow.address,
+        problem="terminated by its control plane" if what is Said.TERMINATE else flow.problem,
+        reasons=(shorten(note.reason),) if note.reason else (),
+    )
+
+
+def is_other_run(flow: DataFlow, claimed: DataFlow) -> bool:
+    """Return whether a flow was stopped since its push was claimed; it may be started anew, to elsewhere."""
+    return flow.state is not FlowState.STARTED or flow.updated != claimed.updated
+
+
+def waits_for_push(flow: DataFlow, now: datetime) -> bool:
+    """Return whether the data of a flow is to be pushed, and nobody is at work on it."""
+    return (
+        flow.role is Role.PROVIDER
+        and flow.direction == "push"
+        and flow.state is FlowState.STARTED
+        and flow.problem is None
+        and (flow.pushing is None or flow.pushing <= now)
+    )
+
+
 def records_of(
     before: DataFlow | None, flow: DataFlow, held: SignedAgreement, *, is_new: bool
 ) -> Sequence[tuple[UsageKind, dict[str, Any]]]:
@@ -112,7 +150,8 @@ def records_of(
             "detail": {ON_BEHALF: flow.provider},
         }
         records.append((UsageKind.NEGOTIATION_FINALIZED, fields))
-    moved = told(before.as_transfer().state if before else None, flow.as_transfer(), held.digest)
+    after = replace(flow.as_transfer(), problem=flow.problem)  # the log may know what a consumer may not
+    moved = told(before.as_transfer().state if before else None, after, held.digest)
     if moved is not None:
         records.append(moved)
     return records

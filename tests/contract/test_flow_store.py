@@ -52,6 +52,26 @@ def test_saving_at_an_old_version_saves_no_agreement_either(stores: SqlStores) -
         stores.negotiations.agreement(AGREEMENT)
 
 
+def test_an_agreement_that_another_flow_brought_meanwhile_is_not_replaced(
+    stores: SqlStores, open_stores: Open
+) -> None:
+    """Each of two flows found no agreement; the terms of the first stand, and the second decides again."""
+    held = signed(MARK, digest="sha256:11")
+    stores.flows.add(data_flow(), agreement=held)
+    second, later = open_stores(), data_flow(pid="urn:uuid:later", process="later")
+    other = signed(MARK, digest="sha256:22")
+    with pytest.raises(StaleState, match="saved meanwhile"):
+        second.flows.add(later, agreement=other, outgoing=[outgoing()], records=[record()])
+    with pytest.raises(NotFound):
+        second.flows.get(later.pid)
+    second.flows.add(later)
+    with pytest.raises(StaleState, match="saved meanwhile"):
+        second.flows.save(replace(later, state=FlowState.STARTED), seen=0, agreement=other)
+    assert stores.flows.get(later.pid).state is later.state
+    assert stores.negotiations.agreement(AGREEMENT) == held
+    assert (stores.outbox.pending(), stores.usage.backlog()) == ([], 0)
+
+
 def test_a_failed_write_leaves_neither_flow_nor_agreement(stores: SqlStores, not_stored: Fail) -> None:
     flow = data_flow()
     with not_stored(stores), pytest.raises(StorageUnavailable):
@@ -74,10 +94,11 @@ def test_a_control_plane_takes_its_leave_and_comes_back(stores: SqlStores, open_
 
 
 def test_streams_find_transfers_and_flows_alike(stores: SqlStores) -> None:
-    flow = data_flow(state=FlowState.SUSPENDED, reasons=("tea",))
+    flow = data_flow(state=FlowState.SUSPENDED, reasons=("tea",), problem="http://10.0.0.1 did not answer")
     stores.flows.add(flow)
     found = stores.started.get(flow.pid)
     assert (found.pid, found.state.value, found.agreement) == (flow.pid, "SUSPENDED", flow.agreement)
     assert (found.counterparty, found.reasons, found.created) == ("consumer", ("tea",), NOW)
+    assert found.problem is None  # a consumer is told why its stream ends, and nothing of our network
     with pytest.raises(NotFound):
         stores.started.get("urn:uuid:nobody")

@@ -38,6 +38,17 @@ def test_a_control_plane_is_known_by_its_token_and_by_nothing_else(tmp_path: Pat
     assert first.plane.url == "http://localhost:1/control"
 
 
+def test_control_planes_that_could_be_taken_for_each_other_are_refused(tmp_path: Path) -> None:
+    """With one id, the token of either would speak for the participant of the other."""
+    first = plane_access(settings(tmp_path))
+    same_id = plane_access(settings(tmp_path, token_file=secret(tmp_path, SECRET * 2, "second")))
+    with pytest.raises(Misconfigured, match="two have the id 'edc'"):
+        KnownPlanes([first, same_id])
+    with pytest.raises(Misconfigured, match="'edc' and 'other' show the same token") as refused:
+        KnownPlanes([first, plane_access(settings(tmp_path, id="other"))])
+    assert SECRET not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("text", "mode", "words"),
     [
@@ -78,3 +89,21 @@ def test_paths_of_secrets_are_relative_to_the_file_of_settings(tmp_path: Path) -
     )
     (plane,) = load(file).signaling.control_planes
     assert plane.token_file == tmp_path / "tok"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"url": "localhost:19192/control"}, "url is 'localhost:19192/control'; write an http"),
+        ({"url": "http://user:pw@localhost/"}, "without user"),
+        ({"url": "http://localhost:x/"}, "write an http"),
+        ({"agreements": "/management/v3/contractagreements"}, "agreements is '/management"),
+        ({"participant": " "}, "participant is empty"),
+    ],
+)
+def test_a_setting_that_could_never_work_is_refused_at_the_start(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(Misconfigured, match=words) as refused:
+        plane_access(settings(tmp_path, **changes))
+    assert "pw" not in str(refused.value)

@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 import pyarrow as pa
 import pytest
 
-from connector.client.guard import check_message
 from connector.client.stream import Access, DataStream, error_from
 from connector.client.wire import MOST_MESSAGE, fetch
+from schemas.arrow_head import check_message
 from schemas.binding.client import Egress
 from schemas.errors import (
     DataspaceError,

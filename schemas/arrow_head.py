@@ -1,6 +1,7 @@
 """Looking at the head of a foreign Arrow message before Arrow does: pure.
 
-A compressed body of three kilobytes can unpack to a hundred megabytes. Hansa sends none, so none is read.
+A compressed body of three kilobytes can unpack to a hundred megabytes. Hansa sends none, so none is read:
+not by a consumer, and not at a sink.
 
 Source: Arrow columnar format, `Message.fbs`; FlatBuffers binary format.
 """
@@ -12,6 +13,11 @@ import struct
 from schemas.errors import Malformed, UnreadableData
 
 _DICTIONARY, _BATCH = 2, 3
+_OLDER = b"ARROW:experimental_compression"
+"""How messages of Arrow 0.17 say that they are compressed, and readers still believe it.
+
+Source: Apache Arrow, cpp/src/arrow/ipc/reader.cc (GetCompressionExperimental).
+"""
 # Places of the fields in their tables, as `Message.fbs` counts them.
 _HEADER_TYPE, _HEADER, _DICTIONARY_DATA, _COMPRESSION = 1, 2, 1, 3
 
@@ -32,7 +38,7 @@ def check_message(head: bytes | memoryview) -> None:
         batch = _child(head, message, _HEADER)
         if batch and kind == _DICTIONARY:
             batch = _child(head, batch, _DICTIONARY_DATA)
-        if batch and _field(head, batch, _COMPRESSION):
+        if (batch and _field(head, batch, _COMPRESSION)) or _OLDER in bytes(head):
             raise UnreadableData(
                 "the stream is compressed, which may unpack without bound; ask its provider for a plain one"
             )
