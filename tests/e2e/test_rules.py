@@ -63,10 +63,11 @@ def test_a_transfer_waits_for_a_person_who_says_yes_on_the_command_line(careful:
         lambda: [
             one
             for one in careful.space.management("mobility").get("/status")["transfers"]
-            if one["counterPid"] == opened["pid"] and one["turn"] == "us"
+            if one["counterPid"] == opened["pid"] and "a person decides" in one["why"]
         ],
         "the transfer to wait for a person",
     )[0]
+    assert waiting["turn"] == "us"
     assert waiting["why"].startswith("a person decides whether to start the transfer for ")
     said = CliRunner().invoke(app, ["connector", "approve", waiting["pid"], *config])
     assert (said.exit_code, "approved" in said.output) == (0, True), said.output
