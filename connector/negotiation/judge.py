@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from connector.negotiation.machine import MOVES, TURN, Said
-from connector.outbox.rules import Do, May, Rule, Rules, Where
+from connector.outbox.rules import Do, Hold, Rule, Rules, Where, possible
 from policies.compiled import compile_policy
 from policies.decision import Deny, decide
 from policies.subsumption import Misfit, covers
@@ -61,14 +61,6 @@ class Say:
     offer: Offer | None = None
     code: str | None = None
     reasons: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Hold:
-    """Say nothing yet: until a person decides, or until a time at which to ask again."""
-
-    why: str
-    until: datetime | None = None
 
 
 _NO_TERMS = frozenset({"@context", "@id", "@type", "target", "assigner", "assignee", "timestamp"})
@@ -167,19 +159,7 @@ _SAID = {
 }
 
 
-def _may(what: Said) -> May:
-    return lambda role, state: (role, what) in MOVES[State(state)]
-
-
-def _turn(role: Role, state: str) -> bool:
-    return TURN[State(state)] is role
-
-
-_MAY: dict[Do, May] = {
-    Do.PROCEED: _turn,
-    Do.HOLD: _turn,
-    **{do: _may(what) for do, what in _SAID.items()},
-}
+_MAY = possible(MOVES, TURN, _SAID)
 
 
 def rules_of(*rules: Rule) -> Rules:
@@ -208,11 +188,9 @@ class RuledJudge:
         rule = None if case.approved else self.rules.fitting(where)
         if rule is None:
             return self.otherwise(case)
-        if case.at < rule.due(case.since):
-            return Hold(f"a rule waits {rule.after:g} s before it goes on", until=rule.due(case.since))
+        if (held := rule.holding(case.since, case.at)) is not None:
+            return held
         match rule.do:
-            case Do.HOLD:
-                return Hold(rule.why or f"a person decides in {case.state}, as a rule says")
             case Do.OFFER | Do.COUNTER if case.rounds > MOST_ROUNDS:
                 return _no_agreement()
             case Do.OFFER:

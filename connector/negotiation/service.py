@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from connector.negotiation.judge import Case, Hold, Judging, Say, end
+from connector.negotiation.judge import Case, Judging, Say, end
 from connector.negotiation.machine import MOVES, TURN, Said
 from connector.negotiation.ports import Negotiation, NegotiationStore, SignedAgreement
 from connector.negotiation.standing import learnt
@@ -21,7 +21,7 @@ from connector.outbox.letter import PATIENCE, failed, shorten
 from connector.outbox.path import visits
 from connector.outbox.ports import Delivery, Outgoing
 from connector.outbox.process import Processes, Stepped
-from connector.outbox.rules import Where
+from connector.outbox.rules import Hold, Where
 from connector.trust.ports import Caller
 from policies.compiled import compile_policy, fit_to_columns
 from schemas.base import Message, Role

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from typing import Any
 
+from connector.outbox.refusal import Table
 from schemas.base import Role
 from schemas.errors import Misconfigured
 
@@ -32,6 +34,14 @@ class Do(StrEnum):
     COMPLETE = "complete"
     SUSPEND = "suspend"
     RESUME = "resume"
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Say nothing yet: until a person decides, or until a time (UTC) at which to ask again."""
+
+    why: str
+    until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -63,9 +73,14 @@ class Rule:
             and fnmatchcase(where.counterparty, self.counterparty)
         )
 
-    def due(self, since: datetime) -> datetime:
-        """Return when the rule acts in a state that was entered at `since`."""
-        return since + timedelta(seconds=self.after)
+    def holding(self, since: datetime, at: datetime) -> Hold | None:
+        """Return what the rule waits for in a state that was entered at `since`: its time, or a person."""
+        due = since + timedelta(seconds=self.after)
+        if at < due:
+            return Hold(f"a rule waits {self.after:g} s before it goes on", until=due)
+        if self.do is Do.HOLD:
+            return Hold(self.why or f"a person decides in {self.when}, as a rule says")
+        return None
 
     @property
     def reason(self) -> str:
@@ -86,6 +101,24 @@ class Where:
 
 May = Callable[[Role, str], bool]
 """Whether a role may do something in a state."""
+
+
+def possible(moves: Table, turn: Mapping[Any, Role | None], said: Mapping[Do, Any]) -> dict[Do, May]:
+    """Return what rules can do under a protocol.
+
+    Args:
+        moves: the protocol as a table.
+        turn: whose turn it is in each state; there a rule may also proceed or hold.
+        said: the message that does a thing, for whatever else a rule may do.
+    """
+
+    def may(what: Any) -> May:
+        return lambda role, state: (role, what) in moves[state]
+
+    def ours(role: Role, state: str) -> bool:
+        return turn[state] is role
+
+    return {Do.PROCEED: ours, Do.HOLD: ours, **{do: may(what) for do, what in said.items()}}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from connector.negotiation.ports import NegotiationStore, SignedAgreement
 from connector.signaling.agreed import checked, signed, standing
 from connector.signaling.ports import ControlPlane, ControlPlanes, DataFlow, Offers
 from connector.transfer.starts import Totals
-from connector.transfer.ticket import granted, issue
+from connector.transfer.ticket import granted, issue, lasting
 from policies.compiled import compile_policy
 from policies.decision import Deny, decide
 from policies.use import Use
@@ -101,5 +101,5 @@ class Decisions:
         """Issue the ticket of a flow; whether it opens a stream is decided when one is opened."""
         held = begun.held if begun else self._agreements.agreement(flow.agreement)
         until, use = begun.until if begun else None, Use.declared(flow.consumer, flow.use)
-        ticket = granted(flow.pid, held.agreement, use, held.epoch, self._clock(), until)
+        ticket = granted(flow.pid, held.agreement, use, held.epoch, lasting(self._clock(), until))
         return issue(ticket, self._ticket_key)

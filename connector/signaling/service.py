@@ -100,10 +100,10 @@ class DataFlows(Flows):
             same_terms(held, wanted)
             if is_repeat(held.state, Said.PREPARE):
                 return self._shown(held)
-        state = move(held.state if held else None, By.CONTROL, Said.PREPARE)
-        flow = opened(plane, wanted, Role.CONSUMER, state, self._new_id(), self._clock())
+            move(held.state, By.CONTROL, Said.PREPARE)  # raises: a process is prepared once
+        flow = opened(plane, wanted, Said.PREPARE, self._new_id(), self._clock())
         if not plane.asynchronous:
-            flow = replace(flow, state=move(state, By.DATA, Said.IS_PREPARED))
+            flow = replace(flow, state=move(flow.state, By.DATA, Said.IS_PREPARED))
         return self._shown(self._save_new(plane, flow))
 
     def start(self, plane: ControlPlane, wanted: Wanted) -> Standing:
@@ -123,8 +123,7 @@ class DataFlows(Flows):
             if is_repeat(held.state, Said.START):
                 return self._shown(held)
             return self._begin(plane, held.pid, lambda flow: reopened(flow, wanted, Said.START))
-        state = move(None, By.CONTROL, Said.START)
-        flow = opened(plane, wanted, Role.PROVIDER, state, self._new_id(), self._clock())
+        flow = opened(plane, wanted, Said.START, self._new_id(), self._clock())
         if plane.asynchronous:
             return self._shown(self._save_new(plane, flow))
         return self._begin_new(plane, flow)

@@ -34,23 +34,21 @@ def check_address(wanted: Wanted, *, prepares: bool) -> None:
         raise Malformed("the start of a push needs the dataAddress that the data is pushed to")
 
 
-def opened(  # noqa: PLR0913 - what makes a flow
-    plane: ControlPlane, wanted: Wanted, role: Role, state: FlowState, pid: str, at: datetime
-) -> DataFlow:
-    """Return the flow that a control plane opens."""
-    gives = role is Role.PROVIDER
+def opened(plane: ControlPlane, wanted: Wanted, what: Said, pid: str, at: datetime) -> DataFlow:
+    """Return the flow that a control plane opens: a consumer's is prepared, a provider's started."""
+    gives = what is Said.START
     return DataFlow(
         pid=pid,
         control_plane=plane.id,
         process=wanted.process,
-        role=role,
+        role=Role.PROVIDER if gives else Role.CONSUMER,
         provider=wanted.participant if gives else wanted.counterparty,
         consumer=wanted.counterparty if gives else wanted.participant,
         agreement=wanted.agreement,
         dataset=wanted.dataset,
         profile=wanted.profile,
         direction=wanted.direction,
-        state=state,
+        state=move(None, By.CONTROL, what),
         created=at,
         updated=at,
         address=wanted.address,

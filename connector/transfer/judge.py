@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from connector.outbox.rules import Do, May, Rule, Rules, Where
+from connector.outbox.rules import Do, Hold, Rule, Rules, Where, possible
 from connector.transfer.machine import MOVES, TURN, Said
-from schemas.base import Role
+from schemas.dsp.transfer import DataAddress
 from schemas.dsp.transfer import TransferState as State
 
 
@@ -27,22 +27,16 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """Say this now; `why` goes with a suspension or termination."""
+class Say:
+    """Say this now; `address` goes with a start, `code` and `reasons` with a suspension or termination."""
 
     what: Said
-    why: str = ""
+    address: DataAddress | None = None
+    code: str | None = None
+    reasons: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Hold:
-    """Say nothing yet: until a person decides, or until a time at which to ask again."""
-
-    why: str
-    until: datetime | None = None
-
-
-Verdict = Answer | Hold
+Verdict = Say | Hold
 
 
 class Judging(Protocol):
@@ -57,10 +51,6 @@ class Judging(Protocol):
         ...
 
 
-def _turn(role: Role, state: str) -> bool:
-    return TURN[State(state)] is role
-
-
 @dataclass(frozen=True)
 class Judge:
     """`automatic` starts what the policy permits; otherwise a person is asked."""
@@ -69,12 +59,12 @@ class Judge:
 
     def speaks(self, where: Where) -> bool:
         """Return whether it is our turn."""
-        return _turn(where.role, where.state)
+        return TURN[State(where.state)] is where.role
 
     def __call__(self, case: Case) -> Verdict:
         """Return the start that a consumer asked for, or wait for a person."""
         if self.automatic:
-            return Answer(Said.START)
+            return Say(Said.START)
         return Hold(f"a person decides whether to start the transfer for {case.where.counterparty}")
 
 
@@ -86,16 +76,7 @@ _SAID = {
 }
 
 
-def _may(what: Said) -> May:
-    return lambda role, state: (role, what) in MOVES[State(state)]
-
-
-_MAY: dict[Do, May] = {
-    Do.PROCEED: _turn,
-    Do.HOLD: _turn,
-    **{do: _may(what) for do, what in _SAID.items()},
-    Do.RESUME: lambda _role, state: state == State.SUSPENDED,
-}
+_MAY = possible(MOVES, TURN, _SAID) | {Do.RESUME: lambda _role, state: state == State.SUSPENDED}
 
 
 def rules_of(*rules: Rule) -> Rules:
@@ -123,8 +104,14 @@ class RuledJudge:
         rule = self.rules.fitting(case.where)
         if rule is None:
             return self.otherwise(case)
-        if case.at < rule.due(case.since):
-            return Hold(f"a rule waits {rule.after:g} s before it goes on", until=rule.due(case.since))
-        if rule.do is Do.HOLD:
-            return Hold(rule.why or f"a person decides in {case.where.state}, as a rule says")
-        return Answer(_SAID.get(rule.do, Said.START), rule.reason)
+        if (held := rule.holding(case.since, case.at)) is not None:
+            return held
+        match rule.do:
+            case Do.END:
+                return Say(Said.TERMINATION, code="ended-by-rule", reasons=(rule.reason,))
+            case Do.SUSPEND:
+                return Say(Said.SUSPENSION, code="suspended", reasons=(rule.reason,))
+            case Do.COMPLETE:
+                return Say(Said.COMPLETION)
+            case _:
+                return Say(Said.START)

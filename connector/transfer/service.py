@@ -17,13 +17,13 @@ from connector.outbox.letter import PATIENCE, failed, shorten
 from connector.outbox.path import visits
 from connector.outbox.ports import Delivery, Outgoing
 from connector.outbox.process import Processes, Stepped
-from connector.outbox.rules import Where
+from connector.outbox.rules import Hold, Where
 from connector.transfer.direction import direction_of
-from connector.transfer.judge import Answer, Case, Hold, Judging
+from connector.transfer.judge import Case, Judging, Say
 from connector.transfer.machine import MOVES, TURN, Said
 from connector.transfer.ports import Received, Transfer, TransferStore
 from connector.transfer.starts import Starts
-from connector.transfer.steps import Say, expected, heard, learnt, opened, rested, spoken, told
+from connector.transfer.steps import expected, heard, learnt, opened, rested, spoken, told
 from connector.trust.ports import Caller
 from schemas.base import Message, Role
 from schemas.binding.paths import TRANSFER_PATH
@@ -230,14 +230,10 @@ class Transfers(Processes[Transfer]):
                     return None
                 case Hold(why=why):
                     return None if transfer.held == why else (replace(transfer, held=why), None)
-                case Answer(what=Said.START):
+                case Say(what=Said.START):
                     return self._say(transfer, self._start(transfer))
-                case Answer(what=Said.SUSPENSION, why=why):
-                    return self._say(transfer, Say(Said.SUSPENSION, code="suspended", reasons=(why,)))
-                case Answer(what=Said.TERMINATION, why=why):
-                    return self._say(transfer, Say(Said.TERMINATION, code="ended-by-rule", reasons=(why,)))
-                case Answer(what=what):
-                    return self._say(transfer, Say(what))
+                case Say() as say:
+                    return self._say(transfer, say)
 
         moved = self._move(pid, speak, known)
         if not self._is_ours(moved):

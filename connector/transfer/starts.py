@@ -9,10 +9,11 @@ from typing import Protocol
 from joserfc.jwk import OKPKey
 
 from connector.negotiation.ports import NegotiationStore
+from connector.transfer.judge import Say
 from connector.transfer.machine import Said
 from connector.transfer.ports import Transfer
-from connector.transfer.steps import DENIED, Say
-from connector.transfer.ticket import granted, issue
+from connector.transfer.steps import DENIED
+from connector.transfer.ticket import granted, issue, lasting
 from policies.compiled import compile_policy
 from policies.decision import Deny, decide
 from policies.use import Use, UseTotals
@@ -62,7 +63,9 @@ class Starts:
             decision = decide(compile_policy(held.agreement), use, self._usage.totals(transfer.agreement), at)
             if isinstance(decision, Deny):
                 return Say(Said.TERMINATION, code=DENIED, reasons=tuple(map(str, decision.reasons)))
-            ticket = granted(transfer.pid, held.agreement, use, held.epoch, at, decision.limits.until)
+            ticket = granted(
+                transfer.pid, held.agreement, use, held.epoch, lasting(at, decision.limits.until)
+            )
             address = self._addresses(transfer, issue(ticket, self._ticket_key))
         except Refused as error:
             return Say(Said.TERMINATION, code=error.code, reasons=(str(error),))

@@ -5,7 +5,7 @@ Ids, times and tickets are given; nothing is saved or sent here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,11 +13,11 @@ from connector.negotiation.ports import SignedAgreement
 from connector.negotiation.steps import checked_use
 from connector.outbox.letter import bounded, checked_callback, loggable, readable, remember, shorten
 from connector.outbox.path import arrive
+from connector.transfer.judge import Say
 from connector.transfer.machine import MOVES, TURN, Said, move, said
 from connector.transfer.ports import Transfer
 from schemas.base import Message, Role
 from schemas.dsp import transfer as words
-from schemas.dsp.transfer import DataAddress
 from schemas.dsp.transfer import TransferState as State
 from schemas.errors import IllegalMove, Malformed
 from schemas.foreign import asks_to_resume
@@ -31,16 +31,6 @@ _TOLD = {
     State.COMPLETED: UsageKind.TRANSFER_COMPLETED,
     State.TERMINATED: UsageKind.TRANSFER_TERMINATED,
 }
-
-
-@dataclass(frozen=True)
-class Say:
-    """Say this now; `address` goes with a start, `code` and `reasons` with a suspension or termination."""
-
-    what: Said
-    address: DataAddress | None = None
-    code: str | None = None
-    reasons: tuple[str, ...] = ()
 
 
 def opened(

@@ -36,9 +36,13 @@ class Ticket:
     expires: datetime
 
 
-def granted(  # noqa: PLR0913 - the parts of one ticket
-    transfer: str, agreement: Agreement, use: Use, epoch: int, at: datetime, until: datetime | None
-) -> Ticket:
+def lasting(at: datetime, until: datetime | None) -> datetime:
+    """Return when a ticket expires that is issued at `at`, under a permission that ends at `until`."""
+    longest = at + TICKET_LIFE
+    return min(longest, until) if until else longest
+
+
+def granted(transfer: str, agreement: Agreement, use: Use, epoch: int, expires: datetime) -> Ticket:
     """Return the ticket for a use that was permitted.
 
     Args:
@@ -46,10 +50,8 @@ def granted(  # noqa: PLR0913 - the parts of one ticket
         agreement: under which.
         use: as it was permitted.
         epoch: of the agreement.
-        at: now.
-        until: when the permission ends, if it does.
+        expires: UTC.
     """
-    longest = at + TICKET_LIFE
     return Ticket(
         transfer=transfer,
         agreement=agreement.id,
@@ -58,7 +60,7 @@ def granted(  # noqa: PLR0913 - the parts of one ticket
         action=use.action,
         purpose=use.purpose,
         epoch=epoch,
-        expires=min(longest, until) if until else longest,
+        expires=expires,
     )
 
 

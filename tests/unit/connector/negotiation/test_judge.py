@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from connector.negotiation.judge import MOST_ROUNDS, Case, Hold, Judge, RuledJudge, Say, rules_of
+from connector.negotiation.judge import MOST_ROUNDS, Case, Judge, RuledJudge, Say, rules_of
 from connector.negotiation.machine import Said
-from connector.outbox.rules import Do, Rule, Where
+from connector.outbox.rules import Do, Hold, Rule, Where
 from schemas.base import Role
 from schemas.dsp.negotiation import NegotiationState as State
 from schemas.odrl import Agreement, Offer

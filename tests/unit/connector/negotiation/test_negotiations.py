@@ -10,10 +10,11 @@ import httpx2
 import pytest
 from anyio.from_thread import BlockingPortal
 
-from connector.negotiation.judge import MOST_ROUNDS, Case, Hold, Judge, Say, Verdict
+from connector.negotiation.judge import MOST_ROUNDS, Case, Judge, Say, Verdict
 from connector.negotiation.machine import Said
 from connector.negotiation.standing import learnt
 from connector.outbox.ports import Delivery
+from connector.outbox.rules import Hold
 from connector.trust.ports import Caller
 from schemas.base import Role
 from schemas.dsp import negotiation as words

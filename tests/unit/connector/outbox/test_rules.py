@@ -83,7 +83,11 @@ def test_a_rule_that_could_never_act_is_refused_by_name(room: object, rule: Rule
 
 
 def test_a_rule_is_due_so_long_after_the_state_was_entered() -> None:
-    assert Rule("REQUESTED", Do.END, after=1.5).due(NOW) == NOW + timedelta(seconds=1.5)
+    rule, due = Rule("REQUESTED", Do.END, after=1.5), NOW + timedelta(seconds=1.5)
+    waits = rule.holding(NOW, due - timedelta(microseconds=1))
+    assert waits is not None
+    assert waits.until == due
+    assert rule.holding(NOW, due) is None
 
 
 def test_a_path_counts_visits_and_forgets_the_oldest_stations() -> None:
