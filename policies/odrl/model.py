@@ -1,0 +1,161 @@
+"""The ODRL 2.2 information model as values: a policy expanded to atomic rules, everything in absolute IRIs.
+
+This is what a policy says, whoever wrote it; whether we can keep it is `policies.compiled`'s question.
+
+Source: ODRL Information Model 2.2, sections 2.1 to 2.10.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Iri:
+    """A named thing; it never equals a text of the same letters."""
+
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A literal whose datatype we do not compute with (`xsd:gYear`, a unit's own type …): equal to itself only."""
+
+    text: str
+    datatype: str
+
+
+Value = Iri | str | bool | int | Decimal | date | datetime | timedelta | Typed
+"""A right operand, or a value of the state of the world. Times are aware; an aware time without a written zone
+was taken as UTC."""
+
+
+class PolicyKind(StrEnum):
+    """What a policy is for; an Offer grants nothing."""
+
+    SET = "Set"
+    OFFER = "Offer"
+    AGREEMENT = "Agreement"
+
+
+class ConflictStrategy(StrEnum):
+    """What wins where a permission and a prohibition meet; ODRL's default is that the policy is void."""
+
+    PERMIT = "perm"
+    PROHIBIT = "prohibit"
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A comparison of the value of an operand with one or more given values.
+
+    `operand` and `operator` are absolute IRIs; `unit` and `datatype` too, where they are written. `reference` is
+    the IRI of a right operand that has to be looked up (`rightOperandReference`).
+    """
+
+    id: str
+    operand: str
+    operator: str
+    values: tuple[Value, ...]
+    unit: str | None = None
+    datatype: str | None = None
+    reference: str | None = None
+    status: Value | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Logical:
+    """Constraints of which all, any, exactly one must hold, or all in the order of their fulfilment."""
+
+    id: str
+    form: Literal["and", "or", "xone", "andSequence"]
+    parts: tuple[Condition, ...]
+
+
+Condition = Constraint | Logical
+
+
+@dataclass(frozen=True, slots=True)
+class Refined:
+    """An action, asset or party, narrowed by refinements that must all hold.
+
+    `iri` None means any; `collection` says that members of `iri` are meant too.
+    """
+
+    iri: str | None
+    refinements: tuple[Condition, ...] = ()
+    collection: bool = False
+
+
+ANYTHING = Refined(None)
+
+
+class DutyRole(StrEnum):
+    """What a duty is, by the property that points at it."""
+
+    OBLIGATION = "obligation"
+    DUTY = "duty"
+    CONSEQUENCE = "consequence"
+    REMEDY = "remedy"
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """An action that somebody has to perform; `consequences` are owed too if it is not performed in time."""
+
+    id: str
+    role: DutyRole
+    action: Refined
+    target: Refined = ANYTHING
+    assigner: Refined = ANYTHING
+    assignee: Refined = ANYTHING
+    constraints: tuple[Condition, ...] = ()
+    consequences: tuple[Duty, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """An action that is allowed while the constraints hold, once the duties are fulfilled."""
+
+    id: str
+    action: Refined
+    target: Refined = ANYTHING
+    assigner: Refined = ANYTHING
+    assignee: Refined = ANYTHING
+    constraints: tuple[Condition, ...] = ()
+    duties: tuple[Duty, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prohibition:
+    """An action that is forbidden while the constraints hold; `remedies` clear an infringement."""
+
+    id: str
+    action: Refined
+    target: Refined = ANYTHING
+    assigner: Refined = ANYTHING
+    assignee: Refined = ANYTHING
+    constraints: tuple[Condition, ...] = ()
+    remedies: tuple[Duty, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyModel:
+    """A policy, its compact form expanded: each rule has one action, target, assigner and assignee.
+
+    Several atomic rules may carry the id of the rule that they were written as.
+    """
+
+    id: str
+    kind: PolicyKind
+    profiles: tuple[str, ...] = ()
+    conflict: ConflictStrategy = ConflictStrategy.INVALID
+    inherits: tuple[str, ...] = ()
+    permissions: tuple[Permission, ...] = ()
+    prohibitions: tuple[Prohibition, ...] = ()
+    obligations: tuple[Duty, ...] = ()
