@@ -1,1 +1,1 @@
-"""The ODRL 2.2 information model and its evaluation, for policies of anybody; our own profile stands on it."""
+"""The ODRL 2.2 information model and its evaluation, for anybody's policies; our profile stands on it."""

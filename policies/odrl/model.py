@@ -23,15 +23,14 @@ class Iri:
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """A literal whose datatype we do not compute with (`xsd:gYear`, a unit's own type …): equal to itself only."""
+    """A literal whose datatype we do not compute with, such as xsd:gYear: equal to itself only."""
 
     text: str
     datatype: str
 
 
 Value = Iri | str | bool | int | Decimal | date | datetime | timedelta | Typed
-"""A right operand, or a value of the state of the world. Times are aware; an aware time without a written zone
-was taken as UTC."""
+"""A right operand, or a value of the state of the world. Times are aware: one without a zone means UTC."""
 
 
 class PolicyKind(StrEnum):
@@ -54,8 +53,8 @@ class ConflictStrategy(StrEnum):
 class Constraint:
     """A comparison of the value of an operand with one or more given values.
 
-    `operand` and `operator` are absolute IRIs; `unit` and `datatype` too, where they are written. `reference` is
-    the IRI of a right operand that has to be looked up (`rightOperandReference`).
+    `operand` and `operator` are absolute IRIs; `unit` and `datatype` too, where they are written.
+    `reference` is the IRI of a right operand that has to be looked up (`rightOperandReference`).
     """
 
     id: str
