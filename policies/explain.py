@@ -1,84 +1,157 @@
 """Policy and decision in plain sentences, made from the same typed rules that decide.
 
-Deterministic: the same policy always gives the same sentences, each with the label that says who keeps it.
+Deterministic: the same policy always gives the same sentences, each with the label that says who keeps it,
+and with what it says as data: `policies.told` builds the rules again from those.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import assert_never
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, assert_never
 
+from policies import operands
 from policies.compiled import CompiledPolicy
 from policies.decision import Deny, Permit
-from policies.obligations import Obligation, obligations_of
+from policies.language import Argument, Language, Listed, Message, Several, Span, message, say, sentence
 from policies.plan import DataPlan, Mask
-from policies.profile import Label, action_of
+from policies.profile import Label, Operand, action_of
 from policies.rules import (
+    AggregateOnly,
+    ByteLimit,
     ColumnFilter,
     ColumnList,
     ColumnMask,
+    ColumnRegion,
     Combination,
+    CompiledDuty,
     CompiledPermission,
     CompiledProhibition,
     Condition,
+    Consent,
+    CountLimit,
+    CredentialLimit,
     DataLimit,
+    DayLimit,
+    DayTimeLimit,
+    ElapsedLimit,
+    EnvironmentLimit,
+    GroupLimit,
+    KAnonymity,
+    NotTogether,
     ParticipantLimit,
     PurposeLimit,
+    RateLimit,
+    RegionLimit,
+    Revocable,
     RowLimit,
+    Sample,
     TimeLimit,
 )
+from policies.told import About, Told, bare, encoded
 from policies.values import spell_time
-from policies.wording import listed, phrase
+from policies.wording import cell, listed, phrase, said
+from schemas.vocab import compact_iri
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One term in a plain sentence, and who keeps it."""
+    """One term in a plain sentence, who keeps it, and what it says as data."""
 
     text: str
     label: Label
+    told: Told | None = field(default=None, compare=False)
 
 
-def explain(policy: CompiledPolicy) -> tuple[Sentence, ...]:
+_OPERAND_OF: dict[type, Operand] = {
+    TimeLimit: operands.DATE_TIME,
+    ElapsedLimit: operands.ELAPSED,
+    DayLimit: operands.DAY_OF_WEEK,
+    DayTimeLimit: operands.TIME_OF_DAY,
+    PurposeLimit: operands.PURPOSE,
+    ParticipantLimit: operands.PARTICIPANT,
+    GroupLimit: operands.PARTICIPANT_GROUP,
+    CredentialLimit: operands.CREDENTIAL,
+    RegionLimit: operands.SPATIAL,
+    EnvironmentLimit: operands.ENVIRONMENT,
+    ColumnFilter: operands.COLUMN,
+    ColumnRegion: operands.ROW_SPATIAL,
+    ColumnList: operands.COLUMNS,
+    ColumnMask: operands.MASK,
+    NotTogether: operands.NOT_TOGETHER,
+    Sample: operands.PERCENTAGE,
+    KAnonymity: operands.K_ANONYMITY,
+    AggregateOnly: operands.AGGREGATE_ONLY,
+    Consent: operands.CONSENT,
+    RowLimit: operands.ROW_COUNT,
+    ByteLimit: operands.BYTE_COUNT,
+    CountLimit: operands.COUNT,
+    RateLimit: operands.RATE,
+}
+
+
+def label_text(label: Label, lang: Language = Language.EN) -> str:
+    """Return a label in the words of a language."""
+    return say(message(f"label.{label}"), lang)
+
+
+def label_of(limit: Condition | DataLimit) -> Label:
+    """Return who keeps a term; a combination is as strong as its weakest part."""
+    if isinstance(limit, Combination):
+        return _weakest(label_of(part) for part in limit.parts)
+    return _OPERAND_OF[type(limit)].label
+
+
+def _weakest(labels: Iterable[Label]) -> Label:
+    return max(labels, key=list(Label).index, default=Label.ENFORCED)
+
+
+def explain(policy: CompiledPolicy, lang: Language = Language.EN) -> tuple[Sentence, ...]:
     """Say what a policy allows, forbids and asks, one sentence a term.
 
     Args:
         policy: a compiled policy.
+        lang: the language of the sentences; their labels and data are the same in each.
 
     Returns:
-        The sentences in the order of the policy: permissions, prohibitions, obligations.
+        The sentences in the order of the policy: permissions, prohibitions, obligations. A term that two
+        rules have alike is told once, for both.
     """
     found: list[Sentence] = []
+    for spoken, label, told in _said(policy):
+        found.append(Sentence(sentence(spoken, lang), label, told))
+    return tuple(found)
+
+
+_Said = tuple[Message, Label, Told]
+
+
+def _said(policy: CompiledPolicy) -> Iterator[_Said]:
     if policy.assignee is not None:
-        found.append(Sentence(f"This is for {policy.assignee} alone.", Label.ENFORCED))
+        party = message("for", party=policy.assignee)
+        yield party, Label.ENFORCED, Told(About.PARTY, (), policy.assignee)
     if not policy.permissions:
-        found.append(Sentence("Nothing is permitted.", Label.ENFORCED))
+        yield message("nothing"), Label.ENFORCED, Told(About.NOTHING, (), None)
     for group in _alike(policy.permissions):
-        found += _permission(group)
-    found += [_prohibition(rule) for rule in policy.prohibitions]
-    found += [_obligation(item) for item in obligations_of(policy)]
-    return tuple(dict.fromkeys(found))
+        yield from _permission(group)
+    yield from _once(
+        (*_prohibition(rule), Told(About.PROHIBITION, (rule.place,), encoded(rule)))
+        for rule in policy.prohibitions
+    )
+    yield from _once(
+        (_duty(rule), Label.PROMISED, Told(About.OBLIGATION, (rule.place,), encoded(rule)))
+        for rule in policy.duties
+    )
 
 
-def explain_decision(decision: Permit | Deny) -> tuple[str, ...]:
-    """Say what a decision means, in whole sentences."""
-    match decision:
-        case Deny(reasons=reasons):
-            return ("The use is denied.", *(_sentence(str(reason)) for reason in reasons))
-        case Permit(limits=limits, plan=plan):
-            found = ["The use is permitted."]
-            if limits.until is not None:
-                found.append(f"It ends at {spell_time(limits.until)}.")
-            if limits.rows is not None:
-                found.append(f"{limits.rows:,} more rows may be released.")
-            return (*found, *_plan(plan))
-        case _:
-            assert_never(decision)
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+def _once(said: Iterable[_Said]) -> Iterator[_Said]:
+    """Tell what is said alike of several rules once, for all of them."""
+    found: dict[str, _Said] = {}
+    for spoken, label, told in said:
+        key = repr(told.term)
+        before = found[key][2].rules if key in found else ()
+        found[key] = spoken, label, Told(told.about, (*before, *told.rules), told.term)
+    yield from found.values()
 
 
 def _alike(permissions: Iterable[CompiledPermission]) -> list[list[CompiledPermission]]:
@@ -92,61 +165,102 @@ def _alike(permissions: Iterable[CompiledPermission]) -> list[list[CompiledPermi
     return groups
 
 
-def _terms(permission: CompiledPermission) -> tuple[str, ...]:
-    return tuple(phrase(limit) for limit in (*permission.conditions, *permission.limits))
+def _terms(rule: CompiledPermission) -> tuple[Any, ...]:
+    return bare(rule.conditions), bare(rule.limits), bare((rule.revocable,))
 
 
-def _permission(group: list[CompiledPermission]) -> Iterable[Sentence]:
-    rows = [row for row in (action_of(permission.action) for permission in group) if row is not None]
-    weakest = max((row.label for row in rows), key=list(Label).index)
-    yield Sentence(f"You may {listed((row.verb for row in rows), 'and')}.", weakest)
-    for condition in group[0].conditions:
-        yield Sentence(f"Only {phrase(condition)}.", label_of(condition))
-    for limit in group[0].limits:
-        yield Sentence(_limit(limit), Label.ENFORCED)
+def _permission(group: Sequence[CompiledPermission]) -> Iterator[_Said]:
+    places = tuple(permission.place for permission in group)
+    actions = tuple(permission.action for permission in group)
+    verbs = tuple(dict.fromkeys(_verb("may", action) for action in actions))
+    labels = (row.label for row in map(action_of, actions) if row is not None)
+    told = Told(About.ACTIONS, places, list(actions))
+    yield message("may", actions=Listed(verbs, "and")), _weakest(labels), told
+    first = group[0]
+    yield from _once(
+        (message("only", condition=said(item)), label_of(item), Told(About.CONDITION, places, encoded(item)))
+        for item in first.conditions
+    )
+    yield from _once(
+        (_limit(item), label_of(item), Told(About.LIMIT, places, encoded(item))) for item in first.limits
+    )
+    if first.revocable is not None:
+        yield (
+            _revocable(first.revocable),
+            Label.ENFORCED,
+            Told(About.REVOCABLE, places, encoded(first.revocable)),
+        )
 
 
-def label_of(condition: Condition) -> Label:
-    """Return who keeps a condition; a combination is as strong as its weakest part."""
-    match condition:
-        case TimeLimit() | ParticipantLimit():
-            return Label.ENFORCED
-        case PurposeLimit():
-            return Label.SIGNING
-        case Combination(parts=parts):
-            return max((label_of(part) for part in parts), key=list(Label).index)
-        case _:
-            assert_never(condition)
+def _verb(form: str, action: str) -> Message:
+    return message(f"{form}.{compact_iri(action)}")
 
 
-def _limit(limit: DataLimit) -> str:
-    match limit:
-        case ColumnFilter():
-            return f"You receive {phrase(limit)}; rows with an empty {limit.column!r} are left out."
-        case ColumnList() | RowLimit():
-            return f"You receive {phrase(limit)}."
-        case ColumnMask():
-            return f"You receive the data {phrase(limit)}."
-        case _:
-            assert_never(limit)
+def _limit(limit: DataLimit) -> Message:
+    if isinstance(limit, ColumnFilter | ColumnRegion):
+        return message("receive.filtered", limit=said(limit), column=repr(limit.column))
+    return message("receive.masked" if isinstance(limit, ColumnMask) else "receive", limit=said(limit))
 
 
-def _prohibition(rule: CompiledProhibition) -> Sentence:
+def _revocable(term: Revocable) -> Message:
+    if term.notice is None:
+        return message("revocable")
+    return message("revocable.notice", span=Span(term.notice.text))
+
+
+def _prohibition(rule: CompiledProhibition) -> tuple[Message, Label]:
     row = action_of(rule.action)
-    words = [phrase(condition) for condition in rule.conditions]
-    tail = (" " + " and ".join(words)) if words else ""
-    verb = row.verb if row is not None else rule.action
     label = row.label if row is not None else Label.PROMISED
-    if label is Label.PROMISED:
-        return Sentence(f"You promise not to {verb}{tail}.", label)
-    weakest = [label, *(label_of(condition) for condition in rule.conditions)]
-    return Sentence(f"You may not {verb}{tail}.", max(weakest, key=list(Label).index))
+    conditions = Several(tuple(said(condition) for condition in rule.conditions), "join.and")
+    when = ".when" if rule.conditions else ""
+    more: dict[str, Argument] = {"conditions": conditions} if rule.conditions else {}
+    if rule.is_promise:
+        return message(f"promise not{when}", action=_verb("not to", rule.action), **more), Label.PROMISED
+    if rule.filters:
+        more["cells"] = Several(tuple(cell(one) for one in rule.filters), "join.and")
+        when = f".rows{when}"
+    parts = (*rule.conditions, *rule.filters)
+    weakest = _weakest((label, *(label_of(part) for part in parts)))
+    return message(f"may not{when}", action=_verb("may not", rule.action), **more), weakest
 
 
-def _obligation(item: Obligation) -> Sentence:
-    row = action_of(item.action)
-    when = f" before {spell_time(item.before)}" if item.before is not None else ""
-    return Sentence(f"You promise to {row.verb if row is not None else item.action}{when}.", Label.PROMISED)
+def _duty(rule: CompiledDuty) -> Message:
+    due = []
+    before = min((limit.until for limit in rule.conditions if limit.until is not None), default=None)
+    if before is not None:
+        due.append(message("due.before", when=spell_time(before)))
+    if rule.delay is not None:
+        due.append(message("due.after", span=Span(rule.delay.text)))
+    if rule.every is not None:
+        due.append(message("due.every", span=Span(rule.every.text)))
+    action = _verb("to", rule.action)
+    if not due:
+        return message("promise", action=action)
+    overdue = message(f"overdue.{rule.consequence}")
+    return message("promise.due", action=action, due=Several(tuple(due), "join.and"), overdue=overdue)
+
+
+def explain_decision(decision: Permit | Deny, lang: Language = Language.EN) -> tuple[str, ...]:
+    """Say what a decision means, in whole sentences; the reasons of a denial are in English.
+
+    `policies.answer` says of a policy and a use, in every language, what stands against it.
+    """
+    match decision:
+        case Deny(reasons=reasons):
+            return (sentence(message("denied"), lang), *(_capital(str(reason)) for reason in reasons))
+        case Permit(limits=limits, plan=plan):
+            told = [message("permitted")]
+            if limits.until is not None:
+                told.append(message("ends", when=spell_time(limits.until)))
+            if limits.rows is not None:
+                told.append(message("left.rows", n=limits.rows))
+            return (*(sentence(one, lang) for one in told), *_plan(plan))
+        case _:
+            assert_never(decision)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
 def _plan(plan: DataPlan) -> Iterable[str]:
@@ -156,4 +270,4 @@ def _plan(plan: DataPlan) -> Iterable[str]:
         yield f"Column {name!r} is {'left empty' if mask is Mask.NULL else 'replaced by a keyed hash'}."
     for comparison in plan.predicate:
         limit = ColumnFilter(comparison.column, comparison.operator, comparison.values, "plan")
-        yield _sentence(f"{phrase(limit)} are released")
+        yield _capital(f"{phrase(limit)} are released")

@@ -210,7 +210,18 @@ def spell(value: Scalar) -> str:
         return spell_time(value)
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    return quoted(value) if isinstance(value, str) else str(value)
+
+
+def quoted(text: str) -> str:
+    """Quote a text so that two texts never look alike: what would break out of the quotes is escaped."""
+    shown = "".join(
+        character
+        if character.isprintable() and character not in '"\\'
+        else {'"': '\\"', "\\": "\\\\"}.get(character) or character.encode("unicode_escape").decode()
+        for character in text
+    )
+    return f'"{shown}"'
 
 
 def tagged(value: Scalar) -> list[str]:

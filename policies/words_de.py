@@ -1,0 +1,208 @@
+"""What is said about policies, in German: the same messages and slots as in `words_en`.
+
+Conditions are adverbial phrases, which stand after "nur" as well as inside a sentence; lengths of time stand
+in the dative. A promise needs the infinitive with "zu", and its negation its own words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+UNITS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "years": ("Jahr", "Jahren"),
+        "months": ("Monat", "Monaten"),
+        "weeks": ("Woche", "Wochen"),
+        "days": ("Tag", "Tagen"),
+        "hours": ("Stunde", "Stunden"),
+        "minutes": ("Minute", "Minuten"),
+        "seconds": ("Sekunde", "Sekunden"),
+    }
+)
+
+MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
+    {
+        # --- kleine Wörter
+        "list.and": "und",
+        "list.or": "oder",
+        "list.nor": "noch",
+        "list.more": ("{n} weitere", "{n} weitere"),
+        "join.and": " und ",
+        "join.or": " oder ",
+        "join.xone": "; ",
+        # --- wer einen Punkt einhält
+        "label.enforced here": "hier durchgesetzt",
+        "label.checked at signing": "bei Vertragsschluss geprüft",
+        "label.promised, audited": "zugesagt, wird geprüft",
+        # --- Bedingungen: sie folgen auf "nur"
+        "time.from": "ab {when}",
+        "time.after": "nach {when}",
+        "time.before": "vor {when}",
+        "time.until": "bis einschließlich {when}",
+        "time.day": "am {when}",
+        "time.instant": "genau um {when}",
+        "elapsed.lteq.agreement": "innerhalb von {span} nach Abschluss der Vereinbarung",
+        "elapsed.lt.agreement": "in weniger als {span} nach Abschluss der Vereinbarung",
+        "elapsed.lteq.delivery": "innerhalb von {span} nach der ersten Lieferung",
+        "elapsed.lt.delivery": "in weniger als {span} nach der ersten Lieferung",
+        "days": "{days} ({zone})",
+        "hours": "von {windows} ({zone})",
+        "window": "{start} bis {end} Uhr",
+        "day.0": "montags",
+        "day.1": "dienstags",
+        "day.2": "mittwochs",
+        "day.3": "donnerstags",
+        "day.4": "freitags",
+        "day.5": "samstags",
+        "day.6": "sonntags",
+        "purpose.exact": "für genau den Zweck {purposes}",
+        "purpose.outside": "für Zwecke außerhalb von {purposes}",
+        "purpose.under": "für einen Zweck unter {purposes}",
+        "purpose.one": "für den Zweck {purposes}",
+        "participant": "durch {participants}",
+        "group": "durch Mitglieder von {groups}",
+        "credential": "durch Inhaber des Nachweises {name} mit {values}",
+        "region.isAnyOf": "durch Teilnehmer mit Sitz in {regions}",
+        "region.eq": "durch Teilnehmer mit dem Sitz genau in {regions}",
+        "environment": "in {environments}",
+        "environment.secure-processing-environment": "einer sicheren Verarbeitungsumgebung",
+        "environment.trusted-execution-environment": "einer vertrauenswürdigen Ausführungsumgebung",
+        "environment.federated-only": "einem Verbund, der keine Zeilen bewegt",
+        "all": "({parts})",
+        "any": "({parts})",
+        "one": "unter genau einer der Bedingungen ({parts})",
+        # --- Grenzen der Daten
+        "rows": "nur Zeilen, in denen {cell}",
+        "cell.eq": "{column} gleich {values} ist",
+        "cell.neq": "{column} nicht {values} ist",
+        "cell.lt": "{column} kleiner als {values} ist",
+        "cell.lteq": "{column} höchstens {values} ist",
+        "cell.gt": "{column} größer als {values} ist",
+        "cell.gteq": "{column} mindestens {values} ist",
+        "cell.isNoneOf": "{column} weder {values} ist",
+        "cell.region": "{column} in {regions} liegt",
+        "columns": "nur die Spalten {columns}",
+        "apart": "die Spalten {columns} nie zusammen",
+        "mask.hash": "mit {column} als Hashwert mit geheimem Schlüssel",
+        "mask.null": "mit leerem {column}",
+        "mask.redact": 'mit "[redacted]" anstelle von {column}',
+        "mask.bucket": "mit {column} abgerundet auf ein Vielfaches von {step}",
+        "mask.truncate": "mit {column} zurückgesetzt auf den Beginn {unit}",
+        "mask.round": (
+            "mit {column} gerundet auf {n} Nachkommastelle",
+            "mit {column} gerundet auf {n} Nachkommastellen",
+        ),
+        "unit.year": "des Jahres",
+        "unit.quarter": "des Quartals",
+        "unit.month": "des Monats",
+        "unit.week": "der Woche",
+        "unit.day": "des Tages",
+        "unit.hour": "der Stunde",
+        "sample": "eine Stichprobe von {percentage} % der Zeilen, immer dieselben",
+        "anonymity": "nur Zeilen, von denen mindestens {n} in {columns} übereinstimmen",
+        "aggregate.rows": "keine Zeilen, nur Kennzahlen über Gruppen von mindestens {n} Zeilen",
+        "aggregate.subject": (
+            "keine Zeilen, nur Kennzahlen über Gruppen von mindestens {n} {column}",
+            "keine Zeilen, nur Kennzahlen über Gruppen von mindestens {n} verschiedenen {column}",
+        ),
+        "consent": "nur Zeilen derer in {column}, die Ihrem Zweck zugestimmt haben",
+        "limit.rows": (
+            "höchstens {n} Zeile, solange die Vereinbarung gilt",
+            "höchstens {n} Zeilen, solange die Vereinbarung gilt",
+        ),
+        "limit.bytes": (
+            "höchstens {n} Byte, solange die Vereinbarung gilt",
+            "höchstens {n} Bytes, solange die Vereinbarung gilt",
+        ),
+        "limit.request": (
+            "höchstens {n} Datenstrom, solange die Vereinbarung gilt",
+            "höchstens {n} Datenströme, solange die Vereinbarung gilt",
+        ),
+        "limit.epoch": (
+            "höchstens {n} Durchlauf durch die Daten, solange die Vereinbarung gilt",
+            "höchstens {n} Durchläufe durch die Daten, solange die Vereinbarung gilt",
+        ),
+        "limit.rate": ("höchstens {n} Zeile in {span}", "höchstens {n} Zeilen in {span}"),
+        # --- ganze Sätze über Regeln
+        "for": "dies gilt allein für {party}",
+        "nothing": "nichts ist erlaubt",
+        "may": "Sie dürfen {actions}",
+        "only": "nur {condition}",
+        "receive": "Sie erhalten {limit}",
+        "receive.filtered": "Sie erhalten {limit}; Zeilen mit leerem {column} entfallen",
+        "receive.masked": "Sie erhalten die Daten {limit}",
+        "may not": "Sie dürfen {action}",
+        "may not.when": "Sie dürfen {conditions} {action}",
+        "may not.rows": (
+            "Sie dürfen {action}, soweit es um Zeilen geht, in denen {cells}; solche Zeilen "
+            "verlassen uns nie, auch bei leerer Zelle"
+        ),
+        "may not.rows.when": (
+            "Sie dürfen {conditions} {action}, soweit es um Zeilen geht, in denen {cells}; solche Zeilen "
+            "verlassen uns nie, auch bei leerer Zelle"
+        ),
+        "promise not": "Sie sagen zu, {action}",
+        "promise not.when": "Sie sagen zu, {conditions} {action}",
+        "promise": "Sie sagen zu, {action}",
+        "promise.due": "Sie sagen zu, {due} {action}; {overdue}",
+        "due.before": "vor {when}",
+        "due.after": "innerhalb von {span} nach der letzten Lieferung",
+        "due.every": "im Abstand von {span}",
+        "overdue.suspend": "ist das überfällig, wird die Vereinbarung ausgesetzt",
+        "overdue.terminate": "ist das überfällig, endet die Vereinbarung",
+        "revocable": "der Datenhalter kann die Vereinbarung jederzeit widerrufen",
+        "revocable.notice": "der Datenhalter kann die Vereinbarung mit einer Frist von {span} widerrufen",
+        # --- Entscheidungen
+        "permitted": "die Nutzung ist erlaubt",
+        "denied": "die Nutzung ist nicht erlaubt",
+        "ends": "sie endet um {when}",
+        "left.rows": ("{n} Zeile darf noch hinaus", "{n} Zeilen dürfen noch hinaus"),
+        "left.bytes": ("{n} Byte darf noch hinaus", "{n} Bytes dürfen noch hinaus"),
+        "left.requests": (
+            "{n} Datenstrom darf noch geöffnet werden",
+            "{n} Datenströme dürfen noch geöffnet werden",
+        ),
+        "left.epochs": (
+            "{n} Durchlauf durch die Daten darf noch beginnen",
+            "{n} Durchläufe durch die Daten dürfen noch beginnen",
+        ),
+        "unmet": "nicht erfüllt: {condition}",
+        "unknown": "nicht feststellbar: {condition}",
+        "used up": "aufgebraucht: {limit}",
+        "forbidden": "verboten: {rule}",
+        "not permitted": "nicht erlaubt: {action}",
+        "not for you": "die Bedingungen gelten für {party}",
+        # --- Handlungen: wie sie auf "Sie dürfen" und "Sie sagen zu" folgen
+        "may.odrl:use": "die Daten nutzen",
+        "may.hansa:train": "mit den Daten Modelle trainieren oder nachtrainieren",
+        "may.hansa:fineTune": "mit den Daten vorhandene Modelle nachtrainieren",
+        "may.hansa:trainGenerative": "mit den Daten generative Modelle trainieren",
+        "may.hansa:evaluate": "mit den Daten Modelle bewerten",
+        "may.hansa:analyse": "die Daten auswerten",
+        "may.hansa:rag": "in den Daten nachschlagen, während ein Modell antwortet",
+        "may.odrl:distribute": "die Daten weitergeben",
+        "may.odrl:derive": "aus den Daten abgeleitete Werke veröffentlichen",
+        "may.odrl:reproduce": "dauerhafte Kopien der Daten anlegen",
+        "may.odrl:transfer": "das Eigentum an den Daten übertragen",
+        "may.odrl:sell": "die Daten verkaufen",
+        "may.odrl:give": "die Daten verschenken",
+        "may not.odrl:use": "die Daten nicht nutzen",
+        "may not.hansa:train": "mit den Daten keine Modelle trainieren oder nachtrainieren",
+        "may not.hansa:fineTune": "mit den Daten keine vorhandenen Modelle nachtrainieren",
+        "may not.hansa:trainGenerative": "mit den Daten keine generativen Modelle trainieren",
+        "may not.hansa:evaluate": "mit den Daten keine Modelle bewerten",
+        "may not.hansa:analyse": "die Daten nicht auswerten",
+        "may not.hansa:rag": "nicht in den Daten nachschlagen, während ein Modell antwortet",
+        "not to.odrl:distribute": "die Daten nicht weiterzugeben",
+        "not to.odrl:derive": "keine aus den Daten abgeleiteten Werke zu veröffentlichen",
+        "not to.odrl:reproduce": "keine dauerhaften Kopien der Daten anzulegen",
+        "not to.odrl:transfer": "das Eigentum an den Daten nicht zu übertragen",
+        "not to.odrl:sell": "die Daten nicht zu verkaufen",
+        "not to.odrl:give": "die Daten nicht zu verschenken",
+        "to.odrl:delete": "die Daten zu löschen",
+        "to.odrl:attribute": "den Anbieter als Quelle der Daten zu nennen",
+        "to.odrl:inform": "dem Anbieter mitzuteilen, wie die Daten genutzt wurden",
+        "to.odrl:nextPolicy": "die Daten nur unter denselben Bedingungen weiterzugeben",
+    }
+)
