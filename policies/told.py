@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, StrEnum
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from policies import rules
 from policies.durations import Duration, read_duration
@@ -25,6 +25,8 @@ from policies.rules import (
     Revocable,
 )
 from schemas.errors import Malformed
+
+R = TypeVar("R")
 
 
 class About(StrEnum):
@@ -181,7 +183,14 @@ def rules_told(told: Sequence[Told]) -> Rules:
             case _:
                 for place in one.rules:
                     permissions[place] = _with(permissions, place, one)
-    return Rules(assignee, tuple(permissions.values()), tuple(prohibitions.values()), tuple(duties.values()))
+    return Rules(assignee, _placed(permissions), _placed(prohibitions), _placed(duties))
+
+
+def _placed(found: dict[str, R]) -> tuple[R, ...]:
+    """Return rules in the order of their places."""
+    return tuple(
+        rule for _, rule in sorted(found.items(), key=lambda pair: int(pair[0].strip("]").partition("[")[2]))
+    )
 
 
 def _with(permissions: dict[str, CompiledPermission], place: str, one: Told) -> CompiledPermission:
