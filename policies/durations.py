@@ -27,9 +27,7 @@ _DURATION = re.compile(
     r"(?:T(?=\d)(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,12}(?:\.\d{1,6})?)S)?)?",
     re.ASCII,
 )
-_TYPES = frozenset(
-    {"", XSD + "duration", XSD + "dayTimeDuration", XSD + "yearMonthDuration", XSD + "string"}
-)
+_TYPES = frozenset({"", XSD + "duration", XSD + "dayTimeDuration", XSD + "yearMonthDuration", XSD + "string"})
 _MOST = timedelta(days=366 * MOST_YEARS)
 
 
@@ -71,6 +69,11 @@ class Duration:
             return start.replace(year=year, month=month, day=day) + self.rest
         except OverflowError:
             return None
+
+
+def spell_period(period: timedelta) -> str:
+    """Write a fixed length of time shortly: `PT1M`."""
+    return Duration(0, period).text
 
 
 def read_duration(value: Any, place: str) -> Duration:
