@@ -62,7 +62,7 @@ def due_dates(
 
     A fixed date stands alone. A delay counts from the last delivery, so it moves with each one, and is owed
     by nobody who received nothing; beside a fixed date the earlier one counts. What repeats is due at the
-    end of each interval after the agreement, from the first delivery on, up to the fixed date if there is one.
+    end of each interval after the agreement, from the first delivery on, up to a fixed date.
 
     Args:
         obligation: what was promised.
