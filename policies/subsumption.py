@@ -97,7 +97,7 @@ def _normal_rule(rule: CompiledRule) -> dict[str, Any]:
     }
     if isinstance(rule, CompiledPermission):
         normal["rows"] = rule.rows
-        plan = plan_for(rule).as_json()
+        plan = plan_for((rule,)).branches[0].as_json()
         normal |= {"columns": plan["columns"], "masks": plan["masks"]}
         normal["filters"] = _in_order(_normal_comparison(*comparison) for comparison in plan["predicate"])
     return normal
