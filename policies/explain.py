@@ -12,9 +12,9 @@ from typing import Any, assert_never
 
 from policies import operands
 from policies.compiled import CompiledPolicy
-from policies.decision import Deny, Permit
+from policies.decision import Deny, Limits, Permit
 from policies.language import Argument, Language, Listed, Message, Several, Span, message, say, sentence
-from policies.plan import DataPlan, Mask
+from policies.plan import Branch, DataPlan
 from policies.profile import Label, Operand, action_of
 from policies.rules import (
     AggregateOnly,
@@ -50,7 +50,7 @@ from policies.rules import (
 )
 from policies.told import About, Told, bare, encoded
 from policies.values import spell_time
-from policies.wording import cell, listed, phrase, said
+from policies.wording import cell, said
 from schemas.vocab import compact_iri
 
 
@@ -197,8 +197,10 @@ def _verb(form: str, action: str) -> Message:
 
 
 def _limit(limit: DataLimit) -> Message:
-    if isinstance(limit, ColumnFilter | ColumnRegion):
+    if isinstance(limit, ColumnFilter):
         return message("receive.filtered", limit=said(limit), column=repr(limit.column))
+    if isinstance(limit, ColumnRegion):
+        return message("receive.placed", limit=said(limit))
     return message("receive.masked" if isinstance(limit, ColumnMask) else "receive", limit=said(limit))
 
 
@@ -243,18 +245,14 @@ def _duty(rule: CompiledDuty) -> Message:
 def explain_decision(decision: Permit | Deny, lang: Language = Language.EN) -> tuple[str, ...]:
     """Say what a decision means, in whole sentences; the reasons of a denial are in English.
 
-    `policies.answer` says of a policy and a use, in every language, what stands against it.
+    `policies.remedies` says of a policy and a use, in every language, what stands against it.
     """
     match decision:
         case Deny(reasons=reasons):
             return (sentence(message("denied"), lang), *(_capital(str(reason)) for reason in reasons))
         case Permit(limits=limits, plan=plan):
-            told = [message("permitted")]
-            if limits.until is not None:
-                told.append(message("ends", when=spell_time(limits.until)))
-            if limits.rows is not None:
-                told.append(message("left.rows", n=limits.rows))
-            return (*(sentence(one, lang) for one in told), *_plan(plan))
+            told = (message("permitted"), *limits_said(limits), *plan_said(plan))
+            return tuple(sentence(one, lang) for one in told)
         case _:
             assert_never(decision)
 
@@ -263,11 +261,53 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
-def _plan(plan: DataPlan) -> Iterable[str]:
-    if plan.columns is not None:
-        yield f"Columns released: {listed((repr(name) for name in plan.columns), 'and')}."
-    for name, mask in plan.masks:
-        yield f"Column {name!r} is {'left empty' if mask is Mask.NULL else 'replaced by a keyed hash'}."
-    for comparison in plan.predicate:
-        limit = ColumnFilter(comparison.column, comparison.operator, comparison.values, "plan")
-        yield _capital(f"{phrase(limit)} are released")
+def limits_said(limits: Limits) -> Iterator[Message]:
+    """Say how far a permit reaches."""
+    if limits.until is not None:
+        yield message("ends", when=spell_time(limits.until))
+    counted = {
+        "rows": limits.rows,
+        "bytes": limits.bytes,
+        "requests": limits.requests,
+        "epochs": limits.epochs,
+    }
+    for name, left in counted.items():
+        if left is not None:
+            yield message(f"left.{name}", n=left)
+    if limits.rate is not None:
+        rate = RateLimit(limits.rate.rows, limits.rate.period, "plan")
+        yield message("plan.limit", limit=said(rate))
+
+
+def plan_said(plan: DataPlan) -> Iterator[Message]:
+    """Say what leaves under a plan, in which form."""
+    if plan.aggregate is not None:
+        yield _left(AggregateOnly(plan.aggregate.min_group, plan.aggregate.subject, "plan"))
+    for index, branch in enumerate(plan.branches, 1):
+        if len(plan.branches) > 1:
+            yield message("plan.branch", n=index, most=len(plan.branches))
+        yield from _branch(branch)
+    for names in plan.apart:
+        yield _left(NotTogether(names, "plan"))
+    for conjunction in plan.excluded:
+        cells = tuple(cell(ColumnFilter(one.column, one.operator, one.values, "plan")) for one in conjunction)
+        yield message("plan.excluded", cells=Several(cells, "join.and"))
+
+
+def _left(limit: DataLimit) -> Message:
+    return message("plan.limit", limit=said(limit))
+
+
+def _branch(branch: Branch) -> Iterator[Message]:
+    if branch.columns is not None:
+        yield _left(ColumnList(branch.columns, "plan"))
+    for name, mask in branch.masks:
+        yield message("plan.masked", limit=said(ColumnMask(name, mask, "plan")))
+    for one in branch.predicate:
+        yield _left(ColumnFilter(one.column, one.operator, one.values, "plan"))
+    if branch.sample is not None:
+        yield _left(Sample(branch.sample, "plan"))
+    if branch.anonymity is not None:
+        yield _left(KAnonymity(branch.anonymity.k, branch.anonymity.quasi_identifiers, "plan"))
+    if branch.consent is not None:
+        yield _left(Consent(branch.consent.column, "plan"))

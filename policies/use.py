@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from schemas.errors import Malformed
@@ -38,7 +38,7 @@ class Use:
     participant: str
     action: str
     purpose: str | None = None
-    claims: Claims = field(default=NO_CLAIMS)
+    claims: Claims = NO_CLAIMS
 
     @classmethod
     def declared(cls, participant: str, said: DeclaredUse | None, claims: Claims = NO_CLAIMS) -> Use:
@@ -50,16 +50,30 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class UseTotals:
-    """What the agreement has used so far, as the usage log counts it.
+    """What the agreement has used so far, as the usage log counts it, and when; `policies.counting` says how.
 
-    Units: rows.
+    `agreed` is when it was agreed, `first_delivery` and `last_delivery` when rows were reserved for a reader
+    for the first and for the last time; None where that has not happened, or is not known.
+
+    Units: rows, bytes, requests and epochs are counts; times have a zone.
 
     Raises:
-        Malformed: if a total is negative, since that would stretch a limit.
+        Malformed: if a total is negative, since that would stretch a limit, or a time has no zone.
     """
 
     rows: int = 0
+    bytes: int = 0
+    requests: int = 0
+    epochs: int = 0
+    agreed: datetime | None = None
+    first_delivery: datetime | None = None
+    last_delivery: datetime | None = None
 
     def __post_init__(self) -> None:
-        if self.rows < 0:
-            raise Malformed(f"totals: {self.rows} rows used; a total is never below 0")
+        if self.rows < 0 or self.bytes < 0 or self.requests < 0 or self.epochs < 0:
+            counts = {name: getattr(self, name) for name in ("rows", "bytes", "requests", "epochs")}
+            name, count = min(counts.items(), key=lambda item: item[1])
+            raise Malformed(f"totals: {count} {name} used; a total is never below 0")
+        for at in (self.agreed, self.first_delivery, self.last_delivery):
+            if at is not None and at.tzinfo is None:
+                raise Malformed(f"totals: time {at.isoformat()} has no zone; give one in UTC")

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from policies.compiled import compile_policy
 from policies.decision import decide
 from policies.explain import Sentence, explain, explain_decision
+from policies.language import Language
 from policies.profile import Label
 from policies.templates import fill
 from policies.use import UseTotals
@@ -54,7 +55,11 @@ def test_a_policy_is_told_term_by_term_with_the_label_of_who_keeps_it() -> None:
             "You may not train or fine-tune models on the data for a purpose under dpv:Marketing.",
             signing,
         ),
-        Sentence("You promise to delete the data before 2027-02-01T00:00Z.", promised),
+        Sentence(
+            "You promise to delete the data before 2027-02-01T00:00Z; "
+            "if that is overdue, the agreement is suspended.",
+            promised,
+        ),
     )
 
 
@@ -96,10 +101,33 @@ def test_a_permit_is_told_with_its_limits_and_its_plan() -> None:
         "The use is permitted.",
         "It ends at 2026-12-01T00:00Z.",
         "990 more rows may be released.",
-        "Columns released: 'age' and 'id'.",
-        "Column 'id' is replaced by a keyed hash.",
-        "Only rows whose 'age' is above 17 are released.",
+        "Released: only the columns 'age' and 'id'.",
+        "Released with 'id' replaced by a keyed hash.",
+        "Released: only rows whose 'age' is above 17.",
     )
+
+
+def test_a_permit_is_told_in_german_too() -> None:
+    policy = allowing(limit("columns", "isAnyOf", ["age", "id"]), limit("rowCount", "lteq", 1000))
+    assert explain_decision(decide(policy, use(), UseTotals(), NOON), Language.DE) == (
+        "Die Nutzung ist erlaubt.",
+        "1.000 Zeilen dürfen noch hinaus.",
+        "Heraus kommen: nur die Spalten 'age' und 'id'.",
+    )
+
+
+def test_permissions_with_the_same_first_terms_keep_their_own() -> None:
+    first, second = limit("dateTime", "lt", "2027-01-01"), limit("purpose", "eq", "dpv:Marketing")
+    texts = [
+        item.text for item in explain(compiled(rule("hansa:train", first), rule("hansa:rag", first, second)))
+    ]
+    assert texts == [
+        "You may train or fine-tune models on the data.",
+        "Only before 2027-01-01.",
+        "You may look things up in the data while a model answers.",
+        "Only before 2027-01-01.",
+        "Only for exactly the purpose dpv:Marketing.",
+    ]
 
 
 def test_a_denial_is_told_with_every_reason_and_its_fix() -> None:
