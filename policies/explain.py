@@ -226,6 +226,11 @@ def _prohibition(rule: CompiledProhibition) -> tuple[Message, Label]:
     return message(f"may not{when}", action=_verb("may not", rule.action), **more), weakest
 
 
+def rule_said(rule: CompiledProhibition) -> Message:
+    """Return what a prohibition says, as a message."""
+    return _prohibition(rule)[0]
+
+
 def _duty(rule: CompiledDuty) -> Message:
     due = []
     before = min((limit.until for limit in rule.conditions if limit.until is not None), default=None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -18,9 +19,11 @@ from typing import Any
 from urllib.parse import quote
 
 from policies.compiled import compile_policy
+from policies.durations import read_duration
+from policies.language import Language
 from policies.operands import COLUMN
 from policies.profile import operator_named, purpose_iri
-from policies.values import read_count, read_scalar, read_time, shown
+from policies.values import read_count, read_scalar, read_text, read_time, shown
 from schemas.errors import Malformed, Refused
 from schemas.odrl import Offer
 from schemas.vocab import HANSA_PROFILE, XSD
@@ -35,26 +38,80 @@ def template_names() -> tuple[str, ...]:
     return tuple(sorted(path.name.removesuffix(suffix) for path in found if path.name.endswith(suffix)))
 
 
+@dataclass(frozen=True)
+class Parameter:
+    """What a template asks for: its form, as `FORMS` names it, and what is taken where it is left out."""
+
+    name: str
+    form: str
+    required: bool
+    default: str | list[str] | None
+    about: Mapping[str, str]
+
+    def said(self, lang: Language = Language.EN) -> str:
+        """Return what it stands for."""
+        return self.about[lang]
+
+    @property
+    def help(self) -> str:
+        """How it is written, in English."""
+        return _FORMS[self.form][0]
+
+
+@dataclass(frozen=True)
+class Template:
+    """A ready-made offer: its title, one sentence on what it offers, and what it asks for."""
+
+    name: str
+    titles: Mapping[str, str]
+    abouts: Mapping[str, str]
+    parameters: tuple[Parameter, ...]
+
+    def title(self, lang: Language = Language.EN) -> str:
+        """Return its title."""
+        return self.titles[lang]
+
+    def about(self, lang: Language = Language.EN) -> str:
+        """Return one sentence on what it offers."""
+        return self.abouts[lang]
+
+
+def template(name: str) -> Template:
+    """Return a template, as it is shown to people.
+
+    Raises:
+        Malformed: if there is no such template.
+    """
+    loaded = _load(name)
+    parameters = tuple(
+        Parameter(key, row["form"], row["required"], row.get("default"), row["about"])
+        for key, row in loaded["parameters"].items()
+    )
+    return Template(name, loaded["title"], loaded["about"], parameters)
+
+
 def template_about(name: str) -> str:
     """Return one sentence on what a template offers.
 
     Raises:
         Malformed: if there is no such template.
     """
-    about: str = _load(name)["about"]
-    return about
+    return template(name).about()
 
 
-def template_parameters(name: str) -> dict[str, str]:
+def template_parameters(name: str, lang: Language = Language.EN) -> dict[str, str]:
     """Return the parameters of a template, each with its form and whether it may be left out.
 
     Raises:
         Malformed: if there is no such template.
     """
-    return {
-        parameter: f"{row['about']}: {_FORMS[row['form']][0]}" + ("" if row["required"] else " (optional)")
-        for parameter, row in _load(name)["parameters"].items()
-    }
+    return {one.name: f"{one.said(lang)}: {one.help}{_optional(one)}" for one in template(name).parameters}
+
+
+def _optional(parameter: Parameter) -> str:
+    if parameter.default is not None:
+        return f" (default: {parameter.default})"
+    return "" if parameter.required else " (optional)"
 
 
 def fill(name: str, offer_id: str, /, **parameters: Any) -> Offer:
@@ -69,24 +126,35 @@ def fill(name: str, offer_id: str, /, **parameters: Any) -> Offer:
         Malformed: if there is no such template or parameter, one is missing, or one has the wrong form; the
             message names the parameter and its form.
     """
-    template = _load(name)
-    values = _checked(name, template["parameters"], parameters)
-    constraints = [
-        filled for constraint in template["constraints"] for filled in _filled(name, constraint, values)
-    ]
+    loaded = _load(name)
+    values = _checked(name, loaded["parameters"], parameters)
+    constraints = _all_filled(name, loaded["constraints"], values)
     optional = {"constraint": constraints} if constraints else {}
     offer = Offer.read(
         {
             "@id": offer_id,
             "@type": "Offer",
             "profile": HANSA_PROFILE,
-            "permission": [{"action": action, **optional} for action in template["actions"]],
-            "prohibition": [{"action": action} for action in template["prohibitions"]],
-            "obligation": [{"action": action} for action in template["obligations"]],
+            "permission": [{"action": action, **optional} for action in loaded["actions"]],
+            "prohibition": [_rule(name, rule, values) for rule in loaded["prohibitions"]],
+            "obligation": [_rule(name, rule, values) for rule in loaded["obligations"]],
         }
     )
     compile_policy(offer)
     return offer
+
+
+def _rule(name: str, rule: str | Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Make a rule from an action alone, or from an action with constraints of its own."""
+    if isinstance(rule, str):
+        return {"action": rule}
+    return {"action": rule["action"], "constraint": _all_filled(name, rule["constraints"], values)}
+
+
+def _all_filled(
+    name: str, constraints: Iterable[Mapping[str, Any]], values: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    return [filled for constraint in constraints for filled in _filled(name, constraint, values)]
 
 
 @lru_cache(maxsize=32)
@@ -108,9 +176,11 @@ def _checked(name: str, known: Mapping[str, Any], given: Mapping[str, Any]) -> d
     for parameter, row in known.items():
         form, read = _FORMS[row["form"]]
         value = given.get(parameter)
+        value = row.get("default") if value is None else value
         if value is None:
             if row["required"]:
-                raise Malformed(f"template {name!r} needs parameter '{parameter}': {row['about']}, as {form}")
+                about = row["about"][Language.EN]
+                raise Malformed(f"template {name!r} needs parameter '{parameter}': {about}, as {form}")
             continue
         try:
             values[parameter] = read(value)
@@ -119,7 +189,10 @@ def _checked(name: str, known: Mapping[str, Any], given: Mapping[str, Any]) -> d
     return values
 
 
-def _filled(name: str, constraint: Mapping[str, str], values: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+def _filled(name: str, constraint: Mapping[str, Any], values: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    if constraint.get("when", "") not in ("", *values):
+        return
+    constraint = {key: part for key, part in constraint.items() if key != "when"}
     slots = [(each, slot) for part in constraint.values() for each, slot in _slots(part)]
     missing = [slot for _, slot in slots if slot not in values]
     if missing and len(missing) == len(slots):
@@ -199,6 +272,28 @@ def _count(value: Any) -> str:
     return str(read_count(value, "got"))
 
 
+def _texts(value: Any, what: str) -> list[str]:
+    return [read_text(item, "got") for item in _several(value, what)]
+
+
+def _duration(value: Any) -> str:
+    return read_duration(value, "got").text
+
+
+def _percentage(value: Any) -> Any:
+    number = read_scalar({"@value": str(value), "@type": XSD + "decimal"}, "got")
+    if not isinstance(number, Decimal) or not 0 < number <= 100:
+        raise Malformed(f"got {shown(value)}; write a number above 0 and up to 100")
+    return {"@value": format(number, "f"), "@type": XSD + "decimal"}
+
+
+def _group_size(value: Any) -> str:
+    size = read_count(value, "got")
+    if size < 2:
+        raise Malformed(f"got {shown(value)}; a group has at least 2")
+    return str(size)
+
+
 _FORMS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "time": ("a dateTime like 2026-12-01T00:00:00Z, or a date for the whole day", _time),
     "purposes": (
@@ -213,5 +308,14 @@ _FORMS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "operator": (f"one of {', '.join(COLUMN.operators)}", _operator),
     "value": ("text, a number, true or false, a date, or a list of them", _value),
     "count": ("a whole number from 1", _count),
+    "group_size": ("a whole number from 2", _group_size),
+    "duration": ("an ISO 8601 duration like P30D", _duration),
+    "percentage": ("a number above 0 and up to 100", _percentage),
+    "groups": ("one or more groups, by name or IRI", lambda value: _texts(value, "groups")),
+    "regions": ("one or more regions like DE or EU", lambda value: _texts(value, "regions")),
+    "environments": (
+        "one or more of secure-processing-environment, trusted-execution-environment, federated-only",
+        lambda value: _texts(value, "environments"),
+    ),
 }
 """For each form: how it is described, and how it is read."""

@@ -178,6 +178,18 @@ MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "forbidden": "verboten: {rule}",
         "not permitted": "nicht erlaubt: {action}",
         "not for you": "die Bedingungen gelten für {party}",
+        # --- Änderungen, mit denen eine Nutzung erlaubt wäre
+        "change.purpose": "den Zweck {purpose} angeben",
+        "change.action": "nur darum bitten: {action}",
+        "change.time": "bis {when} warten",
+        "change.agreement": "eine neue Vereinbarung aushandeln",
+        "change.group": "in der Mitgliederliste als Mitglied von {group} stehen",
+        "change.credential": "in der Mitgliederliste {name} mit {value} nachweisen",
+        "change.region": "den Sitz in {region} haben, wie ihn die Mitgliederliste nennt",
+        "change.environment": "die Daten in {environment} verarbeiten, wie es die Mitgliederliste nennt",
+        "change.party": "{party} fragen lassen",
+        "change.term": "der Datenhalter streicht: {term}",
+        "change.prohibition": "der Datenhalter streicht: {rule}",
         # --- Handlungen: wie sie auf "Sie dürfen" und "Sie sagen zu" folgen
         "may.odrl:use": "die Daten nutzen",
         "may.hansa:train": "mit den Daten Modelle trainieren oder nachtrainieren",

@@ -173,6 +173,18 @@ MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "forbidden": "forbidden: {rule}",
         "not permitted": "to {action} is not permitted",
         "not for you": "the policy is for {party}",
+        # --- changes that would make a use pass
+        "change.purpose": "state the purpose {purpose}",
+        "change.action": "ask to {action} only",
+        "change.time": "wait until {when}",
+        "change.agreement": "negotiate a new agreement",
+        "change.group": "be stated as a member of {group} in the member list",
+        "change.credential": "have {name} stated as {value} in the member list",
+        "change.region": "be in {region}, as the member list states it",
+        "change.environment": "process the data in {environment}, as the member list states it",
+        "change.party": "have {party} ask",
+        "change.term": "the holder leaves out: {term}",
+        "change.prohibition": "the holder leaves out: {rule}",
         **{f"{form}.{action.name}": action.verb for action in ACTIONS for form in FORMS},
     }
 )

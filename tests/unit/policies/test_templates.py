@@ -31,6 +31,11 @@ MINIMAL: dict[str, dict[str, Any]] = {
     "research-only": {},
     "health-secondary-use": HEALTH,
     "time-boxed": {"not_after": "2026-12-31"},
+    "commercial-evaluation": {},
+    "statistics-only": {},
+    "time-boxed-challenge": {"starts": "2026-12-01", "ends": "2026-12-31", "delete_by": "2027-01-31"},
+    "sme-only": {},
+    "no-generative-training": {},
 }
 
 
@@ -160,6 +165,7 @@ def test_a_wrong_parameter_is_named_with_its_form(change: dict[str, Any], says: 
 @pytest.mark.parametrize("name", ["open", "../secrets", "", "open-training.jsonld"])
 def test_an_unknown_template_is_refused_with_the_known_ones(name: str) -> None:
     with pytest.raises(
-        Malformed, match=r"no template is called .*; there are: health-secondary-use, open-training"
+        Malformed,
+        match=r"no template is called .*; there are: commercial-evaluation, health-secondary-use, no-",
     ):
         fill(name, "urn:o")
