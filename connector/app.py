@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -33,8 +33,10 @@ from connector.api.evidence import evidence_router
 from connector.api.health import health_router
 from connector.api.identity import identity_router
 from connector.api.management import management_router
+from connector.api.policies import policy_router
 from connector.api.signaling import signaling_router
 from connector.api.sink import sink_router
+from connector.dataplane.preview import Previews
 from connector.dataplane.service import Streams
 from connector.dataplane.sink import Sinks
 from connector.negotiation import judge as negotiation_judge
@@ -57,6 +59,7 @@ from connector.trust.mock import MockTrust
 from connector.trust.ports import TrustProfile
 from connector.usage.mandate import AuditGate, mandate
 from connector.usage.service import UsageLog
+from schemas.arrow import columns_of
 from schemas.base import Role
 from schemas.binding.client import Egress, Http
 from schemas.binding.did import DidResolver
@@ -64,6 +67,7 @@ from schemas.binding.logs import log_as_json
 from schemas.binding.paths import DSP_PREFIX
 from schemas.binding.server import install_errors
 from schemas.binding.versions import Versions
+from schemas.dcat import Column
 from schemas.errors import Misconfigured
 from schemas.identity import DidService, MemberList, document_for
 from schemas.vocab import FORMAT_ARROW_FLIGHT, FORMAT_ARROW_HTTP
@@ -82,6 +86,16 @@ def utc_now() -> datetime:
 def new_urn() -> str:
     """Return a fresh id."""
     return f"urn:uuid:{uuid.uuid4()}"
+
+
+def columns_of_file(file: Path) -> Sequence[Column]:
+    """Return the columns of a data file, as a policy's terms are checked against them.
+
+    Raises:
+        UnreadableData: if it is corrupt or of no known kind.
+        NotFound: if there is no such file.
+    """
+    return columns_of(ParquetSources((file.absolute().parent,)).facts(file.name).schema)
 
 
 def initialise(state: Path) -> str:
@@ -278,6 +292,20 @@ class Connector:
         )
 
     @cached_property
+    def previews(self) -> Previews:
+        """Shows the holder what a policy would release, and whom it would touch."""
+        return Previews(
+            offerings=self.stores.offerings,
+            sources=self._sources,
+            scans=self._sources,
+            agreements=self.stores.negotiations,
+            streams=self.streams.open_by_agreement,
+            totals=self.usage.totals,
+            mask_secret=load_or_create_secret(self._state / MASK_FILE),
+            clock=self.clock,
+        )
+
+    @cached_property
     def sinks(self) -> Sinks:
         """Takes what is pushed to us."""
         return Sinks(
@@ -387,9 +415,22 @@ class Connector:
             ),
             prefix=DSP_PREFIX,
         )
+
+        def authorize(token: str) -> bool:
+            return hmac.compare_digest(token.encode(), api_key)
+
+        app.include_router(
+            policy_router(
+                authorize=authorize,
+                previews=self.previews,
+                offerings=self.offerings,
+                negotiations=self.negotiations,
+                clock=self.clock,
+            )
+        )
         app.include_router(
             management_router(
-                authorize=lambda token: hmac.compare_digest(token.encode(), api_key),
+                authorize=authorize,
                 participant=did,
                 negotiations=self.negotiations,
                 transfers=self.transfers,

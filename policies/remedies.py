@@ -97,6 +97,12 @@ def against(question: Question) -> tuple[Message, ...]:
     return tuple(dict.fromkeys(one for rule in covering for one in _unmet(rule, question)))
 
 
+def against_sentences(question: Question, lang: Language = Language.EN) -> tuple[str, ...]:
+    """Say what stands against a use, in whole sentences."""
+    told = against(question)
+    return tuple(sentence(one, lang) for one in ((message("denied"), *told) if told else ()))
+
+
 def _unmet(rule: CompiledPermission, question: Question) -> Iterator[Message]:
     for condition in rule.conditions:
         state = holds(condition, question.use, question.at)

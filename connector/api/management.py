@@ -15,6 +15,8 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from connector.api import views
+from connector.api.gate import bearer_gate
+from connector.api.policies import read_offer
 from connector.negotiation.service import Negotiations
 from connector.offering.describe import Publication
 from connector.offering.service import Offerings
@@ -23,10 +25,9 @@ from connector.signaling.service import DataFlows
 from connector.transfer.service import Transfers
 from connector.usage.service import UsageLog
 from policies.profile import action_iri, purpose_iri
-from policies.templates import fill
 from schemas.base import Document, Role
 from schemas.binding.server import bounded_body, parse_json
-from schemas.errors import Malformed, Refused, Unauthenticated
+from schemas.errors import Malformed, Refused
 from schemas.odrl import DeclaredUse, Offer
 
 MOST_BODY = 32 << 20
@@ -111,13 +112,7 @@ def management_router(  # noqa: PLR0913 - the rooms that the door opens to
 
     `flows` are the data flows of foreign control planes, where there may be any.
     """
-
-    async def keep_out(request: Request) -> None:
-        kind, _, token = request.headers.get("authorization", "").partition(" ")
-        if kind.lower() != "bearer" or not authorize(token.strip()):
-            raise Unauthenticated("expected 'Authorization: Bearer <API key>' with the key of this connector")
-
-    router = APIRouter(prefix="/management", dependencies=[Depends(keep_out)])
+    router = APIRouter(prefix="/management", dependencies=[Depends(bearer_gate(authorize))])
     _offer_doors(router, offerings)
     _negotiation_doors(router, negotiations, transfers, outbox, flows)
     _transfer_doors(router, transfers, outbox)
@@ -182,18 +177,7 @@ def _publication(item: dict[str, Any]) -> Publication:
     """
     read = Item.read(item)
     described = read.model_dump(exclude={"offer"})
-    if "template" in read.offer:
-        unknown = set(read.offer) - {"template", "parameters"}
-        if unknown:
-            raise Malformed(f"offer has {sorted(unknown)} besides 'template' and 'parameters'")
-        parameters = read.offer.get("parameters") or {}
-        if not isinstance(parameters, dict):
-            raise Malformed("offer.parameters is no JSON object")
-        offer = fill(
-            str(read.offer["template"]), "", **{str(key): value for key, value in parameters.items()}
-        )
-    else:
-        offer = Offer.read({"@id": "", **read.offer})
+    offer = read_offer(read.offer, "")
     return Publication(**described, offers=(offer,))
 
 

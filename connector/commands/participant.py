@@ -179,13 +179,22 @@ def _offer(template: str | None, given: list[str], file: Path | None) -> dict[st
         except (OSError, ValueError) as error:
             raise Malformed(f"{file} is not a JSON offer: {error}") from None
         return document
+    return {"template": template, "parameters": parameters_of(given, "--parameter")}
+
+
+def parameters_of(given: list[str], option: str) -> dict[str, Any]:
+    """Read `name=value` pairs; commas make lists.
+
+    Raises:
+        Malformed: if one is no pair.
+    """
     parameters: dict[str, Any] = {}
     for pair in given:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise Malformed(f"--parameter {pair!r} is not name=value")
+            raise Malformed(f"{option} {pair!r} is not name=value")
         parameters[name] = value.split(",") if "," in value else value
-    return {"template": template, "parameters": parameters}
+    return parameters
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -203,6 +204,11 @@ class Streams:
         """How many streams are open."""
         with self._lock:
             return len(self._open)
+
+    def open_by_agreement(self) -> Mapping[str, int]:
+        """Return how many streams are open under each agreement that has any."""
+        with self._lock:
+            return Counter(stream.ticket.agreement for stream in self._open.values())
 
     def closed(self, stream: OpenStream) -> None:
         """Forget a stream and settle it, once; what the log does not take now is tried again by `tick`."""

@@ -1,0 +1,201 @@
+"""The door for what a holder asks about policies: what is said, what would be seen, who would be touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import Field
+
+from connector.api.gate import bearer_gate
+from connector.dataplane.preview import Previews, Sight, Target, Touched, rows_as_text
+from connector.negotiation.service import Negotiations
+from connector.offering.service import Offerings
+from policies.compiled import CompiledPolicy, compile_policy
+from policies.decision import Deny, Permit
+from policies.explain import explain, explain_decision, label_text
+from policies.language import Language, language
+from policies.profile import action_iri, purpose_iri
+from policies.remedies import Question, against_sentences, remedies
+from policies.templates import fill
+from policies.use import Claims, Use, UseTotals
+from schemas.base import Document
+from schemas.binding.server import bounded_body, parse_json
+from schemas.errors import Malformed, NotFound
+from schemas.odrl import Offer
+from schemas.vocab import ODRL
+
+MOST_BODY = 4 << 20
+
+
+class Asker(Document):
+    """Whose use is tried: who, which action, which purpose, and what the member list would state of them."""
+
+    participant: str = "did:web:consumer.example"
+    action: str = ODRL + "use"
+    purpose: str | None = None
+    groups: tuple[str, ...] = ()
+    credentials: dict[str, str] = Field(default_factory=dict)
+    region: str | None = None
+    environment: str | None = None
+    at: datetime | None = None
+
+    def use(self) -> Use:
+        """Return the use, its words expanded.
+
+        Raises:
+            UnknownTerm: naming an action or purpose that we do not know.
+        """
+        claims = Claims(
+            frozenset(self.groups),
+            tuple(sorted(self.credentials.items())),
+            self.region or None,
+            self.environment or None,
+        )
+        purpose = purpose_iri(self.purpose) if self.purpose else None
+        return Use(self.participant, action_iri(self.action), purpose, claims)
+
+
+class Tried(Document):
+    """A policy to try, on which data, for whom."""
+
+    offer: dict[str, Any]
+    dataset: str | None = None
+    source: str | None = None
+    use: Asker = Field(default_factory=Asker)
+    rows: int = 10
+    lang: str = "en"
+
+
+def read_offer(said: dict[str, Any], id: str = "urn:hansa:draft") -> Offer:
+    """Read an offer: a template and its parameters, or ODRL.
+
+    Raises:
+        Refused: saying what does not fit, and where.
+    """
+    if "template" not in said:
+        return Offer.read({"@id": id, **said})
+    unknown = set(said) - {"template", "parameters"}
+    if unknown:
+        raise Malformed(f"offer has {sorted(unknown)} besides 'template' and 'parameters'")
+    parameters = said.get("parameters") or {}
+    if not isinstance(parameters, dict):
+        raise Malformed("offer.parameters is no JSON object")
+    return fill(str(said["template"]), id, **{str(key): value for key, value in parameters.items()})
+
+
+def sentences_view(policy: CompiledPolicy, lang: Language) -> list[dict[str, Any]]:
+    """Show a policy's sentences, with labels and what each says as data."""
+    return [
+        {
+            "text": one.text,
+            "label": one.label.value,
+            "labelText": label_text(one.label, lang),
+            "data": one.told.as_json() if one.told is not None else None,
+        }
+        for one in explain(policy, lang)
+    ]
+
+
+def decision_view(question: Question, decision: Permit | Deny, lang: Language) -> dict[str, Any]:
+    """Show a decision, with what stands against the use and the smallest changes that would make it pass."""
+    view: dict[str, Any] = {"permitted": isinstance(decision, Permit)}
+    if isinstance(decision, Permit):
+        return view | {"sentences": list(explain_decision(decision, lang)), "remedies": []}
+    view["sentences"] = list(against_sentences(question, lang))
+    view["reasons"] = [str(reason) for reason in decision.reasons]
+    view["remedies"] = [list(one.sentences(lang)) for one in remedies(question)]
+    return view
+
+
+def sight_view(sight: Sight) -> dict[str, Any]:
+    """Show the first rows as they would leave."""
+    if sight.rows is None:
+        return {"columns": [], "rows": [], "more": False}
+    columns = [{"name": field.name, "type": str(field.type)} for field in sight.rows.schema]
+    return {"columns": columns, "rows": rows_as_text(sight.rows), "more": sight.more}
+
+
+def touched_view(touched: Touched, lang: Language) -> dict[str, Any]:
+    """Show one agreement that stands, and whether its consumer would get a new one."""
+    return {
+        "agreement": touched.agreement.agreement.id,
+        "counterparty": touched.agreement.counterparty,
+        "readsNow": isinstance(touched.now, Permit),
+        "wouldGetNew": isinstance(touched.then, Permit),
+        "loses": touched.loses,
+        "openStreams": touched.streams,
+        "why": list(explain_decision(touched.then, lang)) if isinstance(touched.then, Deny) else [],
+    }
+
+
+async def _json(request: Request) -> Any:
+    return parse_json(await bounded_body(request, MOST_BODY) or b"{}")
+
+
+Said = Annotated[Any, Depends(_json)]
+
+
+def policy_router(
+    *,
+    authorize: Callable[[str], bool],
+    previews: Previews,
+    offerings: Offerings,
+    negotiations: Negotiations,
+    clock: Callable[[], datetime],
+) -> APIRouter:
+    """Return the doors below `/management/policies`."""
+    router = APIRouter(prefix="/management/policies", dependencies=[Depends(bearer_gate(authorize))])
+
+    @router.get("")
+    def policies(
+        id: Annotated[str, Query(max_length=2000)], lang: Annotated[str, Query(max_length=20)] = "en"
+    ) -> Any:
+        wanted = language(lang)
+        return {
+            "policies": [
+                {"policy": policy.wire(), "sentences": sentences_view(compile_policy(policy), wanted)}
+                for policy in _found(id, offerings, negotiations)
+            ]
+        }
+
+    @router.post("/preview")
+    def preview(said: Said) -> Any:
+        tried = Tried.read(said)
+        lang, target = language(tried.lang), Target(tried.dataset, tried.source)
+        policy = compile_policy(read_offer(tried.offer))
+        use, at = tried.use.use(), tried.use.at or clock()
+        sight = previews.see(target, policy, use, tried.rows, at)
+        question = Question(policy, use, UseTotals(agreed=at), at)
+        return {
+            "sentences": sentences_view(policy, lang),
+            "warnings": list(policy.warnings),
+            "decision": decision_view(question, sight.decision, lang),
+            **sight_view(sight),
+        }
+
+    @router.post("/impact")
+    def impact(said: Said) -> Any:
+        tried = Tried.read(said)
+        if tried.dataset is None:
+            raise Malformed("name the dataset whose policy would change")
+        lang = language(tried.lang)
+        policy = compile_policy(read_offer(tried.offer))
+        offerings.get(tried.dataset)
+        return {"agreements": [touched_view(one, lang) for one in previews.touched(tried.dataset, policy)]}
+
+    return router
+
+
+def _found(id: str, offerings: Offerings, negotiations: Negotiations) -> list[Any]:
+    """Return the offers of a dataset, or the agreement of that id."""
+    try:
+        return list(offerings.get(id).dataset.has_policy)
+    except NotFound:
+        pass  # then it is an agreement, or nothing that we have
+    for held in negotiations.agreements():
+        if held.agreement.id == id:
+            return [held.agreement]
+    raise NotFound(f"{id[:200]!r} is neither a dataset nor an agreement here; see `hansa connector offers`")

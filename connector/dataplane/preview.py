@@ -1,0 +1,212 @@
+"""What would this consumer see, and whom would this change touch? Asked by the holder, before publishing.
+
+The answer comes from the same `decide`, the same scan and the same enforcement that a stream goes through;
+only nothing is reserved, nothing is logged, and nothing leaves but for the holder's own eyes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import pyarrow as pa
+
+from connector.dataplane.enforce import Enforcement, mask_key
+from connector.dataplane.ports import Scans
+from connector.negotiation.ports import NegotiationStore, SignedAgreement
+from connector.offering.ports import OfferingStore, Sources
+from policies.compiled import CompiledPolicy, compile_policy, fit_to_columns
+from policies.decision import Deny, Permit, decide
+from policies.use import Use, UseTotals
+from schemas.arrow import columns_of
+from schemas.base import Role
+from schemas.dcat import Column
+from schemas.errors import Malformed, NotFound
+
+MOST_ROWS = 100
+"""The most rows that a preview shows."""
+MOST_AGREEMENTS = 1_000
+"""The most agreements that are decided again for one preview."""
+
+_AGREEMENT = "urn:hansa:preview"
+"""Pseudonyms hang on the agreement: those of a preview are like no real one's."""
+_BATCH_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Target:
+    """The data that a policy is for: a dataset that is offered, or a file that may be."""
+
+    dataset: str | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a consumer would see: the decision, and the first rows as they would leave; None if nothing does.
+
+    `more` says that rows follow. Shapes: `rows` in the columns of the stream, at most `MOST_ROWS`.
+    """
+
+    decision: Permit | Deny
+    rows: pa.Table | None
+    more: bool
+
+
+@dataclass(frozen=True)
+class Touched:
+    """One agreement that stands, and what a new policy would mean for its consumer.
+
+    The agreement keeps its terms until it is revoked. `now` is what is decided under it, `then` what would be
+    decided if the same use were asked for under the new policy, in a new agreement. `streams` are open now.
+    """
+
+    agreement: SignedAgreement
+    now: Permit | Deny
+    then: Permit | Deny
+    streams: int
+
+    @property
+    def loses(self) -> bool:
+        """Whether its consumer can read now, and would get no new agreement for it."""
+        return isinstance(self.now, Permit) and isinstance(self.then, Deny)
+
+
+class Previews:
+    """Answers the holder's questions about a policy that is not published yet.
+
+    Args:
+        offerings: knows the file behind a dataset.
+        sources: looks at files.
+        scans: reads files under a plan.
+        agreements: knows which agreements stand.
+        streams: counts the open streams of each agreement.
+        totals: what an agreement has used.
+        mask_secret: pseudonyms hang on it.
+        clock: UTC, aware.
+    """
+
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+        self,
+        *,
+        offerings: OfferingStore,
+        sources: Sources,
+        scans: Scans,
+        agreements: NegotiationStore,
+        streams: Callable[[], Mapping[str, int]],
+        totals: Callable[[str], UseTotals],
+        mask_secret: bytes,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._offerings, self._sources, self._scans = offerings, sources, scans
+        self._agreements, self._streams, self._totals = agreements, streams, totals
+        self._mask_secret, self._clock = mask_secret, clock
+
+    def columns(self, target: Target) -> tuple[Column, ...]:
+        """Return the columns of the data.
+
+        Raises:
+            NotFound: if there is no such dataset or file.
+            UnreadableData: if the file cannot be read.
+        """
+        return tuple(columns_of(self._sources.facts(self._file(target)).schema))
+
+    def check(self, target: Target, policy: CompiledPolicy) -> None:
+        """Check a policy against the data that it is for, as publishing would.
+
+        Raises:
+            PolicyMismatch: naming a column or a value that does not fit.
+        """
+        fit_to_columns(policy, self.columns(target))
+
+    def see(
+        self, target: Target, policy: CompiledPolicy, use: Use, rows: int = 10, at: datetime | None = None
+    ) -> Sight:
+        """Return what a consumer would see who had just agreed to a policy.
+
+        Args:
+            target: the data.
+            policy: not published yet, or published.
+            use: whose use, of which action, for which purpose.
+            rows: how many to show.
+            at: when the use is asked for; now, if left out.
+
+        Raises:
+            PolicyMismatch: if the policy cannot be kept on the data.
+            Malformed: if no rows, or too many, are asked for.
+        """
+        if not 1 <= rows <= MOST_ROWS:
+            raise Malformed(f"rows is {rows}; a preview shows 1 to {MOST_ROWS}")
+        self.check(target, policy)
+        now = at or self._clock()
+        decision = decide(policy, use, UseTotals(agreed=now), now)
+        if isinstance(decision, Deny):
+            return Sight(decision, None, False)
+        most = min(rows, decision.limits.rows or rows)
+        return Sight(decision, *self._rows(target, decision, most))
+
+    def _rows(self, target: Target, permit: Permit, most: int) -> tuple[pa.Table, bool]:
+        scan = self._scans.scan(self._file(target), permit.plan, batch_bytes=_BATCH_BYTES)
+        try:
+            enforcement = Enforcement.of(permit.plan, scan.schema, mask_key(self._mask_secret, _AGREEMENT))
+            kept: list[pa.RecordBatch] = []
+            count = 0
+            for batch in scan.batches():
+                shown = enforcement.apply(batch)
+                kept.append(shown)
+                count += shown.num_rows
+                if count > most:
+                    break
+            table = pa.Table.from_batches(kept, enforcement.schema)
+            return table.slice(0, most), count > most
+        finally:
+            scan.close()
+
+    def touched(self, dataset: str, policy: CompiledPolicy) -> tuple[Touched, ...]:
+        """Return the agreements about a dataset that stand, each decided again under a new policy.
+
+        Those whose consumers lose come first.
+        """
+        now, streams = self._clock(), self._streams()
+        held = [
+            one
+            for one in self._agreements.agreements(dataset, Role.PROVIDER)
+            if one.final and one.revoked is None
+        ]
+        found = [self._touched(one, policy, now, streams) for one in held[:MOST_AGREEMENTS]]
+        return tuple(sorted(found, key=lambda one: not one.loses))
+
+    def _touched(
+        self, held: SignedAgreement, policy: CompiledPolicy, now: datetime, streams: Mapping[str, int]
+    ) -> Touched:
+        use = Use.declared(held.counterparty, held.use)
+        totals = self._totals(held.agreement.id)
+        before = decide(compile_policy(held.agreement), use, totals, now)
+        offered = replace(policy, assignee=None, assigner=None)
+        after = decide(offered, use, UseTotals(agreed=now), now)
+        return Touched(held, before, after, streams.get(held.agreement.id, 0))
+
+    def _file(self, target: Target) -> str:
+        if target.source is not None:
+            return str(self._sources.resolve(target.source))
+        if target.dataset is None:
+            raise Malformed("name a dataset or a source; a policy without data shows no rows")
+        held = self._offerings.get(target.dataset)
+        if held.withdrawn is not None:
+            raise NotFound(f"dataset {target.dataset[:200]!r} is not offered here")
+        return held.source
+
+
+def cell_text(value: object, most: int = 200) -> str | None:
+    """Write a cell for people; None for null. Bytes are written as hexadecimal digits."""
+    if value is None:
+        return None
+    text = value.hex() if isinstance(value, bytes) else str(value)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def rows_as_text(table: pa.Table) -> Sequence[Sequence[str | None]]:
+    """Return the rows of a small table as text, cell by cell."""
+    columns = [[cell_text(value) for value in column.to_pylist()] for column in table.columns]
+    return [list(row) for row in zip(*columns, strict=True)]
