@@ -315,10 +315,12 @@ def _more_than(ranges: Mapping[str, Intervals], less: str, more: str, branch: Br
     if most is None:
         return None
     for keys in _sequences(ranges, less).values():
-        ends = [ranges[key].lowest() for key in keys]
+        ends: list[tuple[Any, bool]] = [ranges[key].lowest() for key in keys]
         if any(value is None for value, _ in ends):
             continue
-        total = sum((value for value, _ in ends[1:]), start=ends[0][0])
+        total = ends[0][0]
+        for value, _ in ends[1:]:
+            total += value
         if total > most or (total == most and (most_open or any(is_open for _, is_open in ends))):
             said = " and ".join(str(literal) for key in (*keys, more) for literal in branch[key])
             return f"{less} is never more than {more}, but: {said}"

@@ -45,20 +45,21 @@ class Recurrence:
             return Recurrence(mine // shared * theirs * _TICK, None, min(self.span, other.span))
         apart = ((other.start - self.start) // _TICK) % shared
         if apart == 0:
-            return self._together(other, mine, theirs, shared)
+            return self._together(self.start, other.start, other)
         if apart < self.span // _TICK or shared - apart < other.span // _TICK:
             return None
         return False
 
-    def _together(self, other: Recurrence, mine: int, theirs: int, shared: int) -> Recurrence:
+    def _together(self, mine: datetime, theirs: datetime, other: Recurrence) -> Recurrence:
         """Return the recurrence of both, whose starts are whole steps of what the periods share apart."""
-        assert self.start is not None and other.start is not None
-        steps = ((other.start - self.start) // _TICK) // shared
-        many = steps * pow(mine // shared, -1, theirs // shared) % (theirs // shared)
-        period = mine // shared * theirs
-        first = self.start + many * mine * _TICK
-        if first < other.start:
-            first += -(-((other.start - first) // _TICK) // period) * period * _TICK
+        one, two = self.period // _TICK, other.period // _TICK
+        shared = gcd(one, two)
+        steps = ((theirs - mine) // _TICK) // shared
+        many = steps * pow(one // shared, -1, two // shared) % (two // shared)
+        period = one // shared * two
+        first = mine + many * one * _TICK
+        if first < theirs:
+            first += -(-((theirs - first) // _TICK) // period) * period * _TICK
         return Recurrence(period * _TICK, first, min(self.span, other.span))
 
     def falls_into(

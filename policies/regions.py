@@ -99,7 +99,7 @@ class Intervals:
         return cls((Interval(value, value),))
 
     @classmethod
-    def compared(cls, operator: str, value: Ordered) -> Self:
+    def compared(cls, operator: str, value: Ordered) -> Intervals:
         """Return the values that stand so to a value: `eq`, `neq`, `lt`, `lteq`, `gt` or `gteq`."""
         match operator:
             case "eq":
