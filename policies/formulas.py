@@ -15,6 +15,8 @@ from policies.recurrence import Recurrence
 from policies.regions import Bounded, Intervals, Opaque, Region, complement, is_empty, meet
 from schemas.errors import TooLarge
 
+STEP = " @"
+"""What stands between an operand and the step of a sequence in a key; no IRI holds a space."""
 MOST_BRANCHES = 256
 """The most branches of a formula; what has more is not compared."""
 
@@ -23,7 +25,7 @@ MOST_BRANCHES = 256
 class Atom:
     """The value of the operand `key` lies in `region`; `words` is how that was written.
 
-    A key may end in `#<sequence>.<step>`: then it is the value at that step of a sequence.
+    A key may end in ` @<sequence>.<step>`: then it is the value at that step of a sequence.
     """
 
     key: str
@@ -278,7 +280,7 @@ def _unknown(key: str, literals: Iterable[Literal], facts: Facts) -> str:
 
 
 def _base(key: str) -> str:
-    return key.partition("#")[0]
+    return key.partition(STEP)[0]
 
 
 def _judge_across(branch: Branch, facts: Facts) -> Answer | None:
@@ -331,11 +333,11 @@ def _sequences(keys: Iterable[str], base: str) -> dict[str, list[str]]:
     """Return the keys of an operand by the sequence in which they stand, each in the order of its steps."""
     found: dict[str, list[str]] = {}
     for key in keys:
-        name, _, step = key.partition("#")
+        name, _, step = key.partition(STEP)
         if name == base:
             found.setdefault(step.partition(".")[0], []).append(key)
     for steps in found.values():
-        steps.sort(key=lambda key: int(key.partition("#")[2].partition(".")[2] or 0))
+        steps.sort(key=lambda key: int(key.partition(STEP)[2].partition(".")[2] or 0))
     return found
 
 
