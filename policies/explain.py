@@ -16,16 +16,22 @@ from policies.plan import DataPlan, Mask
 from policies.profile import Label, action_of
 from policies.rules import (
     ColumnFilter,
-    ColumnList,
     ColumnMask,
+    ColumnRegion,
     Combination,
     CompiledPermission,
     CompiledProhibition,
     Condition,
+    CredentialLimit,
     DataLimit,
+    DayLimit,
+    DayTimeLimit,
+    ElapsedLimit,
+    EnvironmentLimit,
+    GroupLimit,
     ParticipantLimit,
     PurposeLimit,
-    RowLimit,
+    RegionLimit,
     TimeLimit,
 )
 from policies.values import spell_time
@@ -109,9 +115,17 @@ def _permission(group: list[CompiledPermission]) -> Iterable[Sentence]:
 def label_of(condition: Condition) -> Label:
     """Return who keeps a condition; a combination is as strong as its weakest part."""
     match condition:
-        case TimeLimit() | ParticipantLimit():
+        case (
+            TimeLimit()
+            | ElapsedLimit()
+            | DayLimit()
+            | DayTimeLimit()
+            | ParticipantLimit()
+            | GroupLimit()
+            | CredentialLimit()
+        ):
             return Label.ENFORCED
-        case PurposeLimit():
+        case PurposeLimit() | RegionLimit() | EnvironmentLimit():
             return Label.SIGNING
         case Combination(parts=parts):
             return max((label_of(part) for part in parts), key=list(Label).index)
@@ -123,12 +137,12 @@ def _limit(limit: DataLimit) -> str:
     match limit:
         case ColumnFilter():
             return f"You receive {phrase(limit)}; rows with an empty {limit.column!r} are left out."
-        case ColumnList() | RowLimit():
-            return f"You receive {phrase(limit)}."
         case ColumnMask():
             return f"You receive the data {phrase(limit)}."
+        case ColumnRegion():
+            return f"You receive {phrase(limit)}; rows without a known place are left out."
         case _:
-            assert_never(limit)
+            return f"You receive {phrase(limit)}."
 
 
 def _prohibition(rule: CompiledProhibition) -> Sentence:

@@ -8,8 +8,9 @@ import pytest
 
 from policies.compiled import compile_policy
 from policies.decision import Deny, Permit, decide
+from policies.operands import column_operand
 from policies.plan import Comparison, Mask
-from policies.profile import ANALYSE, EVALUATE, FINE_TUNE, TRAIN, Operator, column_operand
+from policies.profile import ANALYSE, EVALUATE, FINE_TUNE, TRAIN, Operator
 from policies.templates import fill, template_about, template_names, template_parameters
 from policies.use import UseTotals
 from schemas.errors import Malformed
