@@ -114,8 +114,8 @@ def decide(policy: CompiledPolicy, use: Use, totals: UseTotals, at: datetime) ->
             cap = permission.rows
             if cap is None or totals.rows < cap:
                 rows = None if cap is None else cap - totals.rows
-                until = _until(policy, permission, use, at)
-                return Permit(Limits(rows, until=until), plan_for(permission), rule)
+                plan = plan_for((permission,), purpose=use.purpose)
+                return Permit(Limits(rows, until=_until(policy, permission, use, at)), plan, rule)
     return Deny(_why_not(policy, use, totals, at))
 
 

@@ -11,8 +11,9 @@ from typing import assert_never
 
 from policies.compiled import CompiledPolicy
 from policies.decision import Deny, Permit
+from policies.masking import Masking, MaskKind
 from policies.obligations import Obligation, obligations_of
-from policies.plan import DataPlan, Mask
+from policies.plan import Branch, DataPlan
 from policies.profile import Label, action_of
 from policies.rules import (
     ColumnFilter,
@@ -164,10 +165,25 @@ def _obligation(item: Obligation) -> Sentence:
 
 
 def _plan(plan: DataPlan) -> Iterable[str]:
-    if plan.columns is not None:
-        yield f"Columns released: {listed((repr(name) for name in plan.columns), 'and')}."
-    for name, mask in plan.masks:
-        yield f"Column {name!r} is {'left empty' if mask is Mask.NULL else 'replaced by a keyed hash'}."
-    for comparison in plan.predicate:
+    for branch in plan.branches:
+        yield from _branch(branch)
+
+
+def _branch(branch: Branch) -> Iterable[str]:
+    if branch.columns is not None:
+        yield f"Columns released: {listed((repr(name) for name in branch.columns), 'and')}."
+    for name, mask in branch.masks:
+        yield f"Column {name!r} is {_masked(mask)}."
+    for comparison in branch.predicate:
         limit = ColumnFilter(comparison.column, comparison.operator, comparison.values, "plan")
         yield _sentence(f"{phrase(limit)} are released")
+
+
+def _masked(mask: Masking) -> str:
+    match mask.kind:
+        case MaskKind.NULL:
+            return "left empty"
+        case MaskKind.HASH:
+            return "replaced by a keyed hash"
+        case _:
+            return f"masked ({mask.text})"

@@ -336,7 +336,7 @@ def test_the_first_permission_that_holds_decides_and_limits_are_not_mixed() -> N
         rule("use"),
     )
     found = permit(policy, use())
-    assert (found.rule, found.limits.rows, found.plan.columns) == (1, None, ("age",))
+    assert (found.rule, found.limits.rows, found.plan.branches[0].columns) == (1, None, ("age",))
     assert permit(policy, use(purpose=DPV + "Marketing")).limits.rows == 5
     assert permit(policy, use(purpose=DPV + "Marketing"), totals=UseTotals(5)).rule == 1
     assert permit(policy, use(purpose=None)).rule == 2
