@@ -26,6 +26,7 @@ from connector.trust.ports import Caller
 from policies.compiled import compile_policy, fit_to_columns
 from schemas.base import Message, Role
 from schemas.binding.paths import NEGOTIATION_PATH
+from schemas.dcat import Column
 from schemas.dsp.negotiation import ContractOfferMessage, ContractRequestMessage
 from schemas.dsp.negotiation import NegotiationState as State
 from schemas.errors import AlreadyExists, Forbidden, IllegalMove, Malformed, NotFound, Refused
@@ -367,10 +368,12 @@ class Negotiations(Processes[Negotiation]):
 
     def _case(self, negotiation: Negotiation, *, approved: bool) -> Case:
         published: tuple[Offer, ...] = ()
+        columns: tuple[Column, ...] = ()
         if negotiation.role is Role.PROVIDER:
             try:
                 offering = self._offerings.get(negotiation.dataset)
                 published = () if offering.withdrawn else offering.dataset.has_policy
+                columns = offering.dataset.columns
             except NotFound:
                 published = ()
         return Case(
@@ -389,4 +392,5 @@ class Negotiations(Processes[Negotiation]):
             since=negotiation.updated,
             at=self._clock(),
             approved=approved,
+            columns=columns,
         )

@@ -1,0 +1,411 @@
+"""Regions of values: what a constraint leaves of the values that an operand may have.
+
+Ordered values (numbers, instants, durations) give sets of intervals; terms give finite and co-finite sets,
+or, where a vocabulary does not say everything, a set that we know only between two bounds. Regions are
+intersected, united, subtracted and asked whether anything is left; nothing here knows a policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, Self
+
+from policies.recurrence import Recurrence
+
+Ordered = Any
+"""A number, an aware datetime or a timedelta; the values of one region can be compared with each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """The values between two ends; an end that is None is infinitely far away.
+
+    `low_open` and `high_open` say that the end itself does not belong to it.
+    """
+
+    low: Ordered | None = None
+    high: Ordered | None = None
+    low_open: bool = False
+    high_open: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no value lies in it; between two different ends there always is one."""
+        if self.low is None or self.high is None:
+            return False
+        return bool(self.low > self.high) or (self.low == self.high and (self.low_open or self.high_open))
+
+    def intersect(self, other: Interval) -> Interval:
+        """Return what both have in common; it may be empty."""
+        low, low_open = _tighter(self._low(), other._low(), upward=True)
+        high, high_open = _tighter(self._high(), other._high(), upward=False)
+        return Interval(low, high, low_open, high_open)
+
+    def _low(self) -> tuple[Ordered | None, bool]:
+        return self.low, self.low_open
+
+    def _high(self) -> tuple[Ordered | None, bool]:
+        return self.high, self.high_open
+
+    def meets(self, later: Interval) -> bool:
+        """Say whether nothing lies between this one and one that starts no earlier."""
+        if self.high is None or later.low is None:
+            return True
+        return bool(later.low < self.high) or (
+            later.low == self.high and not (self.high_open and later.low_open)
+        )
+
+
+def _tighter(
+    one: tuple[Ordered | None, bool], other: tuple[Ordered | None, bool], *, upward: bool
+) -> tuple[Ordered | None, bool]:
+    if one[0] is None or other[0] is None:
+        return other if one[0] is None else one
+    if one[0] == other[0]:
+        return one[0], one[1] or other[1]
+    return one if (one[0] > other[0]) is upward else other
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """A set of ordered values: intervals that are in order, not empty, and do not touch each other."""
+
+    parts: tuple[Interval, ...]
+
+    @classmethod
+    def of(cls, *parts: Interval) -> Self:
+        """Return the union of intervals in their one normal form."""
+        real = sorted((part for part in parts if not part.is_empty), key=_Start)
+        merged: list[Interval] = []
+        for part in real:
+            if merged and merged[-1].meets(part):
+                last = merged[-1]
+                high, high_open = _wider(last._high(), part._high())
+                merged[-1] = Interval(last.low, high, last.low_open, high_open)
+            else:
+                merged.append(part)
+        return cls(tuple(merged))
+
+    @classmethod
+    def everything(cls) -> Self:
+        """Return the set of all values."""
+        return cls((Interval(),))
+
+    @classmethod
+    def point(cls, value: Ordered) -> Self:
+        """Return the set of one value."""
+        return cls((Interval(value, value),))
+
+    @classmethod
+    def compared(cls, operator: str, value: Ordered) -> Intervals:
+        """Return the values that stand so to a value: `eq`, `neq`, `lt`, `lteq`, `gt` or `gteq`."""
+        match operator:
+            case "eq":
+                return cls.point(value)
+            case "neq":
+                return cls.point(value).complement()
+            case "lt" | "lteq":
+                return cls((Interval(high=value, high_open=operator == "lt"),))
+            case "gt" | "gteq":
+                return cls((Interval(low=value, low_open=operator == "gt"),))
+            case _:
+                raise ValueError(f"{operator!r} does not order values; known: eq, neq, lt, lteq, gt, gteq")
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no value is left."""
+        return not self.parts
+
+    def contains(self, value: Ordered) -> bool:
+        """Say whether a value belongs to it."""
+        return not self.intersect(Intervals.point(value)).is_empty
+
+    def union(self, other: Intervals) -> Intervals:
+        """Return what lies in one of them."""
+        return Intervals.of(*self.parts, *other.parts)
+
+    def intersect(self, other: Intervals) -> Intervals:
+        """Return what lies in both."""
+        return Intervals.of(*(one.intersect(two) for one in self.parts for two in other.parts))
+
+    def complement(self) -> Intervals:
+        """Return every value that does not lie in it."""
+        gaps: list[Interval] = []
+        low: Ordered | None = None
+        low_open = False
+        for part in self.parts:
+            if part.low is not None:
+                gaps.append(Interval(low, part.low, low_open, not part.low_open))
+            if part.high is None:
+                return Intervals.of(*gaps)
+            low, low_open = part.high, not part.high_open
+        return Intervals.of(*gaps, Interval(low, None, low_open))
+
+    def subtract(self, other: Intervals) -> Intervals:
+        """Return what lies in this one only."""
+        return self.intersect(other.complement())
+
+    def is_within(self, other: Intervals) -> bool:
+        """Say whether every value of it lies in another."""
+        return self.subtract(other).is_empty
+
+    def lowest(self) -> tuple[Ordered | None, bool]:
+        """Return the lower end (None: infinitely low) and whether it is open; the set must not be empty."""
+        return self.parts[0]._low()
+
+    def highest(self) -> tuple[Ordered | None, bool]:
+        """Return the upper end (None: infinitely high) and whether it is open; the set must not be empty."""
+        return self.parts[-1]._high()
+
+
+class _Start:
+    """Orders intervals by where they start; an open start comes after the closed one at the same value."""
+
+    __slots__ = ("part",)
+
+    def __init__(self, part: Interval) -> None:
+        self.part = part
+
+    def __lt__(self, other: _Start) -> bool:
+        mine, theirs = self.part, other.part
+        if mine.low is None or theirs.low is None:
+            return mine.low is None and theirs.low is not None
+        return bool(mine.low < theirs.low) or (
+            mine.low == theirs.low and not mine.low_open and theirs.low_open
+        )
+
+
+def _wider(one: tuple[Ordered | None, bool], other: tuple[Ordered | None, bool]) -> tuple[Any, bool]:
+    if one[0] is None or other[0] is None:
+        return None, False
+    if one[0] == other[0]:
+        return one[0], one[1] and other[1]
+    return one if one[0] > other[0] else other
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """A set of terms: these, or all but these."""
+
+    names: frozenset[Any]
+    others: bool = False
+
+    @classmethod
+    def of(cls, *names: Any) -> Self:
+        """Return the set of these terms."""
+        return cls(frozenset(names))
+
+    @classmethod
+    def but(cls, *names: Any) -> Self:
+        """Return the set of all terms but these."""
+        return cls(frozenset(names), others=True)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no term is left; there always are terms that nobody named."""
+        return not self.others and not self.names
+
+    def contains(self, name: Any) -> bool:
+        """Say whether a term belongs to it."""
+        return (name in self.names) is not self.others
+
+    def intersect(self, other: Terms) -> Terms:
+        """Return what lies in both."""
+        match self.others, other.others:
+            case False, False:
+                return Terms(self.names & other.names)
+            case False, True:
+                return Terms(self.names - other.names)
+            case True, False:
+                return Terms(other.names - self.names)
+            case _:
+                return Terms(self.names | other.names, others=True)
+
+    def complement(self) -> Terms:
+        """Return every term that does not lie in it."""
+        return Terms(self.names, not self.others)
+
+    def union(self, other: Terms) -> Terms:
+        """Return what lies in one of them."""
+        return self.complement().intersect(other.complement()).complement()
+
+    def subtract(self, other: Terms) -> Terms:
+        """Return what lies in this one only."""
+        return self.intersect(other.complement())
+
+    def is_within(self, other: Terms) -> bool:
+        """Say whether every term of it lies in another."""
+        return self.subtract(other).is_empty
+
+
+@dataclass(frozen=True, slots=True)
+class Bounded:
+    """A set of terms that we know in part: all of `sure` lie in it, and nothing outside `possible` does.
+
+    `listed` says that its terms were written one by one, so that it holds what they mean and no more.
+    """
+
+    sure: Terms
+    possible: Terms
+    listed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """A set of which we know nothing, and why."""
+
+    why: str
+
+
+Region = Intervals | Terms | Bounded | Recurrence | Opaque
+"""What a constraint leaves of the values of one operand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Poset:
+    """A hierarchy of terms: what lies directly under what. A term may lie under several.
+
+    Args:
+        narrower: for each term that has any, the terms directly under it.
+        closed: whether the hierarchy says everything: then terms that are not under one another are
+            different things, and what is under no common term is disjoint. Otherwise we do not know.
+        separator: where terms are themselves a hierarchy, such as BCP 47 tags: `de-AT` lies under `de`.
+    """
+
+    narrower: Mapping[Any, tuple[Any, ...]]
+    closed: bool = False
+    separator: str | None = None
+
+    def is_under(self, term: Any, wide: Any) -> bool:
+        """Say whether a term is another, or lies under it at any depth."""
+        return term == wide or term in self._down(wide) or self._is_spelt_under(term, wide)
+
+    def _is_spelt_under(self, term: Any, wide: Any) -> bool:
+        if self.separator is None or not (isinstance(term, str) and isinstance(wide, str)):
+            return False
+        return term.lower().startswith(wide.lower() + self.separator)
+
+    def _down(self, wide: Any) -> frozenset[Any]:
+        found = {wide}
+        waiting = [wide]
+        while waiting:
+            for term in self.narrower.get(waiting.pop(), ()):
+                if term not in found:
+                    found.add(term)
+                    waiting.append(term)
+        return frozenset(found)
+
+    def known(self, mentioned: Iterable[Any]) -> frozenset[Any]:
+        """Return the terms of the hierarchy and these, with one unnamed term under each of a spelt one."""
+        named = {*self.narrower, *(term for under in self.narrower.values() for term in under), *mentioned}
+        if self.separator is not None:
+            named |= {f"{term}{self.separator}x-unnamed" for term in named if isinstance(term, str)}
+        return frozenset(named)
+
+    def below(self, wide: Any, mentioned: Iterable[Any]) -> frozenset[Any]:
+        """Return the known terms that are this one or lie under it."""
+        down = self._down(wide)
+        return frozenset(t for t in self.known(mentioned) if t in down or self._is_spelt_under(t, wide)) | {
+            wide
+        }
+
+    def above(self, narrow: Any, mentioned: Iterable[Any]) -> frozenset[Any]:
+        """Return the known terms that are this one or have it under them."""
+        return frozenset(t for t in self.known(mentioned) if self.is_under(narrow, t)) | {narrow}
+
+    def region(self, operator: str, terms: tuple[Any, ...], mentioned: Iterable[Any]) -> Region:
+        """Return the terms that stand so to the given ones.
+
+        Args:
+            operator: `eq`, `isA`, `isPartOf`, `hasPart`, `isAnyOf` or `isAllOf`; `neq` and `isNoneOf` are
+                the complements of `eq` and `isAnyOf`.
+            terms: the right operand.
+            mentioned: every term that is compared, so that those which no hierarchy knows count too.
+        """
+        mentioned = frozenset(mentioned) | set(terms)
+        match operator:
+            case "eq" if len(set(terms)) > 1:
+                return Opaque("a value cannot be equal to several different ones")
+            case "isAllOf" if len(set(terms)) > 1:
+                return Opaque("isAllOf speaks of a set of values, which one value does not decide")
+            case "eq" | "isAllOf" | "isAnyOf":
+                return self._listed(terms)
+            case "isA" | "isPartOf" | "hasPart":
+                walk = self.above if operator == "hasPart" else self.below
+                sure = Terms(frozenset[Any]().union(*(walk(term, mentioned) for term in terms)))
+                return sure if self.closed else Bounded(sure, Terms.but())
+            case _:
+                return Opaque(f"the operator {operator} does not compare terms")
+
+    def _listed(self, terms: tuple[Any, ...]) -> Region:
+        sure = Terms.of(*terms)
+        return sure if self.closed else Bounded(sure, Terms.but(), listed=True)
+
+
+def complement(region: Region) -> Region:
+    """Return everything that is not in a region; of what is unknown, the complement is unknown."""
+    match region:
+        case Opaque():
+            return region
+        case Bounded():
+            return Bounded(region.possible.complement(), region.sure.complement())
+        case Recurrence():
+            return Opaque(f"what does not recur ({region}) is not a set that we compare")
+        case _:
+            return region.complement()
+
+
+def meet(regions: Iterable[Region]) -> Region:
+    """Return what all regions have in common; regions of different sorts have an unknown part."""
+    return reduce(_meet, regions)
+
+
+def _meet(one: Region, other: Region) -> Region:
+    match one, other:
+        case (Intervals(), Intervals()):
+            return one.intersect(other)
+        case (Terms(), Terms()):
+            return one.intersect(other)
+        case (Terms() | Bounded(), Terms() | Bounded()):
+            first, second = _bounds(one), _bounds(other)
+            return Bounded(first.sure.intersect(second.sure), first.possible.intersect(second.possible))
+        case (Recurrence(), Recurrence()):
+            joint = one.intersect(other)
+            return joint if isinstance(joint, Recurrence) else _unless_apart(joint, one, other)
+        case (Recurrence(), Intervals()):
+            return one if other.contains(one.period) else Intervals(())
+        case (Intervals(), Recurrence()):
+            return _meet(other, one)
+        case (Opaque(), _):
+            return one
+        case (_, Opaque()):
+            return other
+        case _:
+            return Opaque("values of different sorts are compared")
+
+
+def _unless_apart(joint: bool | None, one: Recurrence, other: Recurrence) -> Region:
+    if joint is None:
+        return Opaque(f"{one} and {other} do not both say when they start")
+    return Intervals(())
+
+
+def _bounds(region: Terms | Bounded) -> Bounded:
+    return region if isinstance(region, Bounded) else Bounded(region, region)
+
+
+def is_empty(region: Region) -> bool | None:
+    """Say whether nothing lies in a region; None where that is unknown."""
+    match region:
+        case Opaque():
+            return None
+        case Bounded():
+            if region.possible.is_empty:
+                return True
+            return None if region.sure.is_empty else False
+        case Recurrence():
+            return False
+        case _:
+            return region.is_empty
