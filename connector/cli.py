@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from connector.commands import checks, developer, evidence, participant, policy
+from connector.commands import checks, developer, evidence, participant, policy, trials
 from connector.commands.terminal import out, reporting
 from connector.lean import hide
 
@@ -27,6 +27,8 @@ app = typer.Typer(
 )
 app.add_typer(participant.app, name="connector")
 app.add_typer(developer.app, name="data")
+for verb in (trials.diff, trials.simulate):
+    policy.app.command()(verb)
 app.add_typer(policy.app, name="policy")
 app.command()(evidence.audit)
 app.command()(checks.doctor)

@@ -12,7 +12,7 @@ import typer
 
 from connector.client.management import Management
 from connector.commands.participant import HERE, Config, Json, opened
-from connector.commands.terminal import out, print_json, print_table, reporting
+from connector.commands.terminal import out, print_json, reporting
 from connector.settings import load
 from policies.language import Language, language
 from policies.profile import Label
@@ -20,7 +20,7 @@ from schemas.errors import Malformed
 
 if TYPE_CHECKING:
     from policies.compiled import CompiledPolicy
-    from policies.use import Use
+    from policies.use import Claims, Use
     from schemas.odrl import Policy
 
 app = typer.Typer(
@@ -72,7 +72,8 @@ def read_file(file: Path) -> Policy:
     return Offer.read({"@id": "urn:hansa:draft", **document, "@type": "Offer"})
 
 
-def _compiled(file: Path) -> CompiledPolicy:
+def compiled_file(file: Path) -> CompiledPolicy:
+    """Read and compile a policy from a file."""
     from policies.compiled import compile_policy
 
     return compile_policy(read_file(file))
@@ -101,7 +102,8 @@ def _told(policy: CompiledPolicy, lang: Language) -> list[dict[str, Any]]:
     ]
 
 
-def _show(told: Sequence[dict[str, Any]]) -> None:
+def show_sentences(told: Sequence[dict[str, Any]]) -> None:
+    """Print a policy's sentences with their labels."""
     _print_sentences((one["text"], one["label"], one["labelText"]) for one in told)
 
 
@@ -121,7 +123,7 @@ def explain(
     """
     wanted = language(lang)
     if Path(policy).is_file():
-        found = [_told(_compiled(Path(policy)), wanted)]
+        found = [_told(compiled_file(Path(policy)), wanted)]
     else:
         answered = _door(policy, config).get("/policies", id=policy, lang=wanted.value)
         found = [one["sentences"] for one in answered["policies"]]
@@ -131,7 +133,7 @@ def explain(
     for index, told in enumerate(found, 1):
         if len(found) > 1:
             out.print(f"[accent]{index} of {len(found)}[/]")
-        _show(told)
+        show_sentences(told)
 
 
 def _door(policy: str, config: Path) -> Management:
@@ -161,15 +163,18 @@ def check(  # noqa: PLR0913 - one argument for each option of the verb
 ) -> None:
     """Check a policy, and where wanted a use of it: why not, and the smallest change that would make it pass.
 
-    Exit code: 0 all well, 1 the policy is refused, 3 the use is denied.
+    Exit code: 0 all well, 1 the policy is refused or contradicts itself, 3 the use is denied.
     """
+    from policies.clashes import clashes_in
+
     wanted = language(lang)
-    compiled = _compiled(policy)
+    compiled = compiled_file(policy)
     if data is not None:
         _fit(compiled, data)
     document: dict[str, Any] = {
         "terms": len(_told(compiled, wanted)),
         "warnings": list(compiled.warnings),
+        "conflicts": [str(clash) for clash in clashes_in(compiled)],
     }
     if action is not None or purpose is not None:
         use = _use(participant, action or "use", purpose, claim or [])
@@ -178,6 +183,8 @@ def check(  # noqa: PLR0913 - one argument for each option of the verb
         print_json(document)
     else:
         _print_check(document)
+    if document["conflicts"]:
+        raise typer.Exit(1)
     if not document.get("decision", {"permitted": True})["permitted"]:
         raise typer.Exit(3)
 
@@ -194,10 +201,15 @@ def _use(participant: str, action: str, purpose: str | None, claims: Sequence[st
     from policies.use import Use
 
     stated = purpose_iri(purpose) if purpose else None
-    return Use(participant, action_iri(action), stated, _claims(claims))
+    return Use(participant, action_iri(action), stated, read_claims(claims))
 
 
-def _claims(given: Sequence[str]) -> Any:
+def read_claims(given: Sequence[str]) -> Claims:
+    """Read what the member list would state, as `--claim` writes it.
+
+    Raises:
+        Malformed: if one is no pair.
+    """
     from policies.use import Claims
 
     groups, credentials, single = set(), [], {}
@@ -241,14 +253,16 @@ def _decided(policy: CompiledPolicy, use: Use, rows: int, at: datetime, lang: La
 
 def _print_check(document: dict[str, Any]) -> None:
     out.print(f"[granted]well formed[/], {document['terms']} sentences")
-    for warning in document["warnings"]:
-        out.print("[waiting]warning[/] ", end="")
-        out.print(warning, markup=False)
+    for word, style, found in (("warning", "waiting", "warnings"), ("conflict", "denied", "conflicts")):
+        for text in document[found]:
+            out.print(f"[{style}]{word}[/] ", end="")
+            out.print(text, markup=False)
     if "decision" in document:
-        _print_decision(document["decision"])
+        print_decision(document["decision"])
 
 
-def _print_decision(decision: dict[str, Any]) -> None:
+def print_decision(decision: dict[str, Any]) -> None:
+    """Print a decision: what it means, or why not and what would make it pass."""
     style = "granted" if decision["permitted"] else "denied"
     first, *rest = decision["sentences"]
     out.print(f"[{style}]{first}[/]")
@@ -260,66 +274,6 @@ def _print_decision(decision: dict[str, Any]) -> None:
             out.print("  " + " ".join(remedy), markup=False)
     elif not decision["permitted"]:
         out.print("No one or two changes would make it pass.", style="faint")
-
-
-@app.command()
-@reporting
-def simulate(  # noqa: PLR0913 - one argument for each option of the verb
-    target: Annotated[str, typer.Argument(help="A dataset's id, or a data file below the data folders.")],
-    policy: Annotated[Path, typer.Option(help="The policy file to try.")],
-    action: Action = "use",
-    purpose: Purpose = None,
-    participant: Participant = SOMEBODY,
-    claim: Claim = None,
-    rows: Annotated[int, typer.Option(min=1, max=100, help="How many rows to show.")] = 10,
-    lang: Lang = "en",
-    config: Config = HERE,
-    as_json: Json = False,
-) -> None:
-    """Show what a consumer would see: the first rows after enforcement, for your eyes only.
-
-    Your connector reads the data through the very plan that a stream would go through; nothing is logged,
-    nothing is counted.
-    """
-    claims = _claims(claim or [])
-    asked = {
-        "offer": read_file(policy).wire(),
-        **_target(target),
-        "use": {
-            "participant": participant,
-            "action": action,
-            "purpose": purpose,
-            "groups": sorted(claims.groups),
-            "credentials": dict(claims.credentials),
-            "region": claims.region,
-            "environment": claims.environment,
-        },
-        "rows": rows,
-        "lang": language(lang).value,
-    }
-    answered = opened(load(config)).post("/policies/preview", asked)
-    if as_json:
-        print_json(answered)
-    else:
-        _show(answered["sentences"])
-        _print_decision(answered["decision"])
-        if answered["decision"]["permitted"]:
-            print_rows(answered)
-    if not answered["decision"]["permitted"]:
-        raise typer.Exit(3)
-
-
-def _target(target: str) -> dict[str, str]:
-    """Tell an id from a file: an id has a scheme."""
-    return {"dataset": target} if ":" in target else {"source": target}
-
-
-def print_rows(answered: dict[str, Any]) -> None:
-    """Print the first rows as they would leave."""
-    names = [column["name"] for column in answered["columns"]]
-    print_table(names, answered["rows"], "No row would leave.")
-    if answered["more"]:
-        out.print("… and more rows", style="faint")
 
 
 @app.command()
@@ -374,4 +328,4 @@ def new(
         raise Malformed(f"{to} exists; choose another name, or remove it")
     to.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     out.print(f"[granted]written[/] {to}")
-    _show(_told(compile_policy(offer), wanted))
+    show_sentences(_told(compile_policy(offer), wanted))
