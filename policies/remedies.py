@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import combinations
+from itertools import combinations, islice
 
 from policies.compiled import CompiledPolicy
 from policies.decision import Deny, decide
 from policies.explain import rule_said
+from policies.instants import turns
 from policies.language import Language, Message, message, sentence
 from policies.profile import ACTIONS, PURPOSES, do_purposes_overlap, is_action_within
 from policies.rules import (
@@ -33,7 +34,7 @@ from policies.rules import (
     RegionLimit,
     RowLimit,
 )
-from policies.truth import applies, holds
+from policies.truth import forbids, holds
 from policies.use import Use, UseTotals
 from policies.values import quoted, spell_time
 from policies.wording import said
@@ -41,6 +42,9 @@ from schemas.vocab import compact_iri
 
 MOST_TRIED = 4_000
 """How many changed questions are decided at most, so that a hostile policy cannot keep us busy."""
+
+MOST_INSTANTS = 64
+"""How many instants ahead are tried, where windows recur."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ def against(question: Question) -> tuple[Message, ...]:
         return ()
     if policy.assignee is not None and use.participant != policy.assignee:
         return (message("not for you", party=policy.assignee),)
-    forbidden = [rule for rule in policy.prohibitions if applies(rule, use, at)]
+    forbidden = [rule for rule in policy.prohibitions if forbids(rule, use, question.totals, at)]
     if forbidden:
         return tuple(message("forbidden", rule=rule_said(rule)) for rule in forbidden)
     covering = [rule for rule in policy.permissions if is_action_within(use.action, rule.action)]
@@ -105,7 +109,7 @@ def against_sentences(question: Question, lang: Language = Language.EN) -> tuple
 
 def _unmet(rule: CompiledPermission, question: Question) -> Iterator[Message]:
     for condition in rule.conditions:
-        state = holds(condition, question.use, question.at)
+        state = holds(condition, question.use, question.totals, question.at)
         if state is not True:
             yield message("unknown" if state is None else "unmet", condition=said(condition))
     for limit in rule.limits:
@@ -204,10 +208,11 @@ def _by_action(question: Question) -> Iterator[_Changed]:
 
 
 def _by_time(question: Question) -> Iterator[_Changed]:
-    for instant in question.policy.instants:
-        if instant > question.at:
-            wait = message("change.time", when=spell_time(instant))
-            yield Change("user", "time", wait), _at(instant)
+    policy = question.policy
+    later = turns(policy.instants, policy.moving, question.totals, question.at)
+    for instant in islice(later, MOST_INSTANTS):
+        wait = message("change.time", when=spell_time(instant))
+        yield Change("user", "time", wait), _at(instant)
 
 
 def _at(instant: datetime) -> Callable[[Question], Question]:

@@ -191,7 +191,7 @@ def check(  # noqa: PLR0913 - one argument for each option of the verb
 
 def _fit(compiled: CompiledPolicy, data: Path) -> None:
     from connector.app import columns_of_file
-    from policies.compiled import fit_to_columns
+    from policies.fitting import fit_to_columns
 
     fit_to_columns(compiled, columns_of_file(data))
 

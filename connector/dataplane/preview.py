@@ -16,8 +16,9 @@ from connector.dataplane.enforce import Enforcement, mask_key
 from connector.dataplane.ports import Scans
 from connector.negotiation.ports import NegotiationStore, SignedAgreement
 from connector.offering.ports import OfferingStore, Sources
-from policies.compiled import CompiledPolicy, compile_policy, fit_to_columns
+from policies.compiled import CompiledPolicy, compile_policy
 from policies.decision import Deny, Permit, decide
+from policies.fitting import fit_to_columns
 from policies.use import Use, UseTotals
 from schemas.arrow import columns_of
 from schemas.base import Role

@@ -15,8 +15,9 @@ from typing import Any, Protocol
 from connector.negotiation.machine import MOVES, TURN, Said
 from connector.outbox.rules import Do, Hold, Rule, Rules, Where, possible
 from policies.clashes import refuse_contradictions
-from policies.compiled import compile_policy, fit_to_columns
+from policies.compiled import compile_policy
 from policies.decision import Deny, decide
+from policies.fitting import fit_to_columns
 from policies.subsumption import Misfit, covers, matches
 from policies.use import Use, UseTotals
 from schemas.base import Role
