@@ -20,13 +20,15 @@ from joserfc.jwk import OKPKey
 
 from connector.adapters.control_planes import CourierByKind, HttpControlPlanes, KnownPlanes, plane_access
 from connector.adapters.courier import TRANSIENT, HttpCourier
-from connector.adapters.files import make_folder, write_once
+from connector.adapters.files import files_below, make_folder, write_once
 from connector.adapters.keys import load_or_create_key, load_or_create_secret
 from connector.adapters.push import HttpPushLines
 from connector.adapters.received import ReceivedFiles
-from connector.adapters.sources import ParquetSources
+from connector.adapters.sources import SUFFIXES, ParquetSources
 from connector.adapters.sql import SqlStores
 from connector.adapters.tiles import FileTiles
+from connector.api.console import Parts, install_console
+from connector.api.console_session import Sessions
 from connector.api.doors import StreamDoors
 from connector.api.dsp import dsp_router, version_router
 from connector.api.evidence import evidence_router
@@ -430,6 +432,23 @@ class Connector:
                 negotiations=self.negotiations,
                 clock=self.clock,
             )
+        )
+        install_console(
+            app,
+            Parts(
+                name=self.settings.name,
+                did=did,
+                sessions=Sessions(
+                    key=api_key,
+                    clock=self.clock,
+                    nonce=lambda: secrets.token_urlsafe(16),
+                    secure=self.settings.public_url.startswith("https:"),
+                ),
+                previews=self.previews,
+                offerings=self.offerings,
+                files=lambda: files_below(self.settings.data.roots, SUFFIXES),
+                clock=self.clock,
+            ),
         )
         app.include_router(
             management_router(

@@ -53,6 +53,11 @@ class Parameter:
         return self.about[lang]
 
     @property
+    def shown_default(self) -> str:
+        """What is taken where it is left out, as a person would write it; empty if nothing is."""
+        return ", ".join(self.default) if isinstance(self.default, list) else self.default or ""
+
+    @property
     def help(self) -> str:
         """How it is written, in English."""
         return _FORMS[self.form][0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 
@@ -32,6 +33,24 @@ def write_once(file: Path, data: bytes, mode: int) -> bool:
         fresh.unlink(missing_ok=True)
     sync_folder(file.parent)
     return True
+
+
+def files_below(roots: Iterable[Path], suffixes: Collection[str], most: int = 500) -> list[str]:
+    """Return the names of files below some folders, relative to each, the first so many in order.
+
+    Folders and files whose name starts with a dot are left out, and so are links: they may lead elsewhere.
+    """
+    found: list[str] = []
+    for root in roots:
+        for folder, inner, names in os.walk(root):
+            inner[:] = sorted(name for name in inner if not name.startswith("."))
+            for name in sorted(names):
+                file = Path(folder, name)
+                if file.suffix.lower() in suffixes and not name.startswith(".") and not file.is_symlink():
+                    found.append(file.relative_to(root).as_posix())
+                if len(found) >= most:
+                    return found
+    return found
 
 
 def make_folder(folder: Path) -> None:

@@ -33,6 +33,8 @@ _KINDS = {
     ".ipc": "Arrow",
     ".csv": "CSV",
 }
+SUFFIXES = frozenset(_KINDS)
+"""The endings of files that can be published."""
 # More rows than this at a time would only hold memory: a batch of one narrow column is large enough by then.
 _MOST_BATCH_ROWS = 131_072
 # What the reader buffers ahead it keeps until the scan ends: memory would grow with the file.

@@ -1,0 +1,159 @@
+"""What the console's pages say around the policies, in English and German."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from policies.language import Language
+
+WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "console": ("Console", "Konsole"),
+        "skip": ("Skip to content", "Zum Inhalt"),
+        "policy": ("Write a policy", "Regeln schreiben"),
+        "lead": (
+            "Choose a ready-made policy or build your own from the terms that this connector keeps. Read it "
+            "back in sentences, and see what a consumer would see, before anybody depends on it.",
+            "Wählen Sie eine Vorlage, oder bauen Sie eigene Regeln aus den Begriffen, die dieser Connector "
+            "einhält. Lesen Sie sie in Sätzen, und sehen Sie, was Nutzende sähen, bevor sich jemand darauf "
+            "verlässt.",
+        ),
+        "login": ("Sign in", "Anmelden"),
+        "login.lead": (
+            "The console is for the people of this participant. Its key lies in the connector's data folder, "
+            "in the file api-key.",
+            "Die Konsole ist für die Leute dieses Teilnehmers. Ihr Schlüssel liegt im Datenordner des "
+            "Connectors, in der Datei api-key.",
+        ),
+        "key": ("API key", "API-Schlüssel"),
+        "login.wrong": (
+            "That is not the key of this connector.",
+            "Das ist nicht der Schlüssel dieses Connectors.",
+        ),
+        "logout": ("Sign out", "Abmelden"),
+        "language": ("Language", "Sprache"),
+        "other.language": ("Deutsch", "English"),
+        "data": ("1. The data", "1. Die Daten"),
+        "target": ("Data file, or id of a dataset", "Datei oder Kennung eines Datensatzes"),
+        "target.help": (
+            "A file below the data folders, or what you publish already. Without data nothing is simulated.",
+            "Eine Datei unter den Datenordnern, oder was Sie anbieten. Ohne Daten gibt es keine Vorschau.",
+        ),
+        "template": ("2. A ready-made policy", "2. Eine Vorlage"),
+        "template.choose": ("Template", "Vorlage"),
+        "template.none": ("none: build your own", "keine: selbst bauen"),
+        "template.show": ("Show what it asks for", "Zeigen, wonach sie fragt"),
+        "template.fill": ("Use this template", "Vorlage übernehmen"),
+        "template.replaces": (
+            "Its rules replace those below.",
+            "Ihre Regeln ersetzen die unten stehenden.",
+        ),
+        "optional": ("optional", "freiwillig"),
+        "rules": ("3. The rules", "3. Die Regeln"),
+        "permission": ("Permission", "Erlaubnis"),
+        "prohibition": ("Prohibition", "Verbot"),
+        "obligation": ("Obligation", "Pflicht"),
+        "action": ("Action", "Handlung"),
+        "no.rules": (
+            "No rule yet. Take a template, or add a permission.",
+            "Noch keine Regel. Nehmen Sie eine Vorlage, oder fügen Sie eine Erlaubnis hinzu.",
+        ),
+        "term": ("Term", "Begriff"),
+        "term.choose": ("choose a term", "Begriff wählen"),
+        "column": ("Column", "Spalte"),
+        "claim": ("Claim", "Nachweis"),
+        "operator": ("Operator", "Vergleich"),
+        "value": ("Value", "Wert"),
+        "kept": ("Kept as it is written", "Bleibt, wie es geschrieben ist"),
+        "add.row": ("Add a term", "Begriff hinzufügen"),
+        "remove.row": ("Remove this term", "Begriff entfernen"),
+        "remove.rule": ("Remove this rule", "Regel entfernen"),
+        "add.permission": ("Add a permission", "Erlaubnis hinzufügen"),
+        "add.prohibition": ("Add a prohibition", "Verbot hinzufügen"),
+        "add.obligation": ("Add an obligation", "Pflicht hinzufügen"),
+        "update": ("Read it back", "Zurücklesen"),
+        "says": ("What it says", "Was gilt"),
+        "says.empty": (
+            "Nothing yet. The sentences appear here.",
+            "Noch nichts. Hier erscheinen die Sätze.",
+        ),
+        "problem": ("This policy cannot be published.", "So können die Regeln nicht angeboten werden."),
+        "warnings": ("Look at this", "Bitte ansehen"),
+        "conflicts": ("Contradictions", "Widersprüche"),
+        "labels": ("What the labels mean", "Was die Kennzeichen bedeuten"),
+        "labels.enforced": (
+            "this connector keeps it, in what it sends and when",
+            "dieser Connector hält es ein, in dem, was er sendet, und wann",
+        ),
+        "labels.signing": (
+            "somebody's word, which was checked when the agreement was made",
+            "ein Wort, das geprüft wurde, als die Vereinbarung geschlossen wurde",
+        ),
+        "labels.promised": (
+            "the other side promises it; an audit looks whether it was kept",
+            "die andere Seite sagt es zu; eine Prüfung sieht nach, ob es gehalten wurde",
+        ),
+        "sees": ("What a consumer would see", "Was Nutzende sähen"),
+        "who": ("Participant", "Teilnehmer"),
+        "does": ("wants to", "möchte"),
+        "purpose": ("for the purpose of", "für den Zweck"),
+        "purpose.none": ("no purpose stated", "kein Zweck genannt"),
+        "groups": ("Groups", "Gruppen"),
+        "region": ("Place", "Sitz"),
+        "environment": ("Environment", "Umgebung"),
+        "claims": (
+            "What the member list states of them",
+            "Was die Mitgliederliste über sie aussagt",
+        ),
+        "try": ("Try it", "Ausprobieren"),
+        "yours": ("yours now", "sofort nutzbar"),
+        "no": ("no", "nein"),
+        "remedy": (
+            "The smallest changes that would make it pass",
+            "Die kleinsten Änderungen, mit denen es ginge",
+        ),
+        "or": ("or", "oder"),
+        "rows": ("The first rows as they would leave", "Die ersten Zeilen, wie sie hinausgingen"),
+        "rows.none": ("No row would leave.", "Keine Zeile ginge hinaus."),
+        "rows.more": ("More rows follow.", "Weitere Zeilen folgen."),
+        "sees.empty": (
+            "Name the data above, and the first rows appear here, through the same plan as a stream.",
+            "Nennen Sie oben die Daten; hier erscheinen dann die ersten Zeilen, durch denselben Plan wie im "
+            "Datenstrom.",
+        ),
+        "touched": ("Whom would this change touch?", "Wen träfe diese Änderung?"),
+        "touched.none": (
+            "No agreement about this dataset stands.",
+            "Zu diesem Datensatz besteht keine Vereinbarung.",
+        ),
+        "touched.keep": (
+            "Agreements that stand keep their terms until you revoke them.",
+            "Bestehende Vereinbarungen behalten ihre Bedingungen, bis Sie sie widerrufen.",
+        ),
+        "consumer": ("Consumer", "Nutzende"),
+        "new.agreement": ("New agreement", "Neue Vereinbarung"),
+        "reads.now": ("May read now", "Darf jetzt lesen"),
+        "streams": ("Open streams", "Offene Datenströme"),
+        "yes": ("yes", "ja"),
+        "publish": ("4. Publish", "4. Anbieten"),
+        "title": ("Title of the dataset", "Titel des Datensatzes"),
+        "publish.do": ("Publish with this policy", "Mit diesen Regeln anbieten"),
+        "publish.help": (
+            "The file above is published with these rules, here and in the shared catalogues.",
+            "Die Datei oben wird mit diesen Regeln angeboten, hier und in den gemeinsamen Katalogen.",
+        ),
+        "published": ("Published.", "Angeboten."),
+        "unchanged": ("Published already, with the same rules.", "Schon so angeboten."),
+        "odrl": ("The same as ODRL", "Dasselbe als ODRL"),
+        "null": ("empty", "leer"),
+        "wrong": ("That did not work", "Das ging nicht"),
+        "back": ("To the policy page", "Zur Seite der Regeln"),
+    }
+)
+
+
+def words(lang: Language) -> Mapping[str, str]:
+    """Return everything that the pages say in one language."""
+    at = list(Language).index(lang)
+    return {name: both[at] for name, both in WORDS.items()}
