@@ -79,7 +79,7 @@ class Reading:
     decision: dict[str, Any] | None = None
     sight: dict[str, Any] | None = None
     touched: list[dict[str, Any]] | None = None
-    columns: tuple[str, ...] = ()
+    columns: dict[str, str] = field(default_factory=dict)
     odrl: str = ""
     data_problem: str | None = None
     published: str | None = None
@@ -128,7 +128,7 @@ class Console:
                 draft = drafts.from_offer(offer, draft)
             reading = self._read(draft, form, lang)
             if do == "publish":
-                reading.published = self._publish(draft, form, lang)
+                reading.published = self._publish(draft.offer(reading.columns), form, lang)
         except DataspaceError as error:
             reading.problem = str(error)
         values = self._page(draft, form, reading, lang) | {
@@ -179,13 +179,14 @@ class Console:
         target = _target(form.get("target", ""))
         if target is not None:
             try:
-                reading.columns = tuple(column.name for column in self.parts.previews.columns(target))
+                found = self.parts.previews.columns(target)
+                reading.columns = {column.name: column.datatype for column in found}
             except DataspaceError as error:
                 reading.data_problem, target = str(error), None
         if not draft.rules:
             return reading
         try:
-            offer = draft.offer()
+            offer = draft.offer(reading.columns)
             policy = compile_policy(offer)
             reading.odrl = json.dumps(_bare(offer), indent=2, ensure_ascii=False)
             reading.sentences = sentences_view(policy, lang)
@@ -215,8 +216,8 @@ class Console:
             touched = self.parts.previews.touched(target.dataset, policy)
             reading.touched = [touched_view(one, lang) for one in touched]
 
-    def _publish(self, draft: drafts.Draft, form: Mapping[str, str], lang: Language) -> str:
-        """Publish the file with the draft, as the management door would.
+    def _publish(self, offer: Offer, form: Mapping[str, str], lang: Language) -> str:
+        """Publish the file with an offer, as the management door would.
 
         Raises:
             Malformed: if the file or the title is not named.
@@ -228,8 +229,8 @@ class Console:
         title = form.get("title", "").strip()
         if not title:
             raise Malformed("give the dataset a title")
-        offer = draft.offer().model_copy(update={"id": ""})
-        report = self.parts.offerings.publish([Publication(target.source, title, (offer,))])
+        nameless = offer.model_copy(update={"id": ""})
+        report = self.parts.offerings.publish([Publication(target.source, title, (nameless,))])
         for _, reason in report.refused:
             raise Refused(reason)
         said = words(lang)

@@ -30,6 +30,17 @@ _SEVERAL = (
     Operator.IS_ALL_OF,
     Operator.IS_PART_OF,
 )
+_TYPES = {
+    "int": XSD + "integer",
+    "uint": XSD + "integer",
+    "float": XSD + "decimal",
+    "double": XSD + "decimal",
+    "decimal": XSD + "decimal",
+    "bool": XSD + "boolean",
+    "date": XSD + "date",
+    "timestamp": XSD + "dateTime",
+}
+"""For how the type of a column begins: the type of a value that is compared with it."""
 _NUMBERS = {ValueKind.PERCENTAGE: XSD + "decimal"}
 
 
@@ -48,8 +59,10 @@ class Row:
         """The operand's row in the profile."""
         return next((one for one in OPERANDS if one.iri == self.operand), None)
 
-    def as_odrl(self) -> dict[str, Any] | None:
+    def as_odrl(self, types: Mapping[str, str]) -> dict[str, Any] | None:
         """Return the constraint as it travels; None for a row that was not filled in yet.
+
+        A value to compare cells with takes the type of its column, where that is known.
 
         Raises:
             Malformed: if it is half filled in.
@@ -65,16 +78,21 @@ class Row:
         return {
             "leftOperand": operand_for(operand, self.named) if operand.suffix else operand.iri,
             "operator": operator,
-            "rightOperand": self._value(operand, Operator(operator)),
+            "rightOperand": self._value(operand, Operator(operator), types.get(self.named, "")),
         }
 
-    def _value(self, operand: Operand, operator: Operator) -> Any:
+    def _value(self, operand: Operand, operator: Operator, datatype: str) -> Any:
         text = self.value.strip()
         if not text:
             raise Malformed(f"{operand.name}: write a value: {operand.kind}")
+        if operand.kind is ValueKind.SCALAR:
+            kind = next((iri for start, iri in _TYPES.items() if datatype.startswith(start)), None)
+        else:
+            kind = _NUMBERS.get(operand.kind)
+        many = [part.strip() for part in text.split(",") if part.strip()] or [text]
+        values = [{"@value": one, "@type": kind} if kind else one for one in many]
         if operator in _SEVERAL:
-            return [part.strip() for part in text.split(",") if part.strip()] or [text]
-        kind = _NUMBERS.get(operand.kind)
+            return values
         return {"@value": text, "@type": kind} if kind else text
 
 
@@ -95,15 +113,15 @@ class Draft:
     template: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
 
-    def offer(self) -> Offer:
-        """Return the draft as an offer.
+    def offer(self, types: Mapping[str, str] | None = None) -> Offer:
+        """Return the draft as an offer; `types` are those of the data's columns, where they are known.
 
         Raises:
             Malformed: if a row is half filled in; the message names it.
         """
         rules: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
         for rule in self.rules:
-            constraints = [made for row in rule.rows if (made := row.as_odrl()) is not None]
+            constraints = [made for row in rule.rows if (made := row.as_odrl(types or {})) is not None]
             more = {"constraint": constraints} if constraints else {}
             rules[rule.kind].append({"action": rule.action, **more})
         return Offer.read({"@id": "urn:hansa:draft", "@type": "Offer", "profile": HANSA_PROFILE, **rules})
