@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -30,8 +31,8 @@ from connector.offering.service import Offerings
 from policies.clashes import clashes_in
 from policies.compiled import CompiledPolicy, compile_policy
 from policies.explain import label_text
-from policies.language import Language, language
-from policies.profile import ACTIONS, PURPOSES, Label, action_iri, purpose_iri
+from policies.language import Language, language, message, say
+from policies.profile import PURPOSES, Action, Label, action_iri, purpose_iri
 from policies.remedies import Question
 from policies.templates import fill, template, template_names
 from policies.use import Claims, Use, UseTotals
@@ -167,7 +168,7 @@ class Console:
             "actions": {kind: drafts.actions_for(kind) for kind in drafts.KINDS},
             "operands": {kind: drafts.operands_for(kind) for kind in drafts.KINDS},
             "meaning": lambda operand: operand.meaning[at],
-            "uses": [compact_iri(action.iri) for action in ACTIONS if action.permitted],
+            "does": partial(_does, lang),
             "purposes": [compact_iri(iri) for iri in PURPOSES],
             "files": self.parts.files(),
             "datasets": [one.dataset.id for one in self.parts.offerings.page(0, 200)],
@@ -235,6 +236,12 @@ class Console:
             raise Refused(reason)
         said = words(lang)
         return said["published"] + " " + report.published[0] if report.published else said["unchanged"]
+
+
+def _does(lang: Language, kind: str, action: Action) -> str:
+    """Name an action as a form offers it: in words, and as it is spelled."""
+    form = "to" if kind == "obligation" else "may"
+    return f"{say(message(f'{form}.{action.name}'), lang)} ({action.name})"
 
 
 def _bare(offer: Offer) -> dict[str, Any]:

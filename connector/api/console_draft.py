@@ -17,7 +17,7 @@ from policies.profile import ACTIONS, Operand, Operator, Role, ValueKind, operat
 from policies.templates import Template, template
 from schemas.errors import Malformed
 from schemas.odrl import Constraint, Offer, Rule
-from schemas.vocab import HANSA_PROFILE, XSD
+from schemas.vocab import HANSA_PROFILE, XSD, compact_iri
 
 MOST_RULES = 40
 MOST_CONSTRAINTS = 40
@@ -257,7 +257,7 @@ def _text(value: Any) -> str | None:
     whole = all(isinstance(text, str | int | float) and not isinstance(text, bool) for text in texts)
     if not whole or any("," in str(text) for text in texts):
         return None
-    return ", ".join(str(text) for text in texts)
+    return ", ".join(compact_iri(str(text)) for text in texts)
 
 
 def _json(text: str) -> dict[str, Any]:

@@ -149,11 +149,126 @@ WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "null": ("empty", "leer"),
         "wrong": ("That did not work", "Das ging nicht"),
         "back": ("To the policy page", "Zur Seite der Regeln"),
+        "kind.INSTANT": (
+            "a time or day, such as 2026-12-01T00:00:00Z",
+            "ein Zeitpunkt oder Tag, etwa 2026-12-01T00:00:00Z",
+        ),
+        "kind.PURPOSE": (
+            "one or more DPV purposes, such as dpv:ScientificResearch",
+            "ein oder mehrere DPV-Zwecke, etwa dpv:ScientificResearch",
+        ),
+        "kind.PARTICIPANT": (
+            "one or more participant ids, such as did:web:lab.example",
+            "eine oder mehrere Teilnehmerkennungen, etwa did:web:lab.example",
+        ),
+        "kind.SCALAR": (
+            "text, number, true or false, day or time",
+            "Text, Zahl, true oder false, Tag oder Zeitpunkt",
+        ),
+        "kind.COLUMN": (
+            "one or more column names",
+            "ein oder mehrere Spaltennamen",
+        ),
+        "kind.ONE_COLUMN": (
+            "the name of a column",
+            "der Name einer Spalte",
+        ),
+        "kind.MASK": (
+            "hash, null, redact, bucket:10, truncate:month or round:2",
+            "hash, null, redact, bucket:10, truncate:month oder round:2",
+        ),
+        "kind.COUNT": (
+            "a whole number from 1",
+            "eine ganze Zahl ab 1",
+        ),
+        "kind.GROUP_SIZE": (
+            "a whole number from 2",
+            "eine ganze Zahl ab 2",
+        ),
+        "kind.UNIT": (
+            "hansa:request, hansa:epoch, hansa:row or hansa:byte",
+            "hansa:request, hansa:epoch, hansa:row oder hansa:byte",
+        ),
+        "kind.RATE": (
+            "rows in a period, such as 10000/PT1M",
+            "Zeilen je Zeitraum, etwa 10000/PT1M",
+        ),
+        "kind.PERCENTAGE": (
+            "a number above 0 and up to 100",
+            "eine Zahl über 0 und bis 100",
+        ),
+        "kind.DURATION": (
+            "an ISO 8601 duration, such as P30D",
+            "eine Dauer nach ISO 8601, etwa P30D",
+        ),
+        "kind.DAYS": (
+            "one or more days of the week, such as Monday",
+            "ein oder mehrere Wochentage auf Englisch, etwa Monday",
+        ),
+        "kind.WINDOWS": (
+            "one or more windows of the day, such as 08:00-18:00",
+            "ein oder mehrere Zeitfenster, etwa 08:00-18:00",
+        ),
+        "kind.ZONE": (
+            "an IANA time zone, such as Europe/Berlin",
+            "eine IANA-Zeitzone, etwa Europe/Berlin",
+        ),
+        "kind.GROUP": (
+            "one or more groups, by name or IRI",
+            "eine oder mehrere Gruppen, mit Name oder IRI",
+        ),
+        "kind.CLAIM": (
+            "one or more values of the claim",
+            "ein oder mehrere Werte des Nachweises",
+        ),
+        "kind.REGION": (
+            "one or more regions, such as DE or EU",
+            "eine oder mehrere Regionen, etwa DE oder EU",
+        ),
+        "kind.ENVIRONMENT": (
+            "secure-processing-environment, trusted-execution-environment or federated-only",
+            "secure-processing-environment, trusted-execution-environment oder federated-only",
+        ),
+        "kind.GIVEN": (
+            "given",
+            "given",
+        ),
+        "kind.TRUE": (
+            "true",
+            "true",
+        ),
+        "kind.CONSEQUENCE": (
+            "suspend or terminate",
+            "suspend oder terminate",
+        ),
+        "form.operator": (
+            "eq, neq, lt, lteq, gt, gteq, isAnyOf or isNoneOf",
+            "eq, neq, lt, lteq, gt, gteq, isAnyOf oder isNoneOf",
+        ),
     }
 )
+
+_FORMS = MappingProxyType(
+    {
+        "time": "INSTANT",
+        "purposes": "PURPOSE",
+        "column": "ONE_COLUMN",
+        "columns": "COLUMN",
+        "value": "SCALAR",
+        "count": "COUNT",
+        "group_size": "GROUP_SIZE",
+        "duration": "DURATION",
+        "percentage": "PERCENTAGE",
+        "groups": "GROUP",
+        "regions": "REGION",
+        "environments": "ENVIRONMENT",
+    }
+)
+"""For each form of a template's parameters: the kind of value whose words say how it is written."""
 
 
 def words(lang: Language) -> Mapping[str, str]:
     """Return everything that the pages say in one language."""
     at = list(Language).index(lang)
-    return {name: both[at] for name, both in WORDS.items()}
+    found = {name: both[at] for name, both in WORDS.items()}
+    return found | {f"form.{form}": found[f"kind.{kind}"] for form, kind in _FORMS.items()}
