@@ -35,8 +35,9 @@ class Case:
     """What a judge is told.
 
     `offer` is the last one that either side made; `published` is what we offer for the dataset now (as its
-    provider), `columns` what its data have; `wanted` what we last asked for (as a consumer). `rounds` counts the requests; `visit` counts
-    how often this state was entered, `since` is the last time. `approved` is true when a person said yes.
+    provider), `columns` what its data have; `wanted` what we last asked for (as a consumer). `rounds` counts
+    the requests; `visit` counts how often this state was entered, `since` is the last time. `approved` is
+    true when a person said yes.
     """
 
     role: Role
