@@ -237,6 +237,7 @@ class Connector:
         return Negotiations(
             store=self.stores.negotiations,
             offerings=self.stores.offerings,
+            fit=self.offerings.fit,
             judge=negotiation_judge.RuledJudge(
                 rules, negotiation_judge.Judge(given.automatic, CounterOffers(given.counter_offers))
             ),

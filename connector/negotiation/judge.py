@@ -15,12 +15,11 @@ from typing import Any, Protocol
 from connector.negotiation.machine import MOVES, TURN, Said
 from connector.outbox.rules import Do, Hold, Rule, Rules, Where, possible
 from policies.clashes import refuse_contradictions
-from policies.compiled import compile_policy, fit_to_columns
+from policies.compiled import compile_policy
 from policies.decision import Deny, decide
 from policies.subsumption import Misfit, covers, matches
 from policies.use import Use, UseTotals
 from schemas.base import Role
-from schemas.dcat import Column
 from schemas.dsp.negotiation import NegotiationState as State
 from schemas.errors import Refused
 from schemas.foreign import as_repeated
@@ -35,9 +34,8 @@ class Case:
     """What a judge is told.
 
     `offer` is the last one that either side made; `published` is what we offer for the dataset now (as its
-    provider), `columns` what its data have; `wanted` what we last asked for (as a consumer). `rounds` counts
-    the requests; `visit` counts how often this state was entered, `since` is the last time. `approved` is
-    true when a person said yes.
+    provider); `wanted` what we last asked for (as a consumer). `rounds` counts the requests; `visit` counts
+    how often this state was entered, `since` is the last time. `approved` is true when a person said yes.
     """
 
     role: Role
@@ -55,7 +53,6 @@ class Case:
     since: datetime
     at: datetime
     approved: bool = False
-    columns: tuple[Column, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -262,9 +259,7 @@ def _too_wide(case: Case) -> tuple[str, ...]:
     The reasons are those of the offer that it names.
     """
     try:
-        asked = compile_policy(case.offer)
-        fit_to_columns(asked, case.columns)
-        refuse_contradictions(asked)
+        refuse_contradictions(compile_policy(case.offer))
     except Refused as error:
         return (str(error),)
     found = []
