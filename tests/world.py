@@ -38,7 +38,7 @@ from connector.transfer.ports import Transfer
 from connector.transfer.service import Transfers
 from connector.transfer.starts import Starts
 from connector.trust.members import MembersTrust, fetch_members
-from policies.compiled import fit_to_columns
+from policies.fitting import fit_to_columns
 from schemas.base import LangString, Message
 from schemas.binding.client import Egress, Http, Reply
 from schemas.binding.did import DidResolver
