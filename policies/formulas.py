@@ -159,7 +159,7 @@ def _branches(formula: Formula, holds: bool, facts: Facts) -> Iterator[Branch]:
             yield from _branches(formula.part, not holds, facts)
         case Every() | Some():
             if isinstance(formula, Every) is holds:
-                yield from _joint(formula.parts, holds, facts)
+                yield from _joint(tuple(dict.fromkeys(formula.parts)), holds, facts)
             else:
                 for part in formula.parts:
                     yield from _branches(part, holds, facts)
@@ -201,6 +201,8 @@ def _joint(parts: tuple[Formula, ...], holds: bool, facts: Facts) -> Iterator[Br
                     del dead[_MOST_REASONS:]
                 else:
                     wider.append(merged)
+                    if len(wider) > MOST_BRANCHES:
+                        wider = _without_repeats(wider)
                     if len(wider) > MOST_BRANCHES:
                         raise _too_many()
         found = _without_repeats(wider)

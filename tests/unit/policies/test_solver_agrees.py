@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from policies.hierarchy import Poset
 from policies.odrl.model import (
     Condition,
     Constraint,
@@ -24,7 +25,6 @@ from policies.odrl.model import (
 )
 from policies.odrl.reading import ODRL, Knowledge
 from policies.odrl.relate import Compatible, Conflict, NotRefines, Refines, conflict, refines
-from policies.regions import Poset
 
 z3 = pytest.importorskip("z3", reason="z3-solver is not installed; it is the second opinion of these tests")
 
