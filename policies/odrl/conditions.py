@@ -13,7 +13,7 @@ from typing import Literal
 from policies.odrl.compare import Comparison, Measured, Quantity, Values, comparison
 from policies.odrl.logic import COMBINED
 from policies.odrl.model import Condition, Constraint, Iri, Logical, Value
-from policies.odrl.vocabulary import INCLUDED_IN
+from policies.odrl.vocabulary import INCLUDED_IN, SAME_ACTION
 from policies.odrl.world import Behaviour, Event, Request, World
 from schemas.vocab import ODRL
 
@@ -82,6 +82,9 @@ def _when(event: Event) -> datetime:
 
 def is_within(action: str, wider: str, more: Mapping[str, tuple[str, ...]]) -> bool | None:
     """Say whether an action is another or is included in it; None if nobody here knows the action."""
+    if action == wider:
+        return True
+    action, wider = SAME_ACTION.get(action, action), SAME_ACTION.get(wider, wider)
     if action == wider:
         return True
     seen, open_ends = {action}, [action]

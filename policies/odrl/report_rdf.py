@@ -104,16 +104,17 @@ class _Writer:
         if evaluation.stopped is not None:
             self.say(node, _COMMENT, rdf.Literal(f"not evaluated: {evaluation.stopped}"))
         for rule in evaluation.rules:
-            self.say(node, REPORT + "ruleReport", self.rule(rule))
+            self.say(node, REPORT + "ruleReport", self.rule(rule, evaluation.request.rule_id))
         for duty in evaluation.obligations:
             self.say(node, REPORT + "ruleReport", self.duty(duty))
 
-    def rule(self, report: RuleReport) -> _Node:
+    def rule(self, report: RuleReport, asked: str | None) -> _Node:
         """Write the report of a permission or prohibition."""
         is_permission = isinstance(report.rule, Permission)
         node = self.node("PermissionReport" if is_permission else "ProhibitionReport")
         self.state(node, "attemptState", "Attempted")
         self.refer(node, "rule", report.rule.id)
+        self.refer(node, "ruleRequest", asked)
         self.premises(node, report.rule, report.premises)
         if is_permission:
             for duty in report.duties:

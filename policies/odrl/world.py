@@ -9,11 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from types import MappingProxyType
 
 from policies.odrl.compare import NOTHING_KNOWN, Knowledge, Values
-
-NO_VALUES: Mapping[str, Values] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +18,20 @@ class Request:
     """Who means to do what to what. What is left out is not known.
 
     `values` are further facts, by the IRI of the operand that asks for them; `action_values`,
-    `party_values` and `target_values` are the facts that refinements of each ask for first.
+    `party_values` and `target_values` are the facts that refinements of each ask for first. `id` and
+    `rule_id` name the request and the rule in it, for reports.
     """
 
     action: str | None = None
     target: str | None = None
     assignee: str | None = None
     assigner: str | None = None
-    values: Mapping[str, Values] = NO_VALUES
-    action_values: Mapping[str, Values] = NO_VALUES
-    party_values: Mapping[str, Values] = NO_VALUES
-    target_values: Mapping[str, Values] = NO_VALUES
+    values: Mapping[str, Values] = field(default_factory=dict)
+    action_values: Mapping[str, Values] = field(default_factory=dict)
+    party_values: Mapping[str, Values] = field(default_factory=dict)
+    target_values: Mapping[str, Values] = field(default_factory=dict)
     id: str | None = None
+    rule_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +69,15 @@ class World:
     """
 
     now: datetime | None = None
-    values: Mapping[str, Values] = NO_VALUES
-    properties: Mapping[str, Mapping[str, Values]] = MappingProxyType({})
-    members: Mapping[str, tuple[str, ...]] = MappingProxyType({})
-    actions: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    values: Mapping[str, Values] = field(default_factory=dict)
+    properties: Mapping[str, Mapping[str, Values]] = field(default_factory=dict)
+    members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    actions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     knowledge: Knowledge = NOTHING_KNOWN
-    duties: Mapping[str, Deontic] = MappingProxyType({})
+    duties: Mapping[str, Deontic] = field(default_factory=dict)
     events: tuple[Event, ...] = ()
-    counts: Mapping[str, int] = MappingProxyType({})
-    references: Mapping[str, Values] = MappingProxyType({})
+    counts: Mapping[str, int] = field(default_factory=dict)
+    references: Mapping[str, Values] = field(default_factory=dict)
 
 
 NOWHERE = World()
