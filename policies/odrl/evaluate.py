@@ -171,7 +171,7 @@ def evaluate(
     scene = Scene(request, world, prepared.behaviour)
     permissions = tuple(_report(one, scene) for one in prepared.permissions)
     prohibitions = tuple(_report(one, scene) for one in prepared.prohibitions)
-    obligations = tuple(duty_report(one, scene, _owes(one.rule, scene)) for one in prepared.obligations)
+    obligations = tuple(duty_report(one, scene, owes(one.rule, scene)) for one in prepared.obligations)
     outcome = verdict(
         any(report.control == "Permit" for report in permissions),
         any(report.control == "Deny" for report in prohibitions),
@@ -184,11 +184,12 @@ def evaluate(
 # --- the state of one rule ---------------------------------------------------------------------------
 
 
-def _attempted(one: ReadyRule, scene: Scene) -> bool | None:
+def is_attempted(one: ReadyRule, scene: Scene) -> bool | None:
+    """Say whether a request is for the action, target and parties of a rule."""
     return all_of((action_state(one, scene), target_state(one, scene), party_state(one, scene)))
 
 
-def _count(one: PreparedRule, scene: Scene) -> None:
+def count(one: PreparedRule, scene: Scene) -> None:
     """Count how often a rule was exercised, the exercise that is asked for included."""
     if not one.counts:
         return
@@ -199,13 +200,14 @@ def _count(one: PreparedRule, scene: Scene) -> None:
         # What is asked for may be in the log already: only what lies before it is prior.
         now = scene.world.now
         events = [event for event in scene.past() if now is None or event.at < now]
-        prior = sum(_attempted(one.ready, scene.at_event(event)) is True for event in events)
+        prior = sum(is_attempted(one.ready, scene.at_event(event)) is True for event in events)
     if prior is None and len(known := scene.values.get(COUNT, ())) == 1 and type(known[0]) is int:
         prior = known[0]
     scene.counted = None if prior is None else prior + 1
 
 
-def _constraints(one: ReadyRule, scene: Scene) -> bool | None:
+def constraints_state(one: ReadyRule, scene: Scene) -> bool | None:
+    """Say whether the constraints of a rule hold."""
     unknown = False
     for ready in one.constraints:
         state = ready.check(scene)
@@ -216,27 +218,27 @@ def _constraints(one: ReadyRule, scene: Scene) -> bool | None:
 
 
 def _permits(one: PreparedRule, scene: Scene) -> bool:
-    _count(one, scene)
+    count(one, scene)
     return (
-        _attempted(one.ready, scene) is True
-        and _constraints(one.ready, scene) is True
+        is_attempted(one.ready, scene) is True
+        and constraints_state(one.ready, scene) is True
         and all(
-            _allows(duty_report(duty, scene, _owes(one.ready.rule, scene)), scene)
-            for duty in one.ready.nested
+            _allows(duty_report(duty, scene, owes(one.ready.rule, scene)), scene) for duty in one.ready.nested
         )
     )
 
 
 def _prohibits(one: PreparedRule, scene: Scene) -> bool:
-    _count(one, scene)
-    return _in_force(all_of((_attempted(one.ready, scene), _constraints(one.ready, scene))), scene)
+    count(one, scene)
+    return is_active(all_of((is_attempted(one.ready, scene), constraints_state(one.ready, scene))), scene)
 
 
-def _in_force(state: bool | None, scene: Scene) -> bool:
+def is_active(state: bool | None, scene: Scene) -> bool:
+    """Say whether a prohibition applies; one that cannot be shown not to does."""
     return state is True or (state is None and scene.behaviour.unknown_prohibits)
 
 
-def _owes(rule: Rule, scene: Scene) -> str | None:
+def owes(rule: Rule, scene: Scene) -> str | None:
     """Return who owes the duties of a rule: its assignee, else who asks; None where anybody will do."""
     if scene.behaviour.anyone_performs:
         return None
@@ -244,7 +246,7 @@ def _owes(rule: Rule, scene: Scene) -> str | None:
 
 
 def _duties(one: ReadyRule, scene: Scene) -> Iterable[DutyReport]:
-    by = _owes(one.rule, scene)
+    by = owes(one.rule, scene)
     return (duty_report(duty, scene, by) for duty in one.nested)
 
 
@@ -256,10 +258,10 @@ def _allows(report: DutyReport, scene: Scene) -> bool:
 
 
 def _report(one: PreparedRule, scene: Scene) -> RuleReport:
-    _count(one, scene)
+    count(one, scene)
     rule = one.ready.rule
     assert isinstance(rule, Permission | Prohibition)  # noqa: S101  # `prepare` made it of one
-    attempted, constraints = _attempted(one.ready, scene), _constraints(one.ready, scene)
+    attempted, constraints = is_attempted(one.ready, scene), constraints_state(one.ready, scene)
     duties = tuple(_duties(one.ready, scene))
     whole = all_of((attempted, constraints))
     # Where a mismatch leaves a rule active, only its constraints and duties decide on that.
@@ -269,6 +271,6 @@ def _report(one: PreparedRule, scene: Scene) -> RuleReport:
         active = state is True and allowed
         control: Literal["Permit", "Deny"] = "Permit" if whole is True and allowed else "Deny"
     else:
-        active = _in_force(state, scene)
-        control = "Deny" if _in_force(whole, scene) else "Permit"
+        active = is_active(state, scene)
+        control = "Deny" if is_active(whole, scene) else "Permit"
     return RuleReport(rule, attempted, active, control, premises(one.ready, scene), duties, whole is None)
