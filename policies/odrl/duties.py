@@ -204,9 +204,11 @@ def performed(
         if event.duty is not None and event.duty != duty.id:
             continue
         then = scene.at_event(event)
+        # Of what was done for this very duty it is known that it was due; else it has to be of its kind.
+        asked = one.action if event.duty == duty.id else (*one.action, *one.constraints)
         if event.duty != duty.id and not _is_about(one, then, by):
             continue
-        if all_of(check.check(then) for check in (*one.action, *one.constraints)) is not True:
+        if all_of(check.check(then) for check in asked) is not True:
             continue
         ends = deadline(duty) if isinstance(duty, Duty) else None
         if late or ends is None or event.at < ends:

@@ -1,8 +1,8 @@
 """The usage-log suite of OVAL: a policy and a log of events, compliant or not; and policies, valid or not.
 
 The folder of a case says what is expected. A column of a log is an IRI: of the party, action, asset and
-time of an event, or of a left operand; `<Action> <operand>` and `<Party> <operand>` give what a refinement asks
-for. Neither cells nor the right operands of its policies state their datatypes: both are read by their look.
+time of an event, or of a left operand; `<Action> <operand>` and `<Party> <operand>` give what a refinement
+asks for. Neither the cells nor the right operands state their datatypes: both are read by their look.
 """
 
 from __future__ import annotations
