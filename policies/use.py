@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from schemas.errors import Malformed
@@ -11,17 +11,41 @@ from schemas.vocab import ODRL
 
 
 @dataclass(frozen=True, slots=True)
+class Claims:
+    """What the data space's authority says of a participant, by its signed member list.
+
+    What is not stated is not known: it grants nothing, and lifts no prohibition. Groups are IRIs or names,
+    the region is a code such as `DE`, credentials are pairs of claim and value.
+    """
+
+    groups: frozenset[str] = frozenset()
+    credentials: tuple[tuple[str, str], ...] = ()
+    region: str | None = None
+    environment: str | None = None
+
+
+NO_CLAIMS = Claims()
+"""Of whom nothing is known."""
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
-    """What somebody means to do: who, which action, for which purpose (absolute IRIs)."""
+    """What somebody means to do: who, which action, for which purpose (absolute IRIs).
+
+    `claims` are what is known of who asks; nobody declares them about themselves.
+    """
 
     participant: str
     action: str
     purpose: str | None = None
+    claims: Claims = field(default=NO_CLAIMS)
 
     @classmethod
-    def declared(cls, participant: str, said: DeclaredUse | None) -> Use:
+    def declared(cls, participant: str, said: DeclaredUse | None, claims: Claims = NO_CLAIMS) -> Use:
         """Return the use that somebody declared; who declares nothing just uses, without a purpose."""
-        return cls(participant, said.action, said.purpose) if said else cls(participant, ODRL + "use")
+        if said is None:
+            return cls(participant, ODRL + "use", None, claims)
+        return cls(participant, said.action, said.purpose, claims)
 
 
 @dataclass(frozen=True, slots=True)
