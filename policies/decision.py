@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from policies.compiled import CompiledPolicy
-from policies.counting import Rate
+from policies.counting import Bound, Rate
 from policies.plan import DataPlan, plan_for
 from policies.profile import (
     ACTIONS,
@@ -59,6 +59,14 @@ class Limits:
     epochs: int | None = None
     rate: Rate | None = None
     until: datetime | None = None
+
+    def bound(self, totals: UseTotals) -> Bound:
+        """Return what the agreement may reach in all: what it had when this was decided, and what is left."""
+        return Bound(
+            None if self.rows is None else totals.rows + self.rows,
+            None if self.bytes is None else totals.bytes + self.bytes,
+            self.rate,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +119,38 @@ def decide(policy: CompiledPolicy, use: Use, totals: UseTotals, at: datetime) ->
             is_action_within(use.action, permission.action)
             and all_hold(permission.conditions, use, at) is True
         ):
-            cap = permission.rows
-            if cap is None or totals.rows < cap:
-                rows = None if cap is None else cap - totals.rows
-                until = _until(policy, permission, use, at)
-                return Permit(Limits(rows, until=until), plan_for(permission), rule)
+            left = _left(permission, totals)
+            if not any(count is not None and count <= 0 for count in left):
+                rate, until = permission.rate, _until(policy, permission, use, at)
+                pace = None if rate is None else Rate(rate.rows, rate.period)
+                return Permit(Limits(*left, pace, until), plan_for(permission), rule)
     return Deny(_why_not(policy, use, totals, at))
+
+
+def _left(
+    permission: CompiledPermission, totals: UseTotals
+) -> tuple[int | None, int | None, int | None, int | None]:
+    """Return what is left of rows, bytes, requests and epochs; None where they are not counted."""
+    rows, size, requests, epochs = permission.rows, permission.bytes, permission.requests, permission.epochs
+    return (
+        None if rows is None else rows - totals.rows,
+        None if size is None else size - totals.bytes,
+        None if requests is None else requests - totals.requests,
+        None if epochs is None else epochs - totals.epochs,
+    )
+
+
+def _used_up(permission: CompiledPermission, totals: UseTotals) -> Iterable[Reason]:
+    """Say which counted limits have nothing left."""
+    for most, used, unit, term in (
+        (permission.rows, totals.rows, "rows", "hansa:rowCount"),
+        (permission.bytes, totals.bytes, "bytes", "hansa:byteCount"),
+        (permission.requests, totals.requests, "requests", "odrl:count"),
+        (permission.epochs, totals.epochs, "epochs", "odrl:count"),
+    ):
+        if most is not None and used >= most:
+            text = f"{used:,} of {most:,} {unit} of this agreement are used up"
+            yield Reason(text, "negotiate a new agreement", term)
 
 
 def _until(policy: CompiledPolicy, permission: CompiledPermission, use: Use, at: datetime) -> datetime | None:
@@ -230,9 +264,7 @@ def _why_not(policy: CompiledPolicy, use: Use, totals: UseTotals, at: datetime) 
     for permission in covering:
         unmet = [condition for condition in permission.conditions if holds(condition, use, at) is not True]
         found += [_unmet(policy, condition, use, at) for condition in _once(unmet, use)]
-        if permission.rows is not None and totals.rows >= permission.rows:
-            text = f"{totals.rows:,} of {permission.rows:,} rows of this agreement are used up"
-            found.append(Reason(text, "negotiate a new agreement", "hansa:rowCount"))
+        found += _used_up(permission, totals)
     return tuple(dict.fromkeys(found))
 
 

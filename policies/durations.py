@@ -27,9 +27,7 @@ _DURATION = re.compile(
     r"(?:T(?=\d)(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,12}(?:\.\d{1,6})?)S)?)?",
     re.ASCII,
 )
-_TYPES = frozenset(
-    {"", XSD + "duration", XSD + "dayTimeDuration", XSD + "yearMonthDuration", XSD + "string"}
-)
+_TYPES = frozenset({"", XSD + "duration", XSD + "dayTimeDuration", XSD + "yearMonthDuration", XSD + "string"})
 _MOST = timedelta(days=366 * MOST_YEARS)
 
 

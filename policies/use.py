@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from schemas.errors import Malformed
-from schemas.odrl import DeclaredUse
+from schemas.odrl import Agreement, DeclaredUse
 from schemas.vocab import ODRL
 
 
@@ -77,3 +77,20 @@ class UseTotals:
         for at in (self.agreed, self.first_delivery, self.last_delivery):
             if at is not None and at.tzinfo is None:
                 raise Malformed(f"totals: time {at.isoformat()} has no zone; give one in UTC")
+
+    def under(self, agreement: Agreement) -> UseTotals:
+        """Return the totals with the time at which the agreement says that it was agreed, if it says so.
+
+        Both sides and the auditor read it there, so that all of them count from the same instant.
+        """
+        return replace(self, agreed=_agreed(agreement.timestamp))
+
+
+def _agreed(timestamp: str | None) -> datetime | None:
+    if timestamp is None:
+        return None
+    try:
+        at = datetime.fromisoformat(timestamp)
+    except ValueError:
+        return None  # a peer may write anything there: then the time is not known, which grants nothing
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
