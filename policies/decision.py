@@ -123,7 +123,7 @@ def decide(policy: CompiledPolicy, use: Use, totals: UseTotals, at: datetime) ->
             if not any(count is not None and count <= 0 for count in left):
                 rate, until = permission.rate, _until(policy, permission, use, at)
                 pace = None if rate is None else Rate(rate.rows, rate.period)
-                return Permit(Limits(*left, pace, until), plan_for(permission), rule)
+                return Permit(Limits(*left, pace, until), plan_for((permission,), purpose=use.purpose), rule)
     return Deny(_why_not(policy, use, totals, at))
 
 
@@ -297,6 +297,8 @@ def _unmet(policy: CompiledPolicy, condition: Condition, use: Use, at: datetime)
             f"{use.participant or 'an unnamed participant'} is not among the participants of this permission"
         )
         return Reason(text, f"it is open to {listed(condition.participants)}", "hansa:participant")
+    if not isinstance(condition, Combination):
+        return Reason(f"it is not known whether this holds: {phrase(condition)}", None, "odrl:constraint")
     return _unmet_combination(policy, condition, use, at)
 
 

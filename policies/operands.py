@@ -14,7 +14,6 @@ from urllib.parse import quote, unquote
 from policies.profile import Operand, Operator, Point, Role, ValueKind, ValueSource, expand_term
 from schemas.vocab import HANSA, ODRL
 
-
 _SETS = (Operator.IS_ANY_OF, Operator.IS_NONE_OF)
 _EQ = (Operator.EQ,)
 _ANY = (Operator.IS_ANY_OF, Operator.EQ)
