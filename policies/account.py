@@ -100,8 +100,7 @@ class Account:
         """Return the totals that a decision says it saw, with the times that the log makes."""
         counts = (record.rows_before, record.bytes_before, record.requests_before, record.epochs_before)
         rows, size, requests, epochs = (max(count or 0, 0) for count in counts)
-        totals = UseTotals(rows, size, requests, epochs, None, self.first, self.delivered)
-        return totals if self.terms is None else totals.under(self.terms.agreement)
+        return UseTotals(rows, size, requests, epochs, None, self.first, self.delivered)
 
     def long_revoked(self, record: UsageRecord) -> bool:
         """Say whether the agreement was revoked before a record, clocks aside."""

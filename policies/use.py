@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 
 from schemas.errors import Malformed
-from schemas.odrl import Agreement, DeclaredUse
+from schemas.odrl import DeclaredUse
 from schemas.vocab import ODRL
 
 
@@ -14,14 +14,22 @@ from schemas.vocab import ODRL
 class Claims:
     """What the data space's authority says of a participant, by its signed member list.
 
-    What is not stated is not known: it grants nothing, and lifts no prohibition. Groups are IRIs or names,
-    the region is a code such as `DE`, credentials are pairs of claim and value.
+    Groups are IRIs or names, the region is a code such as `DE`, credentials are pairs of claim and value.
+    Who stands on a list (`listed`) is in no other group and has no other credential than it states. Where
+    there is no list, and where a region or environment is not stated, nothing is known: that grants nothing,
+    and lifts no prohibition.
     """
 
     groups: frozenset[str] = frozenset()
     credentials: tuple[tuple[str, str], ...] = ()
     region: str | None = None
     environment: str | None = None
+    listed: bool = False
+
+    @property
+    def unless_stated(self) -> bool | None:
+        """What is to be made of a group or credential that is not stated."""
+        return False if self.listed else None
 
 
 NO_CLAIMS = Claims()
@@ -77,20 +85,3 @@ class UseTotals:
         for at in (self.agreed, self.first_delivery, self.last_delivery):
             if at is not None and at.tzinfo is None:
                 raise Malformed(f"totals: time {at.isoformat()} has no zone; give one in UTC")
-
-    def under(self, agreement: Agreement) -> UseTotals:
-        """Return the totals with the time at which the agreement says that it was agreed, if it says so.
-
-        Both sides and the auditor read it there, so that all of them count from the same instant.
-        """
-        return replace(self, agreed=_agreed(agreement.timestamp))
-
-
-def _agreed(timestamp: str | None) -> datetime | None:
-    if timestamp is None:
-        return None
-    try:
-        at = datetime.fromisoformat(timestamp)
-    except ValueError:
-        return None  # a peer may write anything there: then the time is not known, which grants nothing
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)

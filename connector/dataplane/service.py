@@ -189,7 +189,7 @@ class Streams:
         said: list[tuple[Permit | Deny, UseTotals]] = []
 
         def judge(totals: UseTotals) -> Mapping[str, Any]:
-            decision = decide(policy, use, totals.under(agreement.agreement), at)
+            decision = decide(policy, use, totals, at)
             said.append((decision, totals))
             if isinstance(decision, Permit):
                 return {"decision": "permit"}

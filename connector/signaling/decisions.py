@@ -77,7 +77,7 @@ class Decisions:
         decision = decide(
             policy,
             Use.declared(flow.consumer, flow.use),
-            self._usage.totals(flow.agreement, flow.pid).under(held.agreement),
+            self._usage.totals(flow.agreement, flow.pid),
             self._clock(),
         )
         if isinstance(decision, Deny):

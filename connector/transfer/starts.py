@@ -60,7 +60,7 @@ class Starts:
             return Say(Said.TERMINATION, code="revoked", reasons=(why,))
         use = Use.declared(transfer.counterparty, transfer.use)
         try:
-            totals = self._usage.totals(transfer.agreement, transfer.pid).under(held.agreement)
+            totals = self._usage.totals(transfer.agreement, transfer.pid)
             decision = decide(compile_policy(held.agreement), use, totals, at)
             if isinstance(decision, Deny):
                 return Say(Said.TERMINATION, code=DENIED, reasons=tuple(map(str, decision.reasons)))

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from policies.counting import AGAIN, Rate, Reading, opened
 from policies.use import UseTotals
 from schemas.errors import Malformed
-from tests.log_builders import agreement
 from tests.policy_builders import NOON
 
 MINUTE = Rate(600, timedelta(minutes=1))
@@ -121,18 +120,3 @@ def test_totals_are_never_negative_and_their_times_have_a_zone() -> None:
             UseTotals(**{name: -3})
     with pytest.raises(Malformed, match="no zone"):
         UseTotals(first_delivery=NOON.replace(tzinfo=None))
-
-
-@pytest.mark.parametrize(
-    ("written", "read"),
-    [
-        ("2026-11-23T12:00:00Z", NOON),
-        ("2026-11-23T13:00:00+01:00", NOON),
-        ("2026-11-23T12:00:00", NOON),
-        ("yesterday", None),
-        (None, None),
-    ],
-)
-def test_when_it_was_agreed_stands_in_the_agreement(written: str | None, read: object) -> None:
-    agreed = agreement().model_copy(update={"timestamp": written})
-    assert UseTotals(rows=3).under(agreed) == UseTotals(rows=3, agreed=read)
