@@ -18,6 +18,7 @@ from policies.odrl.compare import Measured, Quantity
 from policies.odrl.conditions import PremiseReport
 from policies.odrl.duties import DutyReport
 from policies.odrl.evaluate import Evaluation, RuleReport
+from policies.odrl.literals import spell_duration
 from policies.odrl.model import Constraint, Iri, Logical, Permission, Refined, Typed
 from policies.odrl.vocabulary import RDF
 from schemas.vocab import DCT, ODRL, XSD
@@ -180,7 +181,7 @@ def literal(value: Measured) -> rdf.NamedNode | rdf.Literal:
     elif isinstance(value, date):
         text, kind = value.isoformat(), "date"
     elif isinstance(value, timedelta):
-        text, kind = _duration(value), "dayTimeDuration"
+        text, kind = spell_duration(value), "dayTimeDuration"
     elif isinstance(value, int):
         text, kind = str(value), "integer"
     elif isinstance(value, Decimal):
@@ -188,10 +189,3 @@ def literal(value: Measured) -> rdf.NamedNode | rdf.Literal:
     else:
         return rdf.Literal(value)
     return rdf.Literal(text, datatype=rdf.NamedNode(XSD + kind))
-
-
-def _duration(value: timedelta) -> str:
-    sign = "-" if value < timedelta() else ""
-    whole = abs(value)
-    seconds = f"{whole.seconds}.{whole.microseconds:06}".rstrip("0").rstrip(".")
-    return f"{sign}P{whole.days}D" + (f"T{seconds}S" if seconds != "0" else "")
