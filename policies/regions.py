@@ -289,6 +289,8 @@ def meet(regions: Iterable[Region]) -> Region:
 
 def _meet(one: Region, other: Region) -> Region:
     match one, other:
+        case (Intervals() | Recurrence(), Intervals()) if len(_sorts(one) | _sorts(other)) > 1:
+            return Opaque("values of different sorts are compared")
         case (Intervals(), Intervals()):
             return one.intersect(other)
         case (Terms(), Terms()):
@@ -309,6 +311,18 @@ def _meet(one: Region, other: Region) -> Region:
             return other
         case _:
             return Opaque("values of different sorts are compared")
+
+
+_NUMBERS = frozenset({"int", "float", "Decimal"})
+
+
+def _sorts(region: Intervals | Recurrence) -> frozenset[str]:
+    """Return the sorts of the values at the ends: numbers, instants, durations, texts."""
+    if isinstance(region, Recurrence):
+        return frozenset({"timedelta"})
+    ends = (end for part in region.parts for end in (part.low, part.high) if end is not None)
+    names = {type(end).__name__ for end in ends}
+    return frozenset("number" if name in _NUMBERS else name for name in names)
 
 
 def _unless_apart(joint: bool | None, one: Recurrence, other: Recurrence) -> Region:

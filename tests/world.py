@@ -304,6 +304,7 @@ class World:
             offerings=stores.offerings,
             fit=lambda dataset, policy: fit_to_columns(policy, stores.offerings.get(dataset).dataset.columns),
             judge=judges[0],
+            claims=trust.claims,
             **common,
         )
         sinks = Sinks(
@@ -324,6 +325,7 @@ class World:
                 addresses=_address,
                 ticket_key=key,
                 clock=self.clock,
+                claims=trust.claims,
             ),
             judge=judges[1],
             sinks=sinks.address,

@@ -26,6 +26,7 @@ from connector.trust.ports import Caller
 from policies.clashes import refuse_contradictions
 from policies.compiled import CompiledPolicy, compile_policy
 from policies.fitting import fit_to_columns
+from policies.use import NO_CLAIMS, Claims
 from schemas.base import Message, Role
 from schemas.binding.paths import NEGOTIATION_PATH
 from schemas.dsp.negotiation import ContractOfferMessage, ContractRequestMessage
@@ -59,12 +60,14 @@ class Negotiations(Processes[Negotiation]):
         did: str,
         callback: str,
         patience: timedelta = PATIENCE,
+        claims: Callable[[str], Claims] = lambda _: NO_CLAIMS,
     ) -> None:
         """Make the room.
 
         `fit` refuses a policy that cannot be kept on a dataset; `callback` is our own DSP base URL;
-        `patience` is how long a message is tried.
+        `patience` is how long a message is tried; `claims` says what is known of a participant.
         """
+        self._claims = claims
         super().__init__(
             store=store,
             wake=wake,
@@ -418,4 +421,5 @@ class Negotiations(Processes[Negotiation]):
             since=negotiation.updated,
             at=self._clock(),
             approved=approved,
+            claims=self._claims(negotiation.counterparty),
         )

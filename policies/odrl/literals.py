@@ -40,6 +40,10 @@ _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9]{2}:[0-9]{2}(?::[0-9]{2})?)(?:\.([0-9]{1,20}))?"
     r"(Z|[+-][0-9]{2}:[0-9]{2})?"
 )
+_CALENDAR = re.compile(
+    r"-?P(?=[0-9])(?:[0-9]{1,4}Y)?(?:[0-9]{1,5}M)?(?:[0-9]{1,9}D)?"
+    r"(?:T(?=[0-9])(?:[0-9]{1,9}H)?(?:[0-9]{1,9}M)?(?:[0-9]{1,9}(?:\.[0-9]{1,6})?S)?)?"
+)
 _DURATION = re.compile(
     r"(-)?P(?:([0-9]{1,9})W)?(?:([0-9]{1,9})D)?"
     r"(?:T(?:([0-9]{1,9})H)?(?:([0-9]{1,9})M)?(?:([0-9]{1,9}(?:\.[0-9]{1,6})?)S)?)?"
@@ -64,7 +68,8 @@ def read_literal(text: str, datatype: str, warn: Callable[[str], None]) -> Value
     if datatype in _TIMES:
         return read_time(text, warn)
     if datatype in _DURATIONS:
-        return read_duration(text)
+        exact = read_duration(text)
+        return _calendar(text) if exact is None else exact
     return Typed(text, datatype)
 
 
@@ -104,6 +109,11 @@ def read_time(text: str, warn: Callable[[str], None]) -> datetime | None:
     return moment
 
 
+def _calendar(text: str) -> Typed | None:
+    """Keep a duration with months or years as it is: it is of the calendar, and has no length of its own."""
+    return Typed(text, XSD + "duration") if _CALENDAR.fullmatch(text) else None
+
+
 def read_duration(text: str) -> timedelta | None:
     """Return a duration of days and less; months and years have no length of their own."""
     found = _DURATION.fullmatch(text)
@@ -115,3 +125,15 @@ def read_duration(text: str) -> timedelta | None:
     except OverflowError:
         return None
     return -whole if found[1] else whole
+
+
+def spell_duration(value: timedelta) -> str:
+    """Write a duration as xsd:dayTimeDuration: `P30D`, `PT90S`, `P1DT1.5S`."""
+    whole = abs(value)
+    seconds = (
+        f"{whole.seconds}.{whole.microseconds:06}".rstrip("0").rstrip(".")
+        if whole.microseconds
+        else str(whole.seconds)
+    )
+    days = f"{whole.days}D" if whole.days or seconds == "0" else ""
+    return f"{'-' if value < timedelta() else ''}P{days}" + (f"T{seconds}S" if seconds != "0" else "")

@@ -308,7 +308,7 @@ def _action(desk: Desk, node: Term, place: str) -> Refined:
         raise Malformed(f"{place}: a node without a name and without rdf:value; name the action in rdf:value")
     else:
         iri = expand_iri(named(desk, said, "action", place))
-    if iri not in INCLUDED_IN and iri not in desk.demands.known_actions:
+    if iri not in INCLUDED_IN and iri not in desk.demands.known_actions and not desk.is_ours(iri):
         desk.unknown(f"action {shorter(iri)!r}", place, (*INCLUDED_IN, *desk.demands.known_actions))
     refinements = read_conditions(
         desk, desk.graph.objects(node, ODRL + "refinement"), f"{place}.refinement", (node,)

@@ -14,7 +14,7 @@ from typing import cast
 
 from policies.odrl import literals
 from policies.odrl.graph import Blank, Graph, Literal, Named, Term
-from policies.odrl.model import Condition, Constraint, Iri, Logical, Value
+from policies.odrl.model import Condition, Constraint, Iri, Logical, Typed, Value
 from policies.odrl.vocabulary import (
     ALIASES,
     ANNOTATIONS,
@@ -50,6 +50,7 @@ class Demands:
         known_actions: further actions, and the one that includes each.
         known_operands: further left operands.
         known_profiles: profiles whose terms are among those.
+        known_spaces: namespaces of which every action, operand and unit is known; somebody else checks them.
     """
 
     terms: bool = True
@@ -58,6 +59,7 @@ class Demands:
     known_actions: Mapping[str, str | None] = field(default_factory=dict)
     known_operands: frozenset[str] = frozenset()
     known_profiles: frozenset[str] = frozenset()
+    known_spaces: tuple[str, ...] = ()
 
 
 LENIENT = Demands(terms=False, parties=False, actions=False)
@@ -111,6 +113,10 @@ class Desk:
         if len(found) > 1:
             raise Malformed(f"{place}: {len(found)} values of {name}; write one")
         return found[0] if found else None
+
+    def is_ours(self, iri: str) -> bool:
+        """Say whether a term is of a namespace that somebody else checks."""
+        return bool(self.demands.known_spaces) and iri.startswith(self.demands.known_spaces)
 
     def unknown(self, text: str, place: str, known: Iterable[str]) -> None:
         """Refuse a word that we do not know, or let it pass with a warning where terms are not demanded."""
@@ -230,9 +236,9 @@ def _atomic(desk: Desk, node: Term, name: str, place: str) -> Constraint:
     left, verb = desk.one(node, "leftOperand", place), desk.one(node, "operator", place)
     if left is None or verb is None:
         missing = "leftOperand" if left is None else "operator"
-        raise Malformed(f"{place}: no {missing}; a constraint is leftOperand, operator and rightOperand")
+        raise Malformed(f"{place}: no {missing}; write leftOperand, operator and rightOperand")
     operand = _alias(desk, named(desk, left, "leftOperand", place), place)
-    if operand not in OPERANDS and operand not in desk.demands.known_operands:
+    if operand not in OPERANDS and operand not in desk.demands.known_operands and not desk.is_ours(operand):
         desk.unknown(f"operand {shorter(operand)!r}", place, (*OPERANDS, *desk.demands.known_operands))
     operator = _alias(desk, named(desk, verb, "operator", place), place)
     if operator.removeprefix(ODRL) not in OPERATORS or not operator.startswith(ODRL):
@@ -241,7 +247,7 @@ def _atomic(desk: Desk, node: Term, name: str, place: str) -> Constraint:
         )
     datatype = _iri_of(desk, node, "dataType", place) or _iri_of(desk, node, "datatype", place)
     unit = _iri_of(desk, node, "unit", place)
-    if unit is not None and unit not in UNITS:
+    if unit is not None and unit not in UNITS and not desk.is_ours(unit):
         desk.unknown(f"unit {shorter(unit)!r}", place, ("a QUDT, DBpedia or UCUM unit of the pinned table",))
     rights = [
         item
@@ -317,7 +323,7 @@ def _untyped(text: str, kind: str, warn: Callable[[str], None]) -> Value | None:
         value = literals.read_date(text)
         value = literals.read_time(text, warn) if value is None else value
     elif kind == DURATION:
-        value = literals.read_duration(text)
+        value = literals.read_literal(text, XSD + "duration", warn)
     else:
         value = literals.read_number(text)
     if value is not None:
@@ -329,7 +335,9 @@ def _fits(value: Value, kind: str | None) -> bool:
     if kind == TIME:
         return isinstance(value, date | datetime)
     if kind == DURATION:
-        return isinstance(value, timedelta | date | int | Decimal)
+        return isinstance(value, timedelta | date | int | Decimal) or (
+            isinstance(value, Typed) and value.datatype == XSD + "duration"
+        )
     if kind == NUMBER:
         return isinstance(value, int | Decimal) and not isinstance(value, bool)
     return True

@@ -30,11 +30,23 @@ _UNDER_USE = _words(
 _CC_UNDER_USE = _words(
     "Attribution CommercialUse DerivativeWorks Distribution Notice Reproduction ShareAlike Sharing SourceCode"
 )
-_ALONE = _words(
-    "use transfer adHocShare append appendTo attachPolicy attachSource commercialize copy export "
-    "extractChar extractPage extractWord lease lend license pay preview secondaryUse share shareAlike "
-    "write writeTo"
+_ALONE = _words("use transfer adHocShare extractChar extractPage extractWord lease lend preview secondaryUse")
+
+SAME_ACTION: Mapping[str, str] = MappingProxyType(
+    {
+        **{ODRL + old: ODRL + "modify" for old in ("append", "appendTo", "write", "writeTo")},
+        ODRL + "copy": ODRL + "reproduce",
+        ODRL + "export": ODRL + "transform",
+        ODRL + "license": ODRL + "grantUse",
+        ODRL + "pay": ODRL + "compensate",
+        ODRL + "attachPolicy": CC + "Notice",
+        ODRL + "attachSource": CC + "SourceCode",
+        ODRL + "commercialize": CC + "CommercialUse",
+        ODRL + "share": CC + "Sharing",
+        ODRL + "shareAlike": CC + "ShareAlike",
+    }
 )
+"""Deprecated actions, and the action that the vocabulary says is exactly the same."""
 
 INCLUDED_IN: Mapping[str, str | None] = MappingProxyType(
     {
@@ -45,6 +57,7 @@ INCLUDED_IN: Mapping[str, str | None] = MappingProxyType(
         ODRL + "extract": ODRL + "reproduce",
         ODRL + "sell": ODRL + "transfer",
         ODRL + "give": ODRL + "transfer",
+        **SAME_ACTION,
     }
 )
 """Each action of the vocabulary, and the one that includes it."""

@@ -191,3 +191,10 @@ def test_exactly_one_of_repeated_parts_never_holds_and_its_opposite_stays_small(
     assert isinstance(can_hold(One((same, same))), Impossible)
     many = One(tuple(atom("x", "gt", number) for number in range(6)))
     assert isinstance(can_hold(Every((Negated(many), Negated(many), many))), Impossible)
+
+
+def test_values_of_different_sorts_are_not_compared_and_nothing_breaks() -> None:
+    mixed = Every((atom("x", "lt", 1), atom("x", "gt", timedelta(days=1))))
+    answer = can_hold(mixed, Facts(domains={"x": Intervals.compared("gteq", timedelta())}))
+    assert isinstance(answer, Undecided)
+    assert "different sorts" in answer.reasons[0]
