@@ -22,6 +22,7 @@ from connector.adapters.control_planes import CourierByKind, HttpControlPlanes, 
 from connector.adapters.courier import TRANSIENT, HttpCourier
 from connector.adapters.files import files_below, make_folder, write_once
 from connector.adapters.keys import load_or_create_key, load_or_create_secret
+from connector.adapters.progress import FileProgress
 from connector.adapters.push import HttpPushLines
 from connector.adapters.received import ReceivedFiles
 from connector.adapters.sources import SUFFIXES, ParquetSources
@@ -230,6 +231,7 @@ class Connector:
             clock=self.clock,
             new_id=self._world.new_id,
             tiles=FileTiles(self._state / "log"),
+            progress=FileProgress(self._state / "progress"),
         )
 
     @cached_property
@@ -253,9 +255,11 @@ class Connector:
         return Negotiations(
             store=self.stores.negotiations,
             offerings=self.stores.offerings,
+            fit=self.offerings.fit,
             judge=negotiation_judge.RuledJudge(
                 rules, negotiation_judge.Judge(given.automatic, CounterOffers(given.counter_offers))
             ),
+            claims=self.trust.claims,
             **self._process,
         )
 
@@ -274,6 +278,7 @@ class Connector:
                 addresses=lambda transfer, ticket: self.doors.address(transfer.pid, transfer.format, ticket),
                 ticket_key=self._key,
                 clock=self.clock,
+                claims=self.trust.claims,
             ),
             judge=transfer_judge.RuledJudge(rules, transfer_judge.Judge(given.automatic)),
             moved=lambda transfer: self.streams.look_again(transfer.pid),
@@ -294,6 +299,7 @@ class Connector:
             mask_secret=load_or_create_secret(self._state / MASK_FILE),
             clock=self.clock,
             new_id=self._world.new_id,
+            claims=self.trust.claims,
         )
 
     @cached_property
@@ -338,6 +344,7 @@ class Connector:
                 sink=self.sinks.address,
                 ticket_key=self._key,
                 clock=self.clock,
+                claims=self.trust.claims,
             ),
             wake=lambda process: self.outbox.wake(process),
             record=self.usage.record,

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from policies.compiled import CompiledPolicy
 from policies.extents import Extents
-from policies.fit import due_by, duty_words, is_forbidden_too, is_owed_too, is_within, words_of
+from policies.fit import due_by, is_forbidden_too, is_owed_too, is_within, words_of
 from policies.normal import normal_rule
 from policies.profile import is_action_within
 from policies.rules import (
@@ -173,8 +173,8 @@ def _likeness(one: _Rule, other: _Rule, groups: _Groups[_Rule]) -> tuple[bool, i
 def _terms(
     before: _Rule, after: _Rule, within: _Within[_Rule], groups: _Groups[_Rule]
 ) -> Iterable[TermChange]:
-    mine = groups(before)
-    theirs = groups(after)
+    mine: dict[str, tuple[_Rule, str]] = groups(before)
+    theirs: dict[str, tuple[_Rule, str]] = groups(after)
     bare_before = replace(_bare(before), action=after.action)
     for name in [*mine, *(name for name in theirs if name not in mine)]:
         old_rule, old_words = mine.get(name, (bare_before, None))
@@ -231,7 +231,7 @@ def _of_duty(rule: CompiledDuty) -> dict[str, tuple[CompiledDuty, str]]:
         found["odrl:delayPeriod"] = (replace(bare, delay=rule.delay), rule.delay.text)
     if rule.every is not None:
         found["odrl:timeInterval"] = (replace(bare, every=rule.every), rule.every.text)
-    found["hansa:consequence"] = (replace(bare, consequence=rule.consequence), duty_words(rule)[-1])
+    found["hansa:consequence"] = (replace(bare, consequence=rule.consequence), rule.consequence.value)
     return found
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from policies.compiled import CompiledPolicy
-from policies.counting import Rate
+from policies.counting import Bound, Rate
 from policies.instants import MOST_STEPS, turns
 from policies.plan import DataPlan, plan_for
 from policies.profile import is_action_within
@@ -40,6 +40,14 @@ class Limits:
     epochs: int | None = None
     rate: Rate | None = None
     until: datetime | None = None
+
+    def bound(self, totals: UseTotals) -> Bound:
+        """Return what the agreement may reach in all: what it had when this was decided, and what is left."""
+        return Bound(
+            None if self.rows is None else totals.rows + self.rows,
+            None if self.bytes is None else totals.bytes + self.bytes,
+            self.rate,
+        )
 
 
 @dataclass(frozen=True, slots=True)

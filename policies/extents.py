@@ -11,11 +11,11 @@ condition does, otherwise for one that holds at most there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from policies.compiled import CompiledPolicy
@@ -136,20 +136,26 @@ class Extents:
                 hours = _hours(condition)
                 return f"hansa:timeOfDay in {condition.zone}", hours.complement() if fails else hours
             case RegionLimit():
-                return "odrl:spatial", Terms(self._regions(condition, fails))
+                return "odrl:spatial", Terms(
+                    _regions(condition.operator, condition.regions, fails, self.places)
+                )
             case EnvironmentLimit():
                 named = frozenset(condition.environments)
                 return "hansa:environment", Terms(named | {None}, True) if fails else Terms(named)
             case _:
                 return f"{type(condition).__name__}", Opaque("this kind of condition is not compared yet")
 
-    def _regions(self, limit: RegionLimit, fails: bool) -> frozenset[Any]:
-        exact = limit.operator is Operator.EQ
-        known = _PLACES | self.places
-        if not fails:
-            inside: Callable[[str, str], bool] = (lambda a, b: a == b) if exact else is_part_of
-            return frozenset(p for p in known if any(inside(p, region) for region in limit.regions))
-        return frozenset(p for p in known if not any(do_regions_overlap(p, r) for r in limit.regions))
+
+@lru_cache(maxsize=1024)
+def _regions(
+    operator: Operator, named: tuple[str, ...], fails: bool, places: frozenset[str]
+) -> frozenset[str]:
+    known = _PLACES | places
+    if fails:
+        return frozenset(p for p in known if not any(do_regions_overlap(p, name) for name in named))
+    if operator is Operator.EQ:
+        return frozenset(named)
+    return frozenset(p for p in known if any(is_part_of(p, name) for name in named))
 
 
 def _only(index: int, holds: tuple[Formula, ...], fails: tuple[Formula, ...]) -> Formula:
@@ -180,7 +186,7 @@ def _named_places(conditions: Iterable[Condition]) -> Iterable[str]:
                     yield f"{region.partition('-')[0]}-?"
 
 
-@cache
+@lru_cache(maxsize=1024)
 def _purposes(operator: Operator, named: tuple[str, ...], fails: bool) -> frozenset[str]:
     if operator is Operator.IS_NONE_OF:
         return _purposes(Operator.IS_ANY_OF, named, not fails)

@@ -191,12 +191,11 @@ def words_of(rule: CompiledRule) -> str:
     elif isinstance(rule, CompiledProhibition):
         parts += [phrase(limit) for limit in rule.filters]
     else:
-        parts += duty_words(rule)
+        parts += _duty_words(rule)
     return compact([rule.action]) + (f" ({'; '.join(parts)})" if parts else "")
 
 
-def duty_words(duty: CompiledDuty) -> list[str]:
-    """Put what an obligation says beside its dates into words."""
+def _duty_words(duty: CompiledDuty) -> list[str]:
     found = [f"within {duty.delay.text} after the last delivery"] if duty.delay is not None else []
     found += [f"every {duty.every.text}"] if duty.every is not None else []
-    return [*found, f"or else {duty.consequence}"]
+    return [*found, f"or else {duty.consequence}"] if duty.consequence is Consequence.TERMINATE else found

@@ -19,6 +19,7 @@ STEP = " @"
 """What stands between an operand and the step of a sequence in a key; no IRI holds a space."""
 MOST_BRANCHES = 256
 """The most branches of a formula; what has more is not compared."""
+_MOST_REASONS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,17 +159,24 @@ def _branches(formula: Formula, holds: bool, facts: Facts) -> Iterator[Branch]:
             yield from _branches(formula.part, not holds, facts)
         case Every() | Some():
             if isinstance(formula, Every) is holds:
-                yield from _joint(formula.parts, holds, facts)
+                yield from _joint(tuple(dict.fromkeys(formula.parts)), holds, facts)
             else:
                 for part in formula.parts:
                     yield from _branches(part, holds, facts)
         case One():
-            yield from _branches(_spelt(formula), holds, facts)
+            yield from _branches(
+                _exactly_one(formula.parts) if holds else _not_one(formula.parts), True, facts
+            )
 
 
-def _spelt(formula: One) -> Formula:
+def _not_one(parts: tuple[Formula, ...]) -> Formula:
+    """Write "none, or more than one" with and, or and not."""
+    pairs = (Every((one, other)) for index, one in enumerate(parts) for other in parts[index + 1 :])
+    return Some((Every(tuple(map(Negated, parts))), *pairs))
+
+
+def _exactly_one(parts: tuple[Formula, ...]) -> Formula:
     """Write "exactly one" with and, or and not."""
-    parts = formula.parts
     return Some(
         tuple(
             Every((part, *(Negated(other) for other in (*parts[:index], *parts[index + 1 :]))))
@@ -183,20 +191,28 @@ def _joint(parts: tuple[Formula, ...], holds: bool, facts: Facts) -> Iterator[Br
     dead: list[Branch] = []
     for part in parts:
         wider = []
-        more = _limited(_branches(part, holds, facts))
+        more = _without_repeats(_limited(_branches(part, holds, facts)))
         for branch in found:
             for other in more:
                 merged = _merged(branch, other)
                 changed = {key: merged[key] for key in other}
                 if isinstance(_judge_operands(changed, facts), Impossible):
                     dead.append(merged)
-                    del dead[MOST_BRANCHES:]
+                    del dead[_MOST_REASONS:]
                 else:
                     wider.append(merged)
                     if len(wider) > MOST_BRANCHES:
+                        wider = _without_repeats(wider)
+                    if len(wider) > MOST_BRANCHES:
                         raise _too_many()
-        found = wider
+        found = _without_repeats(wider)
     yield from found or dead
+
+
+def _without_repeats(branches: list[Branch]) -> list[Branch]:
+    """Leave out what asks for all that another branch asks for, and more: it holds nowhere else."""
+    said = {frozenset(literal for part in branch.values() for literal in part): branch for branch in branches}
+    return [branch for asked, branch in said.items() if not any(other < asked for other in said)]
 
 
 def _limited(branches: Iterable[Branch]) -> list[Branch]:
@@ -216,7 +232,8 @@ def _too_many() -> TooLarge:
 
 
 def _merged(one: Branch, other: Branch) -> Branch:
-    return {**one, **{key: (*one.get(key, ()), *literals) for key, literals in other.items()}}
+    both = {key: dict.fromkeys((*one.get(key, ()), *literals)) for key, literals in other.items()}
+    return {**one, **{key: tuple(literals) for key, literals in both.items()}}
 
 
 def _judge(branch: Branch, facts: Facts) -> Answer:

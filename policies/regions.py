@@ -7,7 +7,7 @@ intersected, united, subtracted and asked whether anything is left; nothing here
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Self
@@ -77,7 +77,7 @@ class Intervals:
     @classmethod
     def of(cls, *parts: Interval) -> Self:
         """Return the union of intervals in their one normal form."""
-        real = sorted((part for part in parts if not part.is_empty), key=_Start)
+        real = sorted((_closed_at_infinity(part) for part in parts if not part.is_empty), key=_Start)
         merged: list[Interval] = []
         for part in real:
             if merged and merged[-1].meets(part):
@@ -158,6 +158,12 @@ class Intervals:
     def highest(self) -> tuple[Ordered | None, bool]:
         """Return the upper end (None: infinitely high) and whether it is open; the set must not be empty."""
         return self.parts[-1]._high()
+
+
+def _closed_at_infinity(part: Interval) -> Interval:
+    """Write an interval in its one form: what is infinitely far away belongs to nothing."""
+    low_open, high_open = part.low_open and part.low is not None, part.high_open and part.high is not None
+    return Interval(part.low, part.high, low_open, high_open)
 
 
 class _Start:
@@ -263,87 +269,6 @@ Region = Intervals | Terms | Bounded | Recurrence | Opaque
 """What a constraint leaves of the values of one operand."""
 
 
-@dataclass(frozen=True, slots=True)
-class Poset:
-    """A hierarchy of terms: what lies directly under what. A term may lie under several.
-
-    Args:
-        narrower: for each term that has any, the terms directly under it.
-        closed: whether the hierarchy says everything: then terms that are not under one another are
-            different things, and what is under no common term is disjoint. Otherwise we do not know.
-        separator: where terms are themselves a hierarchy, such as BCP 47 tags: `de-AT` lies under `de`.
-    """
-
-    narrower: Mapping[Any, tuple[Any, ...]]
-    closed: bool = False
-    separator: str | None = None
-
-    def is_under(self, term: Any, wide: Any) -> bool:
-        """Say whether a term is another, or lies under it at any depth."""
-        return term == wide or term in self._down(wide) or self._is_spelt_under(term, wide)
-
-    def _is_spelt_under(self, term: Any, wide: Any) -> bool:
-        if self.separator is None or not (isinstance(term, str) and isinstance(wide, str)):
-            return False
-        return term.lower().startswith(wide.lower() + self.separator)
-
-    def _down(self, wide: Any) -> frozenset[Any]:
-        found = {wide}
-        waiting = [wide]
-        while waiting:
-            for term in self.narrower.get(waiting.pop(), ()):
-                if term not in found:
-                    found.add(term)
-                    waiting.append(term)
-        return frozenset(found)
-
-    def known(self, mentioned: Iterable[Any]) -> frozenset[Any]:
-        """Return the terms of the hierarchy and these, with one unnamed term under each of a spelt one."""
-        named = {*self.narrower, *(term for under in self.narrower.values() for term in under), *mentioned}
-        if self.separator is not None:
-            named |= {f"{term}{self.separator}x-unnamed" for term in named if isinstance(term, str)}
-        return frozenset(named)
-
-    def below(self, wide: Any, mentioned: Iterable[Any]) -> frozenset[Any]:
-        """Return the known terms that are this one or lie under it."""
-        down = self._down(wide)
-        return frozenset(t for t in self.known(mentioned) if t in down or self._is_spelt_under(t, wide)) | {
-            wide
-        }
-
-    def above(self, narrow: Any, mentioned: Iterable[Any]) -> frozenset[Any]:
-        """Return the known terms that are this one or have it under them."""
-        return frozenset(t for t in self.known(mentioned) if self.is_under(narrow, t)) | {narrow}
-
-    def region(self, operator: str, terms: tuple[Any, ...], mentioned: Iterable[Any]) -> Region:
-        """Return the terms that stand so to the given ones.
-
-        Args:
-            operator: `eq`, `isA`, `isPartOf`, `hasPart`, `isAnyOf` or `isAllOf`; `neq` and `isNoneOf` are
-                the complements of `eq` and `isAnyOf`.
-            terms: the right operand.
-            mentioned: every term that is compared, so that those which no hierarchy knows count too.
-        """
-        mentioned = frozenset(mentioned) | set(terms)
-        match operator:
-            case "eq" if len(set(terms)) > 1:
-                return Opaque("a value cannot be equal to several different ones")
-            case "isAllOf" if len(set(terms)) > 1:
-                return Opaque("isAllOf speaks of a set of values, which one value does not decide")
-            case "eq" | "isAllOf" | "isAnyOf":
-                return self._listed(terms)
-            case "isA" | "isPartOf" | "hasPart":
-                walk = self.above if operator == "hasPart" else self.below
-                sure = Terms(frozenset[Any]().union(*(walk(term, mentioned) for term in terms)))
-                return sure if self.closed else Bounded(sure, Terms.but())
-            case _:
-                return Opaque(f"the operator {operator} does not compare terms")
-
-    def _listed(self, terms: tuple[Any, ...]) -> Region:
-        sure = Terms.of(*terms)
-        return sure if self.closed else Bounded(sure, Terms.but(), listed=True)
-
-
 def complement(region: Region) -> Region:
     """Return everything that is not in a region; of what is unknown, the complement is unknown."""
     match region:
@@ -364,6 +289,8 @@ def meet(regions: Iterable[Region]) -> Region:
 
 def _meet(one: Region, other: Region) -> Region:
     match one, other:
+        case (Intervals() | Recurrence(), Intervals()) if len(_sorts(one) | _sorts(other)) > 1:
+            return Opaque("values of different sorts are compared")
         case (Intervals(), Intervals()):
             return one.intersect(other)
         case (Terms(), Terms()):
@@ -384,6 +311,18 @@ def _meet(one: Region, other: Region) -> Region:
             return other
         case _:
             return Opaque("values of different sorts are compared")
+
+
+_NUMBERS = frozenset({"int", "float", "Decimal"})
+
+
+def _sorts(region: Intervals | Recurrence) -> frozenset[str]:
+    """Return the sorts of the values at the ends: numbers, instants, durations, texts."""
+    if isinstance(region, Recurrence):
+        return frozenset({"timedelta"})
+    ends = (end for part in region.parts for end in (part.low, part.high) if end is not None)
+    names = {type(end).__name__ for end in ends}
+    return frozenset("number" if name in _NUMBERS else name for name in names)
 
 
 def _unless_apart(joint: bool | None, one: Recurrence, other: Recurrence) -> Region:

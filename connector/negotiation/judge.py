@@ -19,9 +19,8 @@ from policies.compiled import compile_policy
 from policies.decision import Deny, decide
 from policies.fitting import fit_to_columns
 from policies.subsumption import Misfit, covers, matches
-from policies.use import Use, UseTotals
+from policies.use import NO_CLAIMS, Claims, Use, UseTotals
 from schemas.base import Role
-from schemas.dcat import Column
 from schemas.dsp.negotiation import NegotiationState as State
 from schemas.errors import Refused
 from schemas.foreign import as_repeated
@@ -36,8 +35,9 @@ class Case:
     """What a judge is told.
 
     `offer` is the last one that either side made; `published` is what we offer for the dataset now (as its
-    provider), `columns` what its data have; `wanted` what we last asked for (as a consumer). `rounds` counts the requests; `visit` counts
+    provider); `wanted` what we last asked for (as a consumer). `rounds` counts the requests; `visit` counts
     how often this state was entered, `since` is the last time. `approved` is true when a person said yes.
+    `claims` are what is known of the counterparty.
     """
 
     role: Role
@@ -55,7 +55,7 @@ class Case:
     since: datetime
     at: datetime
     approved: bool = False
-    columns: tuple[Column, ...] = ()
+    claims: Claims = NO_CLAIMS
 
 
 @dataclass(frozen=True)
@@ -239,7 +239,7 @@ class RuledJudge:
 
 def denials(case: Case) -> tuple[str, ...]:
     """Return why the declared use is not permitted under the offer, or nothing if it is."""
-    use = Use.declared(case.counterparty, case.use)
+    use = Use.declared(case.counterparty, case.use, case.claims)
     try:
         decision = decide(compile_policy(case.offer), use, UseTotals(), case.at)
     except Refused as error:
@@ -262,9 +262,7 @@ def _too_wide(case: Case) -> tuple[str, ...]:
     The reasons are those of the offer that it names.
     """
     try:
-        asked = compile_policy(case.offer)
-        fit_to_columns(asked, case.columns)
-        refuse_contradictions(asked)
+        refuse_contradictions(compile_policy(case.offer))
     except Refused as error:
         return (str(error),)
     found = []

@@ -23,14 +23,15 @@ from connector.outbox.ports import Delivery, Outgoing
 from connector.outbox.process import Processes, Stepped
 from connector.outbox.rules import Hold, Where
 from connector.trust.ports import Caller
-from policies.compiled import compile_policy
+from policies.clashes import refuse_contradictions
+from policies.compiled import CompiledPolicy, compile_policy
 from policies.fitting import fit_to_columns
+from policies.use import NO_CLAIMS, Claims
 from schemas.base import Message, Role
 from schemas.binding.paths import NEGOTIATION_PATH
-from schemas.dcat import Column
 from schemas.dsp.negotiation import ContractOfferMessage, ContractRequestMessage
 from schemas.dsp.negotiation import NegotiationState as State
-from schemas.errors import AlreadyExists, Forbidden, IllegalMove, Malformed, NotFound, Refused
+from schemas.errors import AlreadyExists, Forbidden, IllegalMove, Malformed, NotFound, PolicyMismatch, Refused
 from schemas.odrl import DeclaredUse, Offer
 from schemas.usage import UsageKind, UsageRecord
 
@@ -49,6 +50,7 @@ class Negotiations(Processes[Negotiation]):
         *,
         store: NegotiationStore,
         offerings: OfferingStore,
+        fit: Callable[[str, CompiledPolicy], None],
         judge: Judging,
         wake: Callable[[str], None],
         remind: Callable[[datetime], None],
@@ -58,8 +60,14 @@ class Negotiations(Processes[Negotiation]):
         did: str,
         callback: str,
         patience: timedelta = PATIENCE,
+        claims: Callable[[str], Claims] = lambda _: NO_CLAIMS,
     ) -> None:
-        """Make the room; `callback` is our own DSP base URL, `patience` how long a message is tried."""
+        """Make the room.
+
+        `fit` refuses a policy that cannot be kept on a dataset; `callback` is our own DSP base URL;
+        `patience` is how long a message is tried; `claims` says what is known of a participant.
+        """
+        self._claims = claims
         super().__init__(
             store=store,
             wake=wake,
@@ -72,6 +80,7 @@ class Negotiations(Processes[Negotiation]):
         )
         self._store = store
         self._offerings = offerings
+        self._fit = fit
         self._judge = judge
         self._record = record
 
@@ -128,12 +137,14 @@ class Negotiations(Processes[Negotiation]):
         Raises:
             NotFound: if we do not offer the dataset.
             UnknownTerm: if the offer says what nobody could enforce.
-            PolicyMismatch: if it speaks of columns that the data lacks.
+            PolicyMismatch: if it contradicts itself, or speaks of columns that the data lacks.
         """
         offering = self._offerings.get(dataset)
         if offering.withdrawn is not None:
             raise NotFound(f"dataset {dataset!r} was withdrawn; publish it again first")
-        fit_to_columns(compile_policy(offer), offering.dataset.columns)
+        policy = compile_policy(offer)
+        refuse_contradictions(policy)
+        fit_to_columns(policy, offering.dataset.columns)
         ours = offer.model_copy(update={"target": dataset, "assigner": self._did})
         pid = self._new_id()
         message = ContractOfferMessage(
@@ -235,13 +246,32 @@ class Negotiations(Processes[Negotiation]):
             except Refused as error:
                 verdict = Hold(f"cannot decide: {error}")
             if isinstance(verdict, Say):
-                return self._say(negotiation, verdict)
+                return self._say(negotiation, self._kept(negotiation, verdict))
             return self._hold(negotiation, verdict)
 
         moved = self._move(pid, speak, known)
         if not self._is_ours(moved):
             self._owed.pop(pid, None)
         return moved
+
+    def _kept(self, negotiation: Negotiation, say: Say) -> Say:
+        """Agree to terms that a consumer wrote only if they can be kept on the data.
+
+        What the data have beyond what the catalogue describes is told to nobody, so the reason names nothing.
+        """
+        theirs = negotiation.state is State.REQUESTED and say.what is Said.AGREEMENT and say.offer is None
+        if not theirs:
+            return say
+        try:
+            self._fit(negotiation.dataset, compile_policy(negotiation.offer))
+        except PolicyMismatch as error:
+            _log.info("terms that cannot be kept", negotiation=negotiation.pid, why=str(error))
+            return end(
+                "offer-misfit",
+                "the terms that were asked for cannot be kept on these data; "
+                "ask only for columns, values and masks that fit what the catalogue describes",
+            )
+        return say
 
     def approve(self, pid: str) -> Negotiation:
         """Say yes, as a person, where a negotiation waits for one.
@@ -369,12 +399,10 @@ class Negotiations(Processes[Negotiation]):
 
     def _case(self, negotiation: Negotiation, *, approved: bool) -> Case:
         published: tuple[Offer, ...] = ()
-        columns: tuple[Column, ...] = ()
         if negotiation.role is Role.PROVIDER:
             try:
                 offering = self._offerings.get(negotiation.dataset)
                 published = () if offering.withdrawn else offering.dataset.has_policy
-                columns = offering.dataset.columns
             except NotFound:
                 published = ()
         return Case(
@@ -393,5 +421,5 @@ class Negotiations(Processes[Negotiation]):
             since=negotiation.updated,
             at=self._clock(),
             approved=approved,
-            columns=columns,
+            claims=self._claims(negotiation.counterparty),
         )

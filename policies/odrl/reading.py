@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
 from policies.formulas import STEP, Atom, Every, Facts, Formula, Negated, One, Some
+from policies.hierarchy import Poset
 from policies.odrl.model import (
     Condition,
     Constraint,
@@ -23,7 +24,7 @@ from policies.odrl.model import (
     Value,
 )
 from policies.recurrence import Recurrence, repeating
-from policies.regions import Interval, Intervals, Opaque, Poset, Region
+from policies.regions import Interval, Intervals, Opaque, Region
 
 ODRL = "http://www.w3.org/ns/odrl/2/"
 _ORDERING = frozenset({"lt", "lteq", "gt", "gteq"})
