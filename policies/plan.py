@@ -171,6 +171,8 @@ class DataPlan:
     def seen(self) -> frozenset[str]:
         """The columns that decide whether a row leaves."""
         excluding = {item.column for conjunction in self.excluded for item in conjunction}
+        if self.aggregate is not None and self.aggregate.subject is not None:
+            excluding.add(self.aggregate.subject)
         return frozenset(excluding).union(*(branch.seen for branch in self.branches))
 
     @property

@@ -11,8 +11,11 @@ from typing import Any
 import structlog
 from joserfc.jwk import OKPKey
 
-from connector.dataplane.enforce import Enforcement, mask_key
-from connector.dataplane.ports import Ledger, Scans, Started
+from connector.dataplane.enforce import Enforcement
+from connector.dataplane.groups import AnswerCheck, GroupedScan
+from connector.dataplane.masks import mask_key, sample_salt
+from connector.dataplane.ports import Ledger, Scan, ScanRequest, Scans, Started
+from connector.dataplane.question import Question
 from connector.dataplane.stream import Admission, EndKind, OpenStream, shorten
 from connector.negotiation.ports import NegotiationStore, SignedAgreement
 from connector.offering.ports import OfferingStore
@@ -23,6 +26,7 @@ from policies.decision import Deny, Permit, decide
 from policies.plan import DataPlan
 from policies.use import Use
 from schemas.base import Role
+from schemas.canonical import digest
 from schemas.dsp.transfer import TransferState
 from schemas.errors import (
     DataspaceError,
@@ -92,6 +96,7 @@ class Streams:
         start: int = 0,
         columns: Sequence[str] | None = None,
         transfer: str | None = None,
+        question: Question | None = None,
     ) -> OpenStream:
         """Check a ticket, decide once, and open the stream that it stands for.
 
@@ -100,6 +105,7 @@ class Streams:
             start: rows to leave out from the front, for a reader that resumes.
             columns: a choice among the released columns; None means all.
             transfer: the transfer that the address named, where it named one.
+            question: what is asked of data of which only groups may leave.
 
         Raises:
             Unauthenticated: if the ticket does not hold.
@@ -129,12 +135,17 @@ class Streams:
             "transfer": pass_.transfer,
             "stream": stream,
         }
-        permit, used = self._decided(pass_, agreement, fields, start)
+        permit, used = self._decided(pass_, agreement, fields, _asked(start, question))
         offering = self._offerings.get(pass_.dataset)
+        _check_kind(permit.plan, question, start)
+        if question is not None:
+            columns = question.columns
         plan = _narrowed(permit.plan, [column.name for column in offering.dataset.columns], columns)
-        scan = self._scans.scan(offering.source, plan, batch_bytes=self._batch_bytes, start=start)
+        key = mask_key(self._mask_secret, pass_.agreement)
+        request = ScanRequest(self._batch_bytes, start, sample_salt(key), offering.consent)
+        scan = self._scans.scan(offering.source, plan, request)
         try:
-            enforcement = Enforcement.of(plan, scan.schema, mask_key(self._mask_secret, pass_.agreement))
+            scan, enforcement = self._enforced(scan, plan, key, question)
             most = None if permit.limits.rows is None else used + permit.limits.rows
             expected = max(0, (offering.dataset.rows or 0) - start)
             admission = Admission(stream, pass_, permit.limits, most, start, expected, fields)
@@ -145,6 +156,16 @@ class Streams:
         with self._lock:
             self._open[stream] = opened
         return opened
+
+    def _enforced(
+        self, scan: Scan, plan: DataPlan, key: bytes, question: Question | None
+    ) -> tuple[Scan, Enforcement | AnswerCheck]:
+        """Join a scan with what checks its batches; a question with what answers it."""
+        enforcement = Enforcement.of(plan, scan.schema, key)
+        if question is None or plan.aggregate is None:
+            return scan, enforcement
+        grouped = GroupedScan(scan, enforcement, question, plan.aggregate, self._scans.tally)
+        return grouped, AnswerCheck.of(grouped, enforcement, plan.aggregate.min_group)
 
     def _standing(self, ticket: Ticket) -> SignedAgreement:
         """Return the agreement behind a ticket, if it and the transfer stand."""
@@ -162,12 +183,16 @@ class Streams:
         raise Forbidden(reason) if kind == "revoked" else WorldMoved(reason)
 
     def _decided(
-        self, ticket: Ticket, agreement: SignedAgreement, fields: Mapping[str, Any], start: int
+        self,
+        ticket: Ticket,
+        agreement: SignedAgreement,
+        fields: Mapping[str, Any],
+        detail: Mapping[str, str | int],
     ) -> tuple[Permit, int]:
         """Decide, log the decision, and return the permit with the rows used before."""
         totals = self._usage.totals(ticket.agreement)
         record = self._usage.record(
-            UsageKind.ACCESS_DECISION, **fields, rows_before=totals.rows, detail={"start": start}
+            UsageKind.ACCESS_DECISION, **fields, rows_before=totals.rows, detail=dict(detail)
         )
         # The time of the record is the time of the decision, so that an auditor replays exactly this.
         at = _EPOCH + timedelta(microseconds=record.at)
@@ -257,6 +282,34 @@ def _stop(transfer: Transfer, agreement: SignedAgreement, ticket: Ticket) -> tup
             return "terminated", f"transfer {transfer.pid} was completed; ask for a new one"
         case TransferState.REQUESTED:
             return "terminated", f"transfer {transfer.pid} is not started yet"
+
+
+def _asked(start: int, question: Question | None) -> dict[str, str | int]:
+    """Return what the log says of what was asked."""
+    if question is None:
+        return {"start": start}
+    return {"start": start, "aggregate": digest(question.as_json())}
+
+
+def _check_kind(plan: DataPlan, question: Question | None, start: int) -> None:
+    """Check that rows are asked for where rows may leave, and groups where only groups may.
+
+    Raises:
+        UseDenied: if rows are asked for, and the agreement lets groups leave only.
+        PolicyMismatch: if groups are asked for, and the agreement lets rows leave.
+        Malformed: if an answer is to begin in the middle.
+    """
+    if plan.aggregate is not None and question is None:
+        raise UseDenied(
+            [
+                "the agreement releases statistics over groups, and no rows; "
+                'ask with aggregate={"group": […], "measures": […]}'
+            ]
+        )
+    if plan.aggregate is None and question is not None:
+        raise PolicyMismatch("the agreement releases rows; read them, and leave aggregate out")
+    if question is not None and start:
+        raise Malformed(f"start is {start}; an answer is read from its beginning")
 
 
 def _narrowed(plan: DataPlan, described: Sequence[str], columns: Sequence[str] | None) -> DataPlan:
