@@ -7,7 +7,8 @@ offerings                    datasets as published here
 negotiations  transfers      processes; what is looked up stands in columns, the rest in `value`
 flows  left_planes           data flows of foreign control planes; which of those took their leave
 agreements                   what both sides hold
-usage_totals  usage_streams  rows used and reserved: by agreement, by stream
+usage_totals  usage_streams  what was used and reserved: by agreement, by stream
+usage_readings               how far each transfer has read, so that a resumed one is no new epoch
 usage_records                what happened, with its salt; `place` is its leaf, once it has one
 log_leaves  log_heads        the tree: entry and leaf hash by place; one root a size, signed later
 ```
@@ -37,7 +38,7 @@ from sqlalchemy import (
 from schemas.errors import Malformed
 
 SCHEMA_OWNER = "connector"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised with every change of a table; a database of another version is refused, never altered in passing."""
 
 MOST_NAME = 2048
@@ -171,8 +172,15 @@ usage_totals = Table(
     "usage_totals",
     metadata,
     Column("agreement", Name, primary_key=True),
-    Column("used", BigInteger, nullable=False),
-    Column("reserved", BigInteger, nullable=False),
+    Column("used", BigInteger, nullable=False, default=0),
+    Column("reserved", BigInteger, nullable=False, default=0),
+    Column("used_bytes", BigInteger, nullable=False, default=0),
+    Column("reserved_bytes", BigInteger, nullable=False, default=0),
+    Column("requests", BigInteger, nullable=False, default=0),
+    Column("epochs", BigInteger, nullable=False, default=0),
+    Column("full", BigInteger, nullable=False, default=0),  # when the bucket of a rate will be full again
+    Column("first_delivery", BigInteger),
+    Column("last_delivery", BigInteger),
 )
 
 usage_streams = Table(
@@ -181,7 +189,10 @@ usage_streams = Table(
     Column("stream", Name, primary_key=True),
     Column("agreement", Name, nullable=False),
     Column("owner", Integer, nullable=False),
-    Column("reserved", BigInteger, nullable=False),
+    Column("transfer", Name),
+    Column("requests", Integer, nullable=False, default=0),
+    Column("reserved", BigInteger, nullable=False, default=0),
+    Column("reserved_bytes", BigInteger, nullable=False, default=0),
     Column("settled", BigInteger),
 )
 Index(
@@ -189,6 +200,18 @@ Index(
     usage_streams.c.stream,
     sqlite_where=usage_streams.c.settled.is_(None),
     postgresql_where=usage_streams.c.settled.is_(None),
+)
+
+usage_readings = Table(
+    "usage_readings",
+    metadata,
+    Column("agreement", Name, primary_key=True),
+    Column("transfer", Name, primary_key=True),
+    Column("begin", BigInteger, nullable=False),
+    Column("end", BigInteger, nullable=False),
+    Column("again", BigInteger, nullable=False),
+    Column("stream", Name),
+    Column("start", BigInteger, nullable=False),
 )
 
 usage_records = Table(

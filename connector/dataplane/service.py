@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,10 +21,12 @@ from connector.negotiation.ports import NegotiationStore, SignedAgreement
 from connector.offering.ports import OfferingStore
 from connector.transfer.ports import Transfer
 from connector.transfer.ticket import Ticket, verify
+from connector.usage.ports import Sent
 from policies.compiled import compile_policy
+from policies.counting import Bound
 from policies.decision import Deny, Permit, decide
 from policies.plan import DataPlan
-from policies.use import Use
+from policies.use import Use, UseTotals
 from schemas.base import Role
 from schemas.canonical import digest
 from schemas.dsp.transfer import TransferState
@@ -88,7 +90,7 @@ class Streams:
         self.block_rows, self._batch_bytes = block_rows, batch_bytes
         self._lock = threading.Lock()
         self._open: dict[str, OpenStream] = {}
-        self._unsettled: dict[str, OpenStream] = {}
+        self._unsettled: dict[str, Callable[[], None]] = {}
 
     def open(
         self,
@@ -135,23 +137,13 @@ class Streams:
             "transfer": pass_.transfer,
             "stream": stream,
         }
-        permit, used = self._decided(pass_, agreement, fields, _asked(start, question))
-        offering = self._offerings.get(pass_.dataset)
-        _check_kind(permit.plan, question, start)
-        if question is not None:
-            columns = question.columns
-        plan = _narrowed(permit.plan, [column.name for column in offering.dataset.columns], columns)
-        key = mask_key(self._mask_secret, pass_.agreement)
-        request = ScanRequest(self._batch_bytes, start, sample_salt(key), offering.consent)
-        scan = self._scans.scan(offering.source, plan, request)
+        asked = _Asked(start, tuple(columns) if columns is not None else None, question)
+        permit, most = self._decided(pass_, agreement, fields, asked.detail)
         try:
-            scan, enforcement = self._enforced(scan, plan, key, question)
-            most = None if permit.limits.rows is None else used + permit.limits.rows
-            expected = max(0, (offering.dataset.rows or 0) - start)
-            admission = Admission(stream, pass_, permit.limits, most, start, expected, fields)
-            opened = OpenStream(admission, scan, enforcement, self._usage, self)
-        except DataspaceError:
-            scan.close()
+            opened = self._opened(pass_, permit, most, fields, asked)
+        except DataspaceError as error:
+            why = str(error)
+            self._settle(stream, lambda: self._settle_unopened(fields, why))
             raise
         with self._lock:
             self._open[stream] = opened
@@ -182,30 +174,65 @@ class Streams:
         kind, reason = stop
         raise Forbidden(reason) if kind == "revoked" else WorldMoved(reason)
 
+    def _opened(
+        self, ticket: Ticket, permit: Permit, most: Bound, fields: Mapping[str, Any], asked: _Asked
+    ) -> OpenStream:
+        offering = self._offerings.get(ticket.dataset)
+        _check_kind(permit.plan, asked)
+        described = [column.name for column in offering.dataset.columns]
+        plan = _narrowed(permit.plan, described, asked.wanted)
+        key = mask_key(self._mask_secret, ticket.agreement)
+        request = ScanRequest(self._batch_bytes, asked.start, sample_salt(key), offering.consent)
+        scan = self._scans.scan(offering.source, plan, request)
+        try:
+            scan, enforcement = self._enforced(scan, plan, key, asked.question)
+            expected = max(0, (offering.dataset.rows or 0) - asked.start)
+            admission = Admission(
+                fields["stream"], ticket, permit.limits, most, asked.start, expected, fields
+            )
+            return OpenStream(admission, scan, enforcement, self._usage, self)
+        except DataspaceError:
+            scan.close()
+            raise
+
     def _decided(
         self,
         ticket: Ticket,
         agreement: SignedAgreement,
         fields: Mapping[str, Any],
         detail: Mapping[str, str | int],
-    ) -> tuple[Permit, int]:
-        """Decide, log the decision, and return the permit with the rows used before."""
-        totals = self._usage.totals(ticket.agreement)
-        record = self._usage.record(
-            UsageKind.ACCESS_DECISION, **fields, rows_before=totals.rows, detail=dict(detail)
-        )
+    ) -> tuple[Permit, Bound]:
+        """Decide, log the decision, and return the permit with the totals that the agreement may reach."""
+        record = self._usage.record(UsageKind.ACCESS_DECISION, **fields, detail=dict(detail))
         # The time of the record is the time of the decision, so that an auditor replays exactly this.
         at = _EPOCH + timedelta(microseconds=record.at)
-        use = Use(ticket.consumer, ticket.action, ticket.purpose)
-        decision = decide(compile_policy(agreement.agreement), use, totals, at)
+        use, policy = Use(ticket.consumer, ticket.action, ticket.purpose), compile_policy(agreement.agreement)
+        said: list[tuple[Permit | Deny, UseTotals]] = []
+
+        def judge(totals: UseTotals) -> Mapping[str, Any]:
+            decision = decide(policy, use, totals, at)
+            said.append((decision, totals))
+            if isinstance(decision, Permit):
+                return {"decision": "permit"}
+            return {"decision": "deny", "reasons": _texts(decision)}
+
+        self._usage.admit(record, judge)
+        ((decision, totals),) = said
         match decision:
-            case Permit():
-                self._usage.append(record.model_copy(update={"decision": "permit"}))
-                return decision, totals.rows
-            case Deny(reasons):
-                texts = tuple(shorten(str(reason)) for reason in reasons[:8])
-                self._usage.append(record.model_copy(update={"decision": "deny", "reasons": texts}))
-                raise UseDenied(texts)
+            case Permit(limits=limits):
+                return decision, limits.bound(totals)
+            case Deny():
+                raise UseDenied(_texts(decision))
+
+    def _settle_unopened(self, fields: Mapping[str, Any], reason: str) -> None:
+        """Give back the request of a stream that was permitted, and could not be opened."""
+        detail: dict[str, str | int] = {"end": "failed", "reason": shorten(reason)}
+        record = self._usage.record(UsageKind.STREAM_SETTLED, **fields, detail=detail)
+        self._usage.settle(fields["agreement"], fields["stream"], Sent(requests=0), record)
+
+    def wait(self, look: threading.Event, most: timedelta) -> None:
+        """Wait so long, or until the event is set."""
+        look.wait(most.total_seconds())
 
     def now(self) -> datetime:
         """Return the time, UTC."""
@@ -234,27 +261,30 @@ class Streams:
         with self._lock:
             if self._open.pop(stream.id, None) is None:
                 return  # settled before
-        self._settle(stream)
+        self._settle(stream.id, stream.settle)
 
     def tick(self) -> None:
         """Settle what could not be settled when it closed; called once a second."""
         with self._lock:
-            waiting, self._unsettled = list(self._unsettled.values()), {}
-        for stream in waiting:
-            self._settle(stream)
+            waiting, self._unsettled = list(self._unsettled.items()), {}
+        for stream, settle in waiting:
+            self._settle(stream, settle)
 
-    def _settle(self, stream: OpenStream) -> None:
+    def _settle(self, stream: str, settle: Callable[[], None]) -> None:
         try:
-            stream.settle()
+            settle()
         except DataspaceError as error:
-            # Until it is, its reservations count as used; if we die first, the next start settles them so.
+            # Until it is, its reservations count as used; if we die first, the next start settles it.
             tell = _log.error
             if isinstance(error, Unavailable):
                 tell = _log.warning
                 with self._lock:
-                    self._unsettled[stream.id] = stream
-            rows = stream.end and stream.end.rows
-            tell("stream not settled", stream=stream.id, rows=rows, problem=str(error))
+                    self._unsettled[stream] = settle
+            tell("stream not settled", stream=stream, problem=str(error))
+
+
+def _texts(decision: Deny) -> tuple[str, ...]:
+    return tuple(shorten(str(reason)) for reason in decision.reasons[:8])
 
 
 def _stop(transfer: Transfer, agreement: SignedAgreement, ticket: Ticket) -> tuple[EndKind, str] | None:
@@ -284,14 +314,27 @@ def _stop(transfer: Transfer, agreement: SignedAgreement, ticket: Ticket) -> tup
             return "terminated", f"transfer {transfer.pid} is not started yet"
 
 
-def _asked(start: int, question: Question | None) -> dict[str, str | int]:
-    """Return what the log says of what was asked."""
-    if question is None:
-        return {"start": start}
-    return {"start": start, "aggregate": digest(question.as_json())}
+@dataclass(frozen=True)
+class _Asked:
+    """What a reader asks for: from which row on, which columns (None: all), or which groups."""
+
+    start: int
+    columns: tuple[str, ...] | None
+    question: Question | None
+
+    @property
+    def wanted(self) -> tuple[str, ...] | None:
+        return self.columns if self.question is None else self.question.columns
+
+    @property
+    def detail(self) -> dict[str, str | int]:
+        """What the log says of it."""
+        if self.question is None:
+            return {"start": self.start}
+        return {"start": self.start, "aggregate": digest(self.question.as_json())}
 
 
-def _check_kind(plan: DataPlan, question: Question | None, start: int) -> None:
+def _check_kind(plan: DataPlan, asked: _Asked) -> None:
     """Check that rows are asked for where rows may leave, and groups where only groups may.
 
     Raises:
@@ -299,17 +342,17 @@ def _check_kind(plan: DataPlan, question: Question | None, start: int) -> None:
         PolicyMismatch: if groups are asked for, and the agreement lets rows leave.
         Malformed: if an answer is to begin in the middle.
     """
-    if plan.aggregate is not None and question is None:
+    if plan.aggregate is not None and asked.question is None:
         raise UseDenied(
             [
                 "the agreement releases statistics over groups, and no rows; "
                 'ask with aggregate={"group": […], "measures": […]}'
             ]
         )
-    if plan.aggregate is None and question is not None:
+    if plan.aggregate is None and asked.question is not None:
         raise PolicyMismatch("the agreement releases rows; read them, and leave aggregate out")
-    if question is not None and start:
-        raise Malformed(f"start is {start}; an answer is read from its beginning")
+    if asked.question is not None and asked.start:
+        raise Malformed(f"start is {asked.start}; an answer is read from its beginning")
 
 
 def _narrowed(plan: DataPlan, described: Sequence[str], columns: Sequence[str] | None) -> DataPlan:

@@ -194,7 +194,9 @@ def test_shared_buffers_do_not_carry_rows_that_were_left_out(kind: pa.DataType):
             pa.array(texts).cast(kind) if kind == pa.string_view() else pa.array(texts).dictionary_encode()
         )
     batch = pa.record_batch([whole, [1, 2]], names=["c", "id"]).slice(0, 1)
-    out = Enforcement.of(plan(["c"], {}, ("id", Operator.EQ, 1)), batch.schema, KEY).apply(said_to_pass(batch))
+    out = Enforcement.of(plan(["c"], {}, ("id", Operator.EQ, 1)), batch.schema, KEY).apply(
+        said_to_pass(batch)
+    )
     assert b"may be seen" in wire(out)
     assert b"SECRET" not in wire(out)
 

@@ -126,7 +126,7 @@ def test_statistics_are_over_rows_that_every_offer_releases():
     adults, men = offer(limit("column/age", "gteq", 18)), offer(limit("column/name", "eq", "Bob"))
     found = view(adults, men)
     assert {item.column for item in found.told.branches[0].predicate} == {"age", "name"}
-    assert len(found.predicates) == 2
+    assert len(found.counted) == 2
 
 
 def test_the_fingerprint_hangs_on_described_columns_only():
