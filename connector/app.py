@@ -24,8 +24,9 @@ from connector.adapters.files import files_below, make_folder, write_once
 from connector.adapters.keys import load_or_create_key, load_or_create_secret
 from connector.adapters.progress import FileProgress
 from connector.adapters.push import HttpPushLines
+from connector.adapters.readings import SUFFIXES
 from connector.adapters.received import ReceivedFiles
-from connector.adapters.sources import SUFFIXES, ParquetSources
+from connector.adapters.sources import ParquetSources
 from connector.adapters.sql import SqlStores
 from connector.adapters.tiles import FileTiles
 from connector.api.console import Parts, install_console
@@ -402,7 +403,7 @@ class Connector:
 
     @cached_property
     def _sources(self) -> ParquetSources:
-        return ParquetSources(self.settings.data.roots)
+        return ParquetSources(self.settings.data.roots, self.clock)
 
     @cached_property
     def _control_planes(self) -> HttpControlPlanes:

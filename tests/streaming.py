@@ -105,7 +105,7 @@ class Provider:
         self.data = self.folder / "data"
         self.data.mkdir(exist_ok=True)
         self.stores = SqlStores(f"sqlite:///{self.folder}/provider.sqlite")
-        self.sources = ParquetSources([self.data])
+        self.sources = ParquetSources([self.data], lambda: self.now)
         log = UsageLog(
             store=self.stores.usage,
             key=self.key,

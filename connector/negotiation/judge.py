@@ -17,7 +17,6 @@ from connector.outbox.rules import Do, Hold, Rule, Rules, Where, possible
 from policies.clashes import refuse_contradictions
 from policies.compiled import compile_policy
 from policies.decision import Deny, decide
-from policies.fitting import fit_to_columns
 from policies.subsumption import Misfit, covers, matches
 from policies.use import NO_CLAIMS, Claims, Use, UseTotals
 from schemas.base import Role
