@@ -101,7 +101,7 @@ def columns_of_file(file: Path) -> Sequence[Column]:
         UnreadableData: if it is corrupt or of no known kind.
         NotFound: if there is no such file.
     """
-    return columns_of(ParquetSources((file.absolute().parent,)).facts(file.name).schema)
+    return columns_of(ParquetSources((file.absolute().parent,), utc_now).facts(file.name).schema)
 
 
 def initialise(state: Path) -> str:
@@ -314,6 +314,7 @@ class Connector:
             agreements=self.stores.negotiations,
             streams=self.streams.open_by_agreement,
             totals=self.usage.totals,
+            claims=self.trust.claims,
             mask_secret=load_or_create_secret(self._state / MASK_FILE),
             clock=self.clock,
         )

@@ -64,6 +64,7 @@ class Tried(Document):
     offer: dict[str, Any]
     dataset: str | None = None
     source: str | None = None
+    consent: str | None = None
     use: Asker = Field(default_factory=Asker)
     rows: int = 10
     lang: str = "en"
@@ -164,7 +165,7 @@ def policy_router(
     @router.post("/preview")
     def preview(said: Said) -> Any:
         tried = Tried.read(said)
-        lang, target = language(tried.lang), Target(tried.dataset, tried.source)
+        lang, target = language(tried.lang), Target(tried.dataset, tried.source, tried.consent)
         policy = compile_policy(read_offer(tried.offer))
         use, at = tried.use.use(), tried.use.at or clock()
         sight = previews.see(target, policy, use, tried.rows, at)

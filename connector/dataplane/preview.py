@@ -12,14 +12,18 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from connector.dataplane.enforce import Enforcement, mask_key
-from connector.dataplane.ports import Scans
+from connector.dataplane.enforce import Enforcement
+from connector.dataplane.groups import AnswerCheck, GroupedScan
+from connector.dataplane.masks import mask_key, sample_salt
+from connector.dataplane.ports import Scan, ScanRequest, Scans
+from connector.dataplane.question import Function, Measure, Question
+from connector.dataplane.service import narrowed
 from connector.negotiation.ports import NegotiationStore, SignedAgreement
 from connector.offering.ports import OfferingStore, Sources
 from policies.compiled import CompiledPolicy, compile_policy
 from policies.decision import Deny, Permit, decide
 from policies.fitting import fit_to_columns
-from policies.use import Use, UseTotals
+from policies.use import Claims, Use, UseTotals
 from schemas.arrow import columns_of
 from schemas.base import Role
 from schemas.dcat import Column
@@ -33,14 +37,17 @@ MOST_AGREEMENTS = 1_000
 _AGREEMENT = "urn:hansa:preview"
 """Pseudonyms hang on the agreement: those of a preview are like no real one's."""
 _BATCH_BYTES = 1 << 20
+_WHOLE = Question((), (Measure(Function.COUNT),))
+"""What is asked of data of which only groups may leave: how many rows there are in all."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """The data that a policy is for: a dataset that is offered, or a file that may be."""
+    """The data that a policy is for: a dataset that is offered, or a file that may be, with its consents."""
 
     dataset: str | None = None
     source: str | None = None
+    consent: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,7 @@ class Previews:
         agreements: knows which agreements stand.
         streams: counts the open streams of each agreement.
         totals: what an agreement has used.
+        claims: what the authority states of a participant.
         mask_secret: pseudonyms hang on it.
         clock: UTC, aware.
     """
@@ -97,11 +105,13 @@ class Previews:
         agreements: NegotiationStore,
         streams: Callable[[], Mapping[str, int]],
         totals: Callable[[str], UseTotals],
+        claims: Callable[[str], Claims],
         mask_secret: bytes,
         clock: Callable[[], datetime],
     ) -> None:
         self._offerings, self._sources, self._scans = offerings, sources, scans
         self._agreements, self._streams, self._totals = agreements, streams, totals
+        self._claims = claims
         self._mask_secret, self._clock = mask_secret, clock
 
     def columns(self, target: Target) -> tuple[Column, ...]:
@@ -111,7 +121,7 @@ class Previews:
             NotFound: if there is no such dataset or file.
             UnreadableData: if the file cannot be read.
         """
-        return tuple(columns_of(self._sources.facts(self._file(target)).schema))
+        return tuple(columns_of(self._sources.facts(self._file(target)[0]).schema))
 
     def check(self, target: Target, policy: CompiledPolicy) -> None:
         """Check a policy against the data that it is for, as publishing would.
@@ -148,18 +158,25 @@ class Previews:
         return Sight(decision, *self._rows(target, decision, most))
 
     def _rows(self, target: Target, permit: Permit, most: int) -> tuple[pa.Table, bool]:
-        scan = self._scans.scan(self._file(target), permit.plan, batch_bytes=_BATCH_BYTES)
+        file, consent, described = self._file(target)
+        key = mask_key(self._mask_secret, _AGREEMENT)
+        plan = narrowed(permit.plan, described, None) if described is not None else permit.plan
+        request = ScanRequest(_BATCH_BYTES, salt=sample_salt(key), consent=consent)
+        scan: Scan = self._scans.scan(file, plan, request)
         try:
-            enforcement = Enforcement.of(permit.plan, scan.schema, mask_key(self._mask_secret, _AGREEMENT))
+            check: Enforcement | AnswerCheck = Enforcement.of(plan, scan.schema, key)
+            if plan.aggregate is not None and isinstance(check, Enforcement):
+                grouped = GroupedScan(scan, check, _WHOLE, plan.aggregate, self._scans.tally)
+                scan, check = grouped, AnswerCheck.of(grouped, check, plan.aggregate.min_group)
             kept: list[pa.RecordBatch] = []
             count = 0
             for batch in scan.batches():
-                shown = enforcement.apply(batch)
+                shown = check.apply(batch)
                 kept.append(shown)
                 count += shown.num_rows
                 if count > most:
                     break
-            table = pa.Table.from_batches(kept, enforcement.schema)
+            table = pa.Table.from_batches(kept, check.schema)
             return table.slice(0, most), count > most
         finally:
             scan.close()
@@ -181,22 +198,24 @@ class Previews:
     def _touched(
         self, held: SignedAgreement, policy: CompiledPolicy, now: datetime, streams: Mapping[str, int]
     ) -> Touched:
-        use = Use.declared(held.counterparty, held.use)
+        use = Use.declared(held.counterparty, held.use, self._claims(held.counterparty))
         totals = self._totals(held.agreement.id)
         before = decide(compile_policy(held.agreement), use, totals, now)
         offered = replace(policy, assignee=None, assigner=None)
         after = decide(offered, use, UseTotals(agreed=now), now)
         return Touched(held, before, after, streams.get(held.agreement.id, 0))
 
-    def _file(self, target: Target) -> str:
+    def _file(self, target: Target) -> tuple[str, str | None, Sequence[str] | None]:
+        """Return the file, its consent table, and the columns that were described, if it was published."""
         if target.source is not None:
-            return str(self._sources.resolve(target.source))
+            consent = str(self._sources.resolve(target.consent)) if target.consent is not None else None
+            return str(self._sources.resolve(target.source)), consent, None
         if target.dataset is None:
             raise Malformed("name a dataset or a source; a policy without data shows no rows")
         held = self._offerings.get(target.dataset)
         if held.withdrawn is not None:
             raise NotFound(f"dataset {target.dataset[:200]!r} is not offered here")
-        return held.source
+        return held.source, held.consent, [column.name for column in held.dataset.columns]
 
 
 def cell_text(value: object, most: int = 200) -> str | None:
