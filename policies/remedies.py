@@ -43,6 +43,8 @@ from schemas.vocab import compact_iri
 MOST_TRIED = 4_000
 """How many changed questions are decided at most, so that a hostile policy cannot keep us busy."""
 
+MOST_PURPOSES = 12
+"""How many purposes are tried together with another change."""
 MOST_INSTANTS = 64
 """How many instants ahead are tried, where windows recur."""
 
@@ -143,7 +145,7 @@ def remedies(question: Question, most: int = 3) -> tuple[Remedy, ...]:
     if question.passes():
         return ()
     changes = sorted(_changes(question), key=lambda pair: pair[0].by == "holder")
-    for size, pool in ((1, changes), (2, _few_purposes(changes))):
+    for size, pool in ((1, changes), (2, _few_purposes(question, changes))):
         found: dict[tuple[str, ...], Remedy] = {}
         for tried, some in enumerate(combinations(pool, size)):
             sorts = tuple(change.sort for change, _ in some)
@@ -160,13 +162,29 @@ def remedies(question: Question, most: int = 3) -> tuple[Remedy, ...]:
     return ()
 
 
-def _few_purposes(changes: Iterable[_Changed]) -> list[_Changed]:
-    """Keep some purposes only, the nearest: pairs are many."""
+def _few_purposes(question: Question, changes: Iterable[_Changed]) -> list[_Changed]:
+    """Keep few purposes, since pairs are many: the nearest of those that some permission is for."""
     kept: list[_Changed] = []
-    for pair in changes:
-        if pair[0].sort != "purpose" or sum(one[0].sort == "purpose" for one in kept) < 12:
-            kept.append(pair)
+    purposes = 0
+    for change, make in changes:
+        if change.sort == "purpose":
+            if purposes >= MOST_PURPOSES or not _is_wanted(make(question)):
+                continue
+            purposes += 1
+        kept.append((change, make))
     return kept
+
+
+def _is_wanted(question: Question) -> bool:
+    """Say whether the purpose is what some permission asks for, all else aside."""
+    return any(
+        all(
+            holds(limit, question.use, question.totals, question.at) is True
+            for limit in rule.conditions
+            if isinstance(limit, PurposeLimit)
+        )
+        for rule in question.policy.permissions
+    )
 
 
 def _changes(question: Question) -> Iterator[_Changed]:

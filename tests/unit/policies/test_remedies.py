@@ -77,6 +77,25 @@ def test_two_changes_are_told_where_one_is_not_enough() -> None:
     assert all(len(changes) == 2 for changes in found)
 
 
+def test_a_purpose_that_fits_is_tried_with_what_only_the_holder_can_change() -> None:
+    terms = (*RESEARCH_ONLY["constraint"], limit("dateTime", "lt", "2026-01-01"))
+    policy = compiled(rule("hansa:train", *terms))
+    found = told(Question(policy, use(purpose=DPV + "Marketing"), UseTotals(), NOON))
+    assert ("State the purpose dpv:AcademicResearch.", "The holder leaves out: before 2026-01-01.") in found
+
+
+def test_a_use_waits_for_the_next_window_that_recurs() -> None:
+    policy = compiled(rule("use", limit("timeOfDay", "isAnyOf", ["18:00-20:00"])))
+    assert told(Question(policy, use(), UseTotals(), NOON))[0] == ("Wait until 2026-11-23T18:00Z.",)
+
+
+def test_what_the_member_list_would_have_to_state_is_told() -> None:
+    policy = compiled(rule("use", limit("participantGroup", "isAnyOf", ["sme"])))
+    question = Question(policy, use(), UseTotals(), NOON)
+    assert [sentence(one) for one in against(question)] == ['Cannot be known: by members of "sme".']
+    assert told(question)[0] == ('Be stated as a member of "sme" in the member list.',)
+
+
 def test_a_prohibition_is_named_and_a_narrower_action_is_found() -> None:
     policy = compiled(rule("use"), prohibition=[rule("hansa:evaluate")])
     question = Question(policy, use("use"), UseTotals(), NOON)
