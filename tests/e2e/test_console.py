@@ -1,4 +1,4 @@
-"""The policy page of the console in a real browser: by mouse and keyboard, without JavaScript, and attacked."""
+"""The policy page of the console in a real browser: by mouse and keyboard, with no JavaScript, attacked."""
 
 from __future__ import annotations
 

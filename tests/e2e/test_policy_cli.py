@@ -1,0 +1,194 @@
+"""`hansa policy …` as its author types it, on files and at running connectors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from connector.cli import app
+from tests.e2e.conftest import RESEARCH, Town
+
+pytestmark = pytest.mark.e2e
+
+
+def hansa(*words: str, code: int = 0) -> str:
+    said = CliRunner().invoke(app, ["policy", *words])
+    assert said.exit_code == code, said.output
+    return said.output
+
+
+def hansa_json(*words: str, code: int = 0) -> Any:
+    return json.loads(hansa(*words, "--json", code=code))
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Path:
+    file = tmp_path / "offer.json"
+    hansa("new", "research-only", "-p", "not_after=2031-01-01T00:00:00Z", "-o", str(file))
+    return file
+
+
+def test_a_policy_is_written_from_a_template_and_explained_in_two_languages(policy: Path) -> None:
+    assert "You may use the data.  enforced here" in hansa("explain", str(policy))
+    assert "Sie dürfen die Daten nutzen.  hier durchgesetzt" in hansa("explain", str(policy), "--lang", "de")
+    (told,) = hansa_json("explain", str(policy))
+    assert told[0]["data"]["about"] == "actions"
+    assert "exists; choose another name" in hansa("new", "open-training", "-o", str(policy), code=1)
+
+
+def test_turtle_json_ld_and_json_say_the_same(policy: Path, tmp_path: Path) -> None:
+    turtle = tmp_path / "offer.ttl"
+    turtle.write_text(
+        """@prefix odrl: <http://www.w3.org/ns/odrl/2/> . @prefix dpv: <https://w3id.org/dpv#> .
+        <urn:p> a odrl:Offer ; odrl:permission [ odrl:action odrl:use ; odrl:constraint [
+          odrl:leftOperand odrl:purpose ; odrl:operator odrl:isA ; odrl:rightOperand dpv:Marketing ] ] ."""
+    )
+    linked = tmp_path / "linked.jsonld"
+    linked.write_text(
+        json.dumps(
+            {
+                "@context": "http://www.w3.org/ns/odrl.jsonld",
+                "@type": "Offer",
+                "uid": "urn:p",
+                "permission": [
+                    {
+                        "action": "use",
+                        "constraint": [
+                            {
+                                "leftOperand": "purpose",
+                                "operator": "isA",
+                                "rightOperand": {"@id": "https://w3id.org/dpv#Marketing"},
+                            }
+                        ],
+                    }
+                ],
+            }
+        )
+    )
+    assert hansa("explain", str(turtle)) == hansa("explain", str(linked))
+    assert "Only for a purpose under dpv:Marketing." in hansa("explain", str(turtle))
+
+
+def test_a_denied_use_is_told_with_the_smallest_change(policy: Path) -> None:
+    told = hansa("check", str(policy), "--action", "train", "--purpose", "Marketing", code=3)
+    assert "Not met: for a purpose under dpv:ResearchAndDevelopment." in told
+    assert "State the purpose dpv:AcademicResearch." in told
+    document = hansa_json("check", str(policy), "--action", "train", "--purpose", "AcademicResearch")
+    assert document["decision"]["permitted"] is True
+
+
+def test_warnings_and_conflicts_are_told_and_conflicts_fail(tmp_path: Path) -> None:
+    doubtful = tmp_path / "doubtful.json"
+    constraint = {"leftOperand": "odrl:dateTime", "operator": "lt", "rightOperand": "2031-01-01T00:00"}
+    use = {"action": "odrl:use", "constraint": [constraint]}
+    doubtful.write_text(json.dumps({"permission": [use]}))
+    assert "names no time zone" in hansa("check", str(doubtful))
+    doubtful.write_text(json.dumps({"permission": [use], "prohibition": [{"action": "odrl:use"}]}))
+    assert "conflict" in hansa("check", str(doubtful), code=1)
+
+
+BAD: dict[str, tuple[Any, str]] = {
+    "operand": ({"leftOperand": "dx:moonPhase", "operator": "eq", "rightOperand": "full"}, "dx:moonPhase"),
+    "operator": ({"leftOperand": "odrl:purpose", "operator": "gt", "rightOperand": "x"}, "'gt'"),
+    "type": ({"leftOperand": "odrl:dateTime", "operator": "lt", "rightOperand": "soon"}, "soon"),
+    "unit": ({"leftOperand": "odrl:percentage", "operator": "lteq", "rightOperand": "120"}, "120"),
+}
+
+
+@pytest.mark.parametrize("name", list(BAD))
+def test_what_cannot_be_kept_is_refused_by_name_and_place(name: str, tmp_path: Path) -> None:
+    constraint, named = BAD[name]
+    file = tmp_path / "bad.json"
+    file.write_text(json.dumps({"permission": [{"action": "odrl:use", "constraint": [constraint]}]}))
+    told = hansa("check", str(file), code=1)
+    assert named in told
+    assert "permission[0].constraint[0]" in told
+
+
+def test_files_that_hold_no_policy_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "bad.json"
+    for text, told in (
+        ("{", "not a JSON policy"),
+        ("3", "no JSON object"),
+        ("{}", "neither permission nor prohibition"),
+        ('{"profile": "urn:x", "permission": [{"action": "use"}]}', "profile"),
+        ('{"permission": [{"action": "eat"}]}', "'eat'"),
+        ("[" * 100_000, "not a JSON policy"),
+    ):
+        file.write_text(text)
+        assert told in hansa("check", str(file), code=1), text[:40]
+    file.write_bytes(b" " * (5 << 20))
+    assert "at most" in hansa("check", str(file), code=1)
+    assert "there is no file" in hansa("explain", str(tmp_path / "none.json"), code=1)
+
+
+def test_a_data_file_lacks_what_the_policy_names(running_town: Town, tmp_path: Path) -> None:
+    file = tmp_path / "columns.json"
+    columns = {
+        "leftOperand": "https://w3id.org/hansa/policy/1#columns",
+        "operator": "isAnyOf",
+        "rightOperand": ["salary"],
+    }
+    file.write_text(json.dumps({"permission": [{"action": "odrl:use", "constraint": [columns]}]}))
+    data = str(running_town.data / "hospital" / "patients.parquet")
+    told = hansa("check", str(file), "--data", data, code=1)
+    assert "names column 'salary'" in told
+    assert "'age', 'bmi'" in told
+
+
+def test_the_holder_sees_what_a_consumer_would_see_and_nothing_is_logged(
+    running_town: Town, tmp_path: Path
+) -> None:
+    config = ["--config", str(running_town.space.participants["hospital"].folder / "hansa.toml")]
+    door = running_town.space.management("hospital")
+    file = tmp_path / "some.json"
+    over = {
+        "leftOperand": "https://w3id.org/hansa/policy/1#column/age",
+        "operator": "gteq",
+        "rightOperand": {"@value": "80", "@type": "xsd:integer"},
+    }
+    hidden = {
+        "leftOperand": "https://w3id.org/hansa/policy/1#mask/id",
+        "operator": "eq",
+        "rightOperand": "null",
+    }
+    file.write_text(json.dumps({"permission": [{"action": "odrl:use", "constraint": [over, hidden]}]}))
+
+    def logged() -> int:
+        log = door.get("/status")["log"]
+        return int(log["size"] + log["backlog"])
+
+    before = logged()
+    seen = hansa_json("simulate", "patients.parquet", "--policy", str(file), "--rows", "5", *config)
+    assert len(seen["rows"]) == 5
+    at = [column["name"] for column in seen["columns"]].index("age")
+    assert all(int(row[at]) >= 80 for row in seen["rows"])
+    assert all(row[0] is None for row in seen["rows"])
+    assert logged() == before
+    table = hansa("simulate", "patients.parquet", "--policy", str(file), *config)
+    assert "case.id" in table
+    assert "80" in table
+
+
+def test_a_change_is_told_with_whom_it_touches(running_town: Town, policy: Path, tmp_path: Path) -> None:
+    space = running_town.space
+    config = ["--config", str(space.participants["mobility"].folder / "hansa.toml")]
+    dataset = running_town.hit("Flights")["id"]
+    strict = tmp_path / "strict.json"
+    hansa("new", "commercial-evaluation", "-o", str(strict))
+    with running_town.open(dataset, purpose=RESEARCH):
+        told = hansa("diff", str(policy), str(strict), "--dataset", dataset, *config)
+        assert "removed" in told or "changed" in told
+        assert "would get no new agreement" in told
+        (agreement,) = hansa_json("diff", str(policy), str(strict), "--dataset", dataset, *config)[
+            "agreements"
+        ]
+        assert agreement["loses"] is True
+        shown = hansa("explain", agreement["agreement"], *config)
+        assert "This is for did:web:" in shown
+    assert "You may use the data." in hansa("explain", dataset, *config)
+    assert "Both say the same." in hansa("diff", str(policy), str(policy))
