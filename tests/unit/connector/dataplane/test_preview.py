@@ -133,7 +133,8 @@ def test_a_change_touches_who_would_get_no_new_agreement_and_stops_no_stream(
     ticket = provider.ticket(pa.table({"id": range(50_000)}))
     dataset = dataset_of(provider)
     with provider.streams.open(ticket) as stream:
-        next(iter(stream.batches()))
+        batches = stream.batches()
+        next(batches)
         (touched,) = previews.touched(dataset, compile_policy(offer(action="hansa:evaluate")))
         assert touched.loses
         assert touched.streams == 1
