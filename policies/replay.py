@@ -17,7 +17,7 @@ from policies.compiled import CompiledPolicy, compile_policy
 from policies.counting import Bound
 from policies.decision import Deny, Limits, Permit, decide
 from policies.findings import Check, Finding
-from policies.use import Use, UseTotals
+from policies.use import Claims, Use, UseTotals
 from schemas.canonical import digest
 from schemas.errors import DataspaceError
 from schemas.usage import AgreedTerms, UsageKind, UsageRecord
@@ -216,7 +216,8 @@ class Replay:
         policy = self._policy(entry, record, account)
         if policy is None:
             return Limits()  # said already; without the agreement nothing more can be checked
-        use = Use(record.counterparty or "", record.action or "", record.purpose)
+        claims = Claims.recalled(record.claims)
+        use = Use(record.counterparty or "", record.action or "", record.purpose, claims)
         decision = decide(policy, use, totals, at)
         match decision:
             case Permit(limits=limits):

@@ -182,10 +182,11 @@ class Streams:
         self, ticket: Ticket, agreement: SignedAgreement, fields: Mapping[str, Any], start: int
     ) -> tuple[Permit, Bound]:
         """Decide, log the decision, and return the permit with the totals that the agreement may reach."""
-        record = self._usage.record(UsageKind.ACCESS_DECISION, **fields, detail={"start": start})
+        use, policy = Use(ticket.consumer, ticket.action, ticket.purpose), compile_policy(agreement.agreement)
+        asked = {**fields, "claims": use.claims.told, "detail": {"start": start}}
+        record = self._usage.record(UsageKind.ACCESS_DECISION, **asked)
         # The time of the record is the time of the decision, so that an auditor replays exactly this.
         at = _EPOCH + timedelta(microseconds=record.at)
-        use, policy = Use(ticket.consumer, ticket.action, ticket.purpose), compile_policy(agreement.agreement)
         said: list[tuple[Permit | Deny, UseTotals]] = []
 
         def judge(totals: UseTotals) -> Mapping[str, Any]:
