@@ -19,7 +19,7 @@ from connector.offering.ports import OfferingStore
 from connector.transfer.ports import Transfer
 from connector.transfer.ticket import Ticket, verify
 from connector.usage.ports import Sent
-from policies.compiled import compile_policy
+from policies.compiled import CompiledPolicy, compile_policy
 from policies.counting import Bound
 from policies.decision import Deny, Permit, decide
 from policies.plan import DataPlan
@@ -44,6 +44,7 @@ BLOCK_ROWS = 131_072
 BATCH_BYTES = 4 << 20
 """The size of batches that travels best."""
 
+_LOOKS, _PAUSE = 40, timedelta(milliseconds=50)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _log = structlog.get_logger("connector.dataplane")
 
@@ -86,6 +87,7 @@ class Streams:
         self.block_rows, self._batch_bytes = block_rows, batch_bytes
         self._lock = threading.Lock()
         self._open: dict[str, OpenStream] = {}
+        self._ending: dict[str, OpenStream] = {}
         self._unsettled: dict[str, Callable[[], None]] = {}
 
     def open(
@@ -131,7 +133,10 @@ class Streams:
             "transfer": pass_.transfer,
             "stream": stream,
         }
-        permit, most = self._decided(pass_, agreement, fields, start)
+        policy = compile_policy(agreement.agreement)
+        if start and any(permission.epochs is not None for permission in policy.permissions):
+            self._await_end(pass_.transfer)
+        permit, most = self._decided(pass_, policy, fields, start)
         try:
             opened = self._opened(pass_, permit, most, fields, start, columns)
         except DataspaceError as error:
@@ -157,6 +162,18 @@ class Streams:
         kind, reason = stop
         raise Forbidden(reason) if kind == "revoked" else WorldMoved(reason)
 
+    def _await_end(self, transfer: str) -> None:
+        """Give the stream that a reader comes back from a moment to notice that it broke, and to be settled.
+
+        While it is open, to come back is another epoch. Who reads with two streams at once loses the moment.
+        """
+        for _ in range(_LOOKS):
+            with self._lock:
+                streams = [*self._open.values(), *self._ending.values()]
+            if all(stream.ticket.transfer != transfer for stream in streams):
+                return
+            self.wait(threading.Event(), _PAUSE)
+
     def _opened(  # noqa: PLR0913  one stream, put together once
         self,
         ticket: Ticket,
@@ -179,10 +196,10 @@ class Streams:
             raise
 
     def _decided(
-        self, ticket: Ticket, agreement: SignedAgreement, fields: Mapping[str, Any], start: int
+        self, ticket: Ticket, policy: CompiledPolicy, fields: Mapping[str, Any], start: int
     ) -> tuple[Permit, Bound]:
         """Decide, log the decision, and return the permit with the totals that the agreement may reach."""
-        use, policy = Use(ticket.consumer, ticket.action, ticket.purpose), compile_policy(agreement.agreement)
+        use = Use(ticket.consumer, ticket.action, ticket.purpose)
         asked = {**fields, "claims": use.claims.told, "detail": {"start": start}}
         record = self._usage.record(UsageKind.ACCESS_DECISION, **asked)
         # The time of the record is the time of the decision, so that an auditor replays exactly this.
@@ -241,7 +258,10 @@ class Streams:
         with self._lock:
             if self._open.pop(stream.id, None) is None:
                 return  # settled before
+            self._ending[stream.id] = stream
         self._settle(stream.id, stream.settle)
+        with self._lock:
+            del self._ending[stream.id]
 
     def tick(self) -> None:
         """Settle what could not be settled when it closed; called once a second."""

@@ -203,6 +203,26 @@ class TestEpochs:
         ):
             provider.streams.open(ticket, 20)
 
+    def test_a_reader_that_comes_back_at_once_is_waited_for_until_its_stream_has_ended(
+        self, provider: Provider
+    ):
+        ticket = provider.ticket(TABLE, *counted(1, "epoch"))
+        stream = provider.streams.open(ticket)
+        next(stream.batches())
+        start = stream.position
+        waited = threading.Event()
+        real = provider.streams.wait
+
+        def wait(look: threading.Event, most: timedelta) -> None:
+            waited.set()
+            real(look, most)
+
+        provider.streams.wait = wait
+        breaks = threading.Thread(target=lambda: (waited.wait(10), stream.close()))
+        breaks.start()
+        assert provider.read(ticket, start).equals(TABLE.slice(start))
+        breaks.join()
+
 
 class TestRate:
     """At most so many rows a period."""
