@@ -1,4 +1,4 @@
-"""What counting costs: an opening decided in the log's transaction, a reservation, and the note of a batch."""
+"""What counting costs: an opening decided in the transaction of the log, a reservation, a batch noted."""
 
 from __future__ import annotations
 
