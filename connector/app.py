@@ -239,6 +239,7 @@ class Connector:
             store=self.stores.negotiations,
             offerings=self.stores.offerings,
             judge=negotiation_judge.RuledJudge(rules, negotiation_judge.Judge(given.automatic)),
+            claims=self.trust.claims,
             **self._process,
         )
 
@@ -257,6 +258,7 @@ class Connector:
                 addresses=lambda transfer, ticket: self.doors.address(transfer.pid, transfer.format, ticket),
                 ticket_key=self._key,
                 clock=self.clock,
+                claims=self.trust.claims,
             ),
             judge=transfer_judge.RuledJudge(rules, transfer_judge.Judge(given.automatic)),
             moved=lambda transfer: self.streams.look_again(transfer.pid),
@@ -277,6 +279,7 @@ class Connector:
             mask_secret=load_or_create_secret(self._state / MASK_FILE),
             clock=self.clock,
             new_id=self._world.new_id,
+            claims=self.trust.claims,
         )
 
     @cached_property
@@ -307,6 +310,7 @@ class Connector:
                 sink=self.sinks.address,
                 ticket_key=self._key,
                 clock=self.clock,
+                claims=self.trust.claims,
             ),
             wake=lambda process: self.outbox.wake(process),
             record=self.usage.record,

@@ -310,7 +310,7 @@ def _when_and_what(
     consequence = said.get(operands.CONSEQUENCE.iri)
     word = Consequence.SUSPEND.value
     if consequence is not None:
-        word = read_word(consequence.value, tuple(Consequence), consequence.where)
+        word = read_word(consequence.value, tuple(str(word) for word in Consequence), consequence.where)
     return (
         read_fixed(delay.value, delay.where) if delay is not None else None,
         read_interval(every.value, every.where) if every is not None else None,

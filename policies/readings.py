@@ -154,7 +154,7 @@ def zoneless(value: Any, where: str) -> str | None:
     said = read_text(value, where)
     if not _ZONELESS.fullmatch(said) or _ZONED.fullmatch(said):
         return None
-    return f"{where}: {shown(said)} names no time zone and is taken as UTC; write {said}Z to say so"
+    return f"{where}: {shown(said)} names no time zone and is taken as UTC; write {said[:40]}Z to say so"
 
 
 def _next(instant: datetime) -> datetime | None:

@@ -7,7 +7,6 @@ from datetime import datetime
 
 from schemas.errors import Malformed
 from schemas.odrl import DeclaredUse
-from schemas.usage import KnownClaims
 from schemas.vocab import ODRL
 
 
@@ -26,26 +25,6 @@ class Claims:
     region: str | None = None
     environment: str | None = None
     listed: bool = False
-
-    @classmethod
-    def recalled(cls, known: KnownClaims | None) -> Claims:
-        """Return the claims as a record of the usage log keeps them; without any, nothing was known."""
-        if known is None:
-            return NO_CLAIMS
-        return cls(frozenset(known.groups), known.credentials, known.region, known.environment, known.listed)
-
-    @property
-    def told(self) -> KnownClaims | None:
-        """The claims as a record of the usage log keeps them; None if nothing is known."""
-        if self == NO_CLAIMS:
-            return None
-        return KnownClaims(
-            groups=tuple(sorted(self.groups)),
-            credentials=self.credentials,
-            region=self.region,
-            environment=self.environment,
-            listed=self.listed,
-        )
 
     @property
     def unless_stated(self) -> bool | None:

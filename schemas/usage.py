@@ -33,19 +33,6 @@ class UsageKind(StrEnum):
     STREAM_SETTLED = "stream.settled"
 
 
-class KnownClaims(Document):
-    """What was known of who asked when it was decided, by the signed member list.
-
-    Nothing here is declared by who asks.
-    """
-
-    groups: tuple[str, ...] = ()
-    credentials: tuple[tuple[str, str], ...] = ()
-    region: str | None = None
-    environment: str | None = None
-    listed: bool = False
-
-
 class UsageRecord(Document):
     """What happened, under which terms, and how much.
 
@@ -64,7 +51,6 @@ class UsageRecord(Document):
     policy: str | None = Field(default=None, description="sha256 digest of the canonical agreement")
     action: str | None = None
     purpose: str | None = None
-    claims: KnownClaims | None = None
     negotiation: str | None = None
     transfer: str | None = None
     stream: str | None = None

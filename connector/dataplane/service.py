@@ -19,11 +19,12 @@ from connector.offering.ports import OfferingStore
 from connector.transfer.ports import Transfer
 from connector.transfer.ticket import Ticket, verify
 from connector.usage.ports import Sent
+from policies.claims import claims_detail
 from policies.compiled import CompiledPolicy, compile_policy
 from policies.counting import Bound
 from policies.decision import Deny, Permit, decide
 from policies.plan import DataPlan
-from policies.use import Use, UseTotals
+from policies.use import NO_CLAIMS, Claims, Use, UseTotals
 from schemas.base import Role
 from schemas.dsp.transfer import TransferState
 from schemas.errors import (
@@ -63,6 +64,7 @@ class Streams:
         clock: UTC, aware.
         new_id: makes stream ids.
         block_rows: rows that are reserved at once.
+        claims: says what is known of a participant now.
     """
 
     def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
@@ -79,11 +81,13 @@ class Streams:
         new_id: Callable[[], str],
         block_rows: int = BLOCK_ROWS,
         batch_bytes: int = BATCH_BYTES,
+        claims: Callable[[str], Claims] = lambda _: NO_CLAIMS,
     ) -> None:
         self._agreements, self._transfers, self._offerings = agreements, transfers, offerings
         self._usage, self._scans = usage, scans
         self._ticket_key, self._mask_secret = ticket_key, mask_secret
         self._clock, self._new_id = clock, new_id
+        self._claims = claims
         self.block_rows, self._batch_bytes = block_rows, batch_bytes
         self._lock = threading.Lock()
         self._open: dict[str, OpenStream] = {}
@@ -199,11 +203,12 @@ class Streams:
         self, ticket: Ticket, policy: CompiledPolicy, fields: Mapping[str, Any], start: int
     ) -> tuple[Permit, Bound]:
         """Decide, log the decision, and return the permit with the totals that the agreement may reach."""
-        use = Use(ticket.consumer, ticket.action, ticket.purpose)
-        asked = {**fields, "claims": use.claims.told, "detail": {"start": start}}
-        record = self._usage.record(UsageKind.ACCESS_DECISION, **asked)
+        claims = self._claims(ticket.consumer)
+        detail = {"start": start, **claims_detail(policy, claims)}
+        record = self._usage.record(UsageKind.ACCESS_DECISION, **fields, detail=detail)
         # The time of the record is the time of the decision, so that an auditor replays exactly this.
         at = _EPOCH + timedelta(microseconds=record.at)
+        use = Use(ticket.consumer, ticket.action, ticket.purpose, claims)
         said: list[tuple[Permit | Deny, UseTotals]] = []
 
         def judge(totals: UseTotals) -> Mapping[str, Any]:

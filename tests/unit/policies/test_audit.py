@@ -19,7 +19,7 @@ from policies.evidence.note import SigningKey, sign
 from policies.evidence.tree import leaf_hash, root
 from policies.findings import MEANING, Check
 from schemas.errors import Malformed
-from schemas.usage import MOST_BYTES, KnownClaims, UsageKind
+from schemas.usage import UsageKind
 from schemas.vocab import DPV, HANSA, ODRL
 from tests.log_builders import (
     AGREEMENT,
@@ -508,17 +508,3 @@ def test_a_use_too_long_after_the_first_delivery_is_found() -> None:
     told.at += timedelta(hours=1)
     report = audit(told.decided("s2").evidence())
     assert found(report) == {(Check.DECISION, 4)}
-
-
-def test_a_decision_is_made_again_with_what_was_known_of_who_asked() -> None:
-    told = counted(limit("participantGroup", "isAnyOf", ["hospitals"]))
-    known = KnownClaims(groups=("hospitals",), listed=True)
-    assert audit(told.decided("s1", claims=known).evidence()).holds
-    assert found(audit(told.decided("s2").evidence())) == {(Check.DECISION, 3)}
-
-
-def test_a_record_with_all_that_is_known_fits_the_log() -> None:
-    told = counted()
-    claims = KnownClaims(groups=("g" * 60,) * 20, credentials=(("c" * 30, "v" * 30),) * 10, region="DE")
-    told.decided("s1", claims=claims, reasons=("r" * 100,) * 8)
-    assert len(told.records[-1].canonical()) <= MOST_BYTES
