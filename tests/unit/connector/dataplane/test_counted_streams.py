@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from connector.dataplane.meter import rows_within
 from connector.dataplane.stream import MOST_WAIT, OpenStream
 from schemas.dsp.transfer import TransferState
-from schemas.errors import PolicyMismatch, UnreadableData, UseDenied
+from schemas.errors import PolicyMismatch, StreamEnded, UnreadableData, UseDenied
 from schemas.usage import UsageKind
 from schemas.vocab import HANSA, ODRL
 from tests.streaming import Provider, limit
@@ -277,7 +277,7 @@ class TestRate:
     ):
         ticket = provider.ticket(TABLE, limit("rate", "lteq", "10/P1D"))
         assert provider.read(ticket).num_rows == 10
-        assert (provider.end.kind, provider.end.passing) == ("rate-limit", True)
+        assert (provider.end.kind, provider.end.passing) == ("rate-limit", False)
         assert "10 rows per 1 day" in provider.end.reason
         assert (provider.now + timedelta(days=0.1)).isoformat(timespec="seconds") in provider.end.reason
         assert sum(paced, timedelta(0)) <= MOST_WAIT
@@ -286,3 +286,13 @@ class TestRate:
         look = threading.Event()
         look.set()
         provider.streams.wait(look, timedelta(days=1))
+
+    def test_a_reader_over_the_wire_is_told_the_rows_and_the_time_to_come_again(self, provider: Provider):
+        ticket = provider.ticket(TABLE, limit("rate", "lteq", "10/P1D"))
+        with provider.door():
+            client = provider.client(ticket)
+            with pytest.raises(StreamEnded, match="go on from 2026-11-23T14:24:00") as ended:
+                client.read_all()
+            client.close()
+        assert (ended.value.rows, ended.value.end) == (10, "rate-limit")
+        assert provider.usage.totals(provider.agreement).requests == 1
