@@ -180,7 +180,7 @@ class Streams:
         offering = self._offerings.get(ticket.dataset)
         _check_kind(permit.plan, asked)
         described = [column.name for column in offering.dataset.columns]
-        plan = _narrowed(permit.plan, described, asked.wanted)
+        plan = _narrowed(permit.plan, described, asked.wanted(permit.plan.visible(described)))
         key = mask_key(self._mask_secret, ticket.agreement)
         request = ScanRequest(self._batch_bytes, asked.start, sample_salt(key), offering.consent)
         scan = self._scans.scan(offering.source, plan, request)
@@ -322,9 +322,11 @@ class _Asked:
     columns: tuple[str, ...] | None
     question: Question | None
 
-    @property
-    def wanted(self) -> tuple[str, ...] | None:
-        return self.columns if self.question is None else self.question.columns
+    def wanted(self, released: Sequence[str]) -> tuple[str, ...] | None:
+        """Return the columns to read; where only rows are counted, one has to stand for them."""
+        if self.question is None:
+            return self.columns
+        return self.question.columns or tuple(released[:1])
 
     @property
     def detail(self) -> dict[str, str | int]:
