@@ -133,6 +133,7 @@ class JudgedScan:
                 position += batch.num_rows
                 if scanned.batch.num_rows:
                     yield scanned
+            self._check()
 
     def _judged(self) -> Iterator[pa.RecordBatch]:
         """Yield rows that pass, followed in the same batch by what was decided of them."""

@@ -168,7 +168,7 @@ class _PlainScan:
 
     def __init__(self, path: Path, plan: DataPlan, file: Reading, request: ScanRequest) -> None:
         self._path, self._file, self._request = path, file, request
-        self.schema = only(file.schema, plan.visible(file.schema.names))
+        self.schema = only(file.schema, {*plan.visible(file.schema.names), *plan.seen})
         self._stopped = self._interrupted = False
         with reading(path):
             parts, self._skip = _parts_from(file.parts(None), request.start)
@@ -180,11 +180,15 @@ class _PlainScan:
             width = self._file.width(self.schema.names)
             read = (batch for _, batch in self._batches)
             for batch in rebatched(read, self._request.batch_bytes, width, self._skip):
-                if self._interrupted:
-                    raise WorldMoved("reading was interrupted; open the stream again")
+                self._check()
                 if self._stopped:
                     return
                 yield Scanned(batch)
+            self._check()
+
+    def _check(self) -> None:
+        if self._interrupted:
+            raise WorldMoved("reading was interrupted; open the stream again")
 
     def interrupt(self) -> None:
         """Stop reading before the next batch; from any thread."""

@@ -24,7 +24,7 @@ from connector.transfer.ports import Transfer
 from connector.transfer.ticket import Ticket, verify
 from connector.usage.ports import Sent
 from policies.claims import claims_detail
-from policies.compiled import compile_policy
+from policies.compiled import CompiledPolicy, compile_policy
 from policies.counting import Bound
 from policies.decision import Deny, Permit, decide
 from policies.plan import DataPlan
@@ -50,6 +50,7 @@ BLOCK_ROWS = 131_072
 BATCH_BYTES = 4 << 20
 """The size of batches that travels best."""
 
+_LOOKS, _PAUSE = 40, timedelta(milliseconds=50)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _log = structlog.get_logger("connector.dataplane")
 
@@ -95,6 +96,7 @@ class Streams:
         self.block_rows, self._batch_bytes = block_rows, batch_bytes
         self._lock = threading.Lock()
         self._open: dict[str, OpenStream] = {}
+        self._ending: dict[str, OpenStream] = {}
         self._unsettled: dict[str, Callable[[], None]] = {}
 
     def open(
@@ -142,8 +144,11 @@ class Streams:
             "transfer": pass_.transfer,
             "stream": stream,
         }
+        policy = compile_policy(agreement.agreement)
+        if start and any(permission.epochs is not None for permission in policy.permissions):
+            self._await_end(pass_.transfer)
         asked = _Asked(start, tuple(columns) if columns is not None else None, question)
-        permit, most = self._decided(pass_, agreement, fields, asked.detail)
+        permit, most = self._decided(pass_, policy, fields, asked.detail)
         try:
             opened = self._opened(pass_, permit, most, fields, asked)
         except DataspaceError as error:
@@ -179,13 +184,25 @@ class Streams:
         kind, reason = stop
         raise Forbidden(reason) if kind == "revoked" else WorldMoved(reason)
 
+    def _await_end(self, transfer: str) -> None:
+        """Give the stream that a reader comes back from a moment to notice that it broke, and to be settled.
+
+        While it is open, to come back is another epoch. Who reads with two streams at once loses the moment.
+        """
+        for _ in range(_LOOKS):
+            with self._lock:
+                streams = [*self._open.values(), *self._ending.values()]
+            if all(stream.ticket.transfer != transfer for stream in streams):
+                return
+            self.wait(threading.Event(), _PAUSE)
+
     def _opened(
         self, ticket: Ticket, permit: Permit, most: Bound, fields: Mapping[str, Any], asked: _Asked
     ) -> OpenStream:
         offering = self._offerings.get(ticket.dataset)
         _check_kind(permit.plan, asked)
         described = [column.name for column in offering.dataset.columns]
-        plan = narrowed(permit.plan, described, asked.wanted)
+        plan = _narrowed(permit.plan, described, asked.wanted(permit.plan.visible(described)))
         key = mask_key(self._mask_secret, ticket.agreement)
         request = ScanRequest(self._batch_bytes, asked.start, sample_salt(key), offering.consent)
         scan = self._scans.scan(offering.source, plan, request)
@@ -203,12 +220,12 @@ class Streams:
     def _decided(
         self,
         ticket: Ticket,
-        agreement: SignedAgreement,
+        policy: CompiledPolicy,
         fields: Mapping[str, Any],
         detail: Mapping[str, str | int],
     ) -> tuple[Permit, Bound]:
         """Decide, log the decision, and return the permit with the totals that the agreement may reach."""
-        claims, policy = self._claims(ticket.consumer), compile_policy(agreement.agreement)
+        claims = self._claims(ticket.consumer)
         told = {**detail, **claims_detail(policy, claims)}
         record = self._usage.record(UsageKind.ACCESS_DECISION, **fields, detail=told)
         # The time of the record is the time of the decision, so that an auditor replays exactly this.
@@ -273,7 +290,10 @@ class Streams:
         with self._lock:
             if self._open.pop(stream.id, None) is None:
                 return  # settled before
+            self._ending[stream.id] = stream
         self._settle(stream.id, stream.settle)
+        with self._lock:
+            del self._ending[stream.id]
 
     def tick(self) -> None:
         """Settle what could not be settled when it closed; called once a second."""
@@ -334,9 +354,11 @@ class _Asked:
     columns: tuple[str, ...] | None
     question: Question | None
 
-    @property
-    def wanted(self) -> tuple[str, ...] | None:
-        return self.columns if self.question is None else self.question.columns
+    def wanted(self, released: Sequence[str]) -> tuple[str, ...] | None:
+        """Return the columns to read; where only rows are counted, one has to stand for them."""
+        if self.question is None:
+            return self.columns
+        return self.question.columns or tuple(released[:1])
 
     @property
     def detail(self) -> dict[str, str | int]:
@@ -367,7 +389,7 @@ def _check_kind(plan: DataPlan, asked: _Asked) -> None:
         raise Malformed(f"start is {asked.start}; an answer is read from its beginning")
 
 
-def narrowed(plan: DataPlan, described: Sequence[str], columns: Sequence[str] | None) -> DataPlan:
+def _narrowed(plan: DataPlan, described: Sequence[str], columns: Sequence[str] | None) -> DataPlan:
     """Return the plan for the columns that a reader wants, never more than were described at publication.
 
     A column that came into the file later is in no offer that anybody read.
