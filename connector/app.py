@@ -34,6 +34,7 @@ from connector.api.evidence import evidence_router
 from connector.api.health import health_router
 from connector.api.identity import identity_router
 from connector.api.management import management_router
+from connector.api.profile import profile_router
 from connector.api.signaling import signaling_router
 from connector.api.sink import sink_router
 from connector.dataplane.service import Streams
@@ -239,6 +240,7 @@ class Connector:
             store=self.stores.negotiations,
             offerings=self.stores.offerings,
             judge=negotiation_judge.RuledJudge(rules, negotiation_judge.Judge(given.automatic)),
+            claims=self.trust.claims,
             **self._process,
         )
 
@@ -257,6 +259,7 @@ class Connector:
                 addresses=lambda transfer, ticket: self.doors.address(transfer.pid, transfer.format, ticket),
                 ticket_key=self._key,
                 clock=self.clock,
+                claims=self.trust.claims,
             ),
             judge=transfer_judge.RuledJudge(rules, transfer_judge.Judge(given.automatic)),
             moved=lambda transfer: self.streams.look_again(transfer.pid),
@@ -277,6 +280,7 @@ class Connector:
             mask_secret=load_or_create_secret(self._state / MASK_FILE),
             clock=self.clock,
             new_id=self._world.new_id,
+            claims=self.trust.claims,
         )
 
     @cached_property
@@ -307,6 +311,7 @@ class Connector:
                 sink=self.sinks.address,
                 ticket_key=self._key,
                 clock=self.clock,
+                claims=self.trust.claims,
             ),
             wake=lambda process: self.outbox.wake(process),
             record=self.usage.record,
@@ -378,6 +383,7 @@ class Connector:
         install_errors(app, DSP_PREFIX)
         services = (DidService(id=f"{did}#dsp", type="DataService", service_endpoint=self._dsp_url),)
         app.include_router(identity_router(document_for(did, self._key, services)))
+        app.include_router(profile_router())
         app.include_router(version_router(DSP_PREFIX, auth=self.trust.described()))
         app.include_router(
             dsp_router(

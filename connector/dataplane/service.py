@@ -22,11 +22,12 @@ from connector.offering.ports import OfferingStore
 from connector.transfer.ports import Transfer
 from connector.transfer.ticket import Ticket, verify
 from connector.usage.ports import Sent
-from policies.compiled import compile_policy
+from policies.claims import claims_detail
+from policies.compiled import CompiledPolicy, compile_policy
 from policies.counting import Bound
 from policies.decision import Deny, Permit, decide
 from policies.plan import DataPlan
-from policies.use import Use, UseTotals
+from policies.use import NO_CLAIMS, Claims, Use, UseTotals
 from schemas.base import Role
 from schemas.canonical import digest
 from schemas.dsp.transfer import TransferState
@@ -48,6 +49,7 @@ BLOCK_ROWS = 131_072
 BATCH_BYTES = 4 << 20
 """The size of batches that travels best."""
 
+_LOOKS, _PAUSE = 40, timedelta(milliseconds=50)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _log = structlog.get_logger("connector.dataplane")
 
@@ -66,6 +68,7 @@ class Streams:
         clock: UTC, aware.
         new_id: makes stream ids.
         block_rows: rows that are reserved at once.
+        claims: says what is known of a participant now.
     """
 
     def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
@@ -82,14 +85,17 @@ class Streams:
         new_id: Callable[[], str],
         block_rows: int = BLOCK_ROWS,
         batch_bytes: int = BATCH_BYTES,
+        claims: Callable[[str], Claims] = lambda _: NO_CLAIMS,
     ) -> None:
         self._agreements, self._transfers, self._offerings = agreements, transfers, offerings
         self._usage, self._scans = usage, scans
         self._ticket_key, self._mask_secret = ticket_key, mask_secret
         self._clock, self._new_id = clock, new_id
+        self._claims = claims
         self.block_rows, self._batch_bytes = block_rows, batch_bytes
         self._lock = threading.Lock()
         self._open: dict[str, OpenStream] = {}
+        self._ending: dict[str, OpenStream] = {}
         self._unsettled: dict[str, Callable[[], None]] = {}
 
     def open(
@@ -137,8 +143,11 @@ class Streams:
             "transfer": pass_.transfer,
             "stream": stream,
         }
+        policy = compile_policy(agreement.agreement)
+        if start and any(permission.epochs is not None for permission in policy.permissions):
+            self._await_end(pass_.transfer)
         asked = _Asked(start, tuple(columns) if columns is not None else None, question)
-        permit, most = self._decided(pass_, agreement, fields, asked.detail)
+        permit, most = self._decided(pass_, policy, fields, asked.detail)
         try:
             opened = self._opened(pass_, permit, most, fields, asked)
         except DataspaceError as error:
@@ -174,6 +183,18 @@ class Streams:
         kind, reason = stop
         raise Forbidden(reason) if kind == "revoked" else WorldMoved(reason)
 
+    def _await_end(self, transfer: str) -> None:
+        """Give the stream that a reader comes back from a moment to notice that it broke, and to be settled.
+
+        While it is open, to come back is another epoch. Who reads with two streams at once loses the moment.
+        """
+        for _ in range(_LOOKS):
+            with self._lock:
+                streams = [*self._open.values(), *self._ending.values()]
+            if all(stream.ticket.transfer != transfer for stream in streams):
+                return
+            self.wait(threading.Event(), _PAUSE)
+
     def _opened(
         self, ticket: Ticket, permit: Permit, most: Bound, fields: Mapping[str, Any], asked: _Asked
     ) -> OpenStream:
@@ -198,15 +219,17 @@ class Streams:
     def _decided(
         self,
         ticket: Ticket,
-        agreement: SignedAgreement,
+        policy: CompiledPolicy,
         fields: Mapping[str, Any],
         detail: Mapping[str, str | int],
     ) -> tuple[Permit, Bound]:
         """Decide, log the decision, and return the permit with the totals that the agreement may reach."""
-        record = self._usage.record(UsageKind.ACCESS_DECISION, **fields, detail=dict(detail))
+        claims = self._claims(ticket.consumer)
+        told = {**detail, **claims_detail(policy, claims)}
+        record = self._usage.record(UsageKind.ACCESS_DECISION, **fields, detail=told)
         # The time of the record is the time of the decision, so that an auditor replays exactly this.
         at = _EPOCH + timedelta(microseconds=record.at)
-        use, policy = Use(ticket.consumer, ticket.action, ticket.purpose), compile_policy(agreement.agreement)
+        use = Use(ticket.consumer, ticket.action, ticket.purpose, claims)
         said: list[tuple[Permit | Deny, UseTotals]] = []
 
         def judge(totals: UseTotals) -> Mapping[str, Any]:
@@ -261,7 +284,10 @@ class Streams:
         with self._lock:
             if self._open.pop(stream.id, None) is None:
                 return  # settled before
+            self._ending[stream.id] = stream
         self._settle(stream.id, stream.settle)
+        with self._lock:
+            del self._ending[stream.id]
 
     def tick(self) -> None:
         """Settle what could not be settled when it closed; called once a second."""

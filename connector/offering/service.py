@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+import structlog
+
 from connector.offering.describe import (
     Extent,
     Holder,
@@ -36,6 +38,8 @@ from schemas.usage import UsageKind, UsageRecord
 
 BATCH = 200
 """Publications that are saved in one transaction."""
+
+_log = structlog.get_logger("connector.offering")
 
 
 @dataclass(frozen=True)
@@ -166,6 +170,13 @@ class Offerings:
         policies = [compile_policy(offer) for offer in item.offers]
         for policy in policies:
             fit_to_columns(policy, columns_of(facts.schema))
+            for warning in policy.warnings:
+                _log.warning(
+                    "policy could be clearer",
+                    offer=policy.id,
+                    dataset=item.id or item.source,
+                    warning=warning,
+                )
         view = public_view(facts.schema, policies)
         self._check_consent(view, item.consent)
         rows = max((self._sources.count(path, plan) for plan in view.counted), default=None)

@@ -16,7 +16,7 @@ from connector.transfer.steps import DENIED
 from connector.transfer.ticket import granted, issue, lasting
 from policies.compiled import compile_policy
 from policies.decision import Deny, decide
-from policies.use import Use, UseTotals
+from policies.use import NO_CLAIMS, Claims, Use, UseTotals
 from schemas.dsp.transfer import DataAddress
 from schemas.errors import Refused
 
@@ -38,9 +38,10 @@ class Starts:
         addresses: turns a transfer and its ticket into where the data is.
         ticket_key: signs tickets.
         clock: UTC, aware.
+        claims: says what is known of a participant.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
         self,
         *,
         agreements: NegotiationStore,
@@ -48,7 +49,9 @@ class Starts:
         addresses: Callable[[Transfer, str], DataAddress],
         ticket_key: OKPKey,
         clock: Callable[[], datetime],
+        claims: Callable[[str], Claims] = lambda _: NO_CLAIMS,
     ) -> None:
+        self._claims = claims
         self._agreements, self._usage, self._addresses = agreements, usage, addresses
         self._ticket_key, self._clock = ticket_key, clock
 
@@ -58,7 +61,7 @@ class Starts:
         if held.revoked is not None:
             why = f"the agreement was revoked: {held.revoked}"
             return Say(Said.TERMINATION, code="revoked", reasons=(why,))
-        use = Use.declared(transfer.counterparty, transfer.use)
+        use = Use.declared(transfer.counterparty, transfer.use, self._claims(transfer.counterparty))
         try:
             totals = self._usage.totals(transfer.agreement, transfer.pid)
             decision = decide(compile_policy(held.agreement), use, totals, at)
