@@ -15,8 +15,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from connector.api import views
-from connector.api.gate import bearer_gate
-from connector.api.policies import read_offer
+from connector.api.offers import read_offer
 from connector.negotiation.service import Negotiations
 from connector.offering.describe import Publication
 from connector.offering.service import Offerings
@@ -27,7 +26,7 @@ from connector.usage.service import UsageLog
 from policies.profile import action_iri, purpose_iri
 from schemas.base import Document, Role
 from schemas.binding.server import bounded_body, parse_json
-from schemas.errors import Malformed, Refused
+from schemas.errors import Malformed, Refused, Unauthenticated
 from schemas.odrl import DeclaredUse, Offer
 
 MOST_BODY = 32 << 20
@@ -97,6 +96,17 @@ async def _json(request: Request) -> Any:
 Said = Annotated[Any, Depends(_json)]
 
 
+def guarded(authorize: Callable[[str], bool]) -> APIRouter:
+    """Return a router below `/management` that lets in who shows the API key."""
+
+    async def keep_out(request: Request) -> None:
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() != "bearer" or not authorize(token.strip()):
+            raise Unauthenticated("expected 'Authorization: Bearer <API key>' with the key of this connector")
+
+    return APIRouter(prefix="/management", dependencies=[Depends(keep_out)])
+
+
 def management_router(  # noqa: PLR0913 - the rooms that the door opens to
     *,
     authorize: Callable[[str], bool],
@@ -113,7 +123,7 @@ def management_router(  # noqa: PLR0913 - the rooms that the door opens to
 
     `flows` are the data flows of foreign control planes, where there may be any.
     """
-    router = APIRouter(prefix="/management", dependencies=[Depends(bearer_gate(authorize))])
+    router = guarded(authorize)
     _offer_doors(router, offerings)
     _negotiation_doors(router, negotiations, transfers, outbox, flows)
     _transfer_doors(router, transfers, outbox)

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
 
-from connector.api.gate import bearer_gate
+from connector.api.management import guarded
+from connector.api.offers import read_offer
 from connector.dataplane.preview import Previews, Sight, Target, Touched, rows_as_text
 from connector.negotiation.service import Negotiations
 from connector.offering.service import Offerings
@@ -19,12 +20,10 @@ from policies.explain import explain, explain_decision, label_text
 from policies.language import Language, language
 from policies.profile import action_iri, purpose_iri
 from policies.remedies import Question, against_sentences, remedies
-from policies.templates import fill
 from policies.use import Claims, Use, UseTotals
 from schemas.base import Document
 from schemas.binding.server import bounded_body, parse_json
 from schemas.errors import Malformed, NotFound
-from schemas.odrl import Offer
 from schemas.vocab import ODRL
 
 MOST_BODY = 4 << 20
@@ -68,23 +67,6 @@ class Tried(Document):
     use: Asker = Field(default_factory=Asker)
     rows: int = 10
     lang: str = "en"
-
-
-def read_offer(said: dict[str, Any], id: str = "urn:hansa:draft") -> Offer:
-    """Read an offer: a template and its parameters, or ODRL.
-
-    Raises:
-        Refused: saying what does not fit, and where.
-    """
-    if "template" not in said:
-        return Offer.read({"@id": id, **said})
-    unknown = set(said) - {"template", "parameters"}
-    if unknown:
-        raise Malformed(f"offer has {sorted(unknown)} besides 'template' and 'parameters'")
-    parameters = said.get("parameters") or {}
-    if not isinstance(parameters, dict):
-        raise Malformed("offer.parameters is no JSON object")
-    return fill(str(said["template"]), id, **{str(key): value for key, value in parameters.items()})
 
 
 def sentences_view(policy: CompiledPolicy, lang: Language) -> list[dict[str, Any]]:
@@ -148,9 +130,9 @@ def policy_router(
     clock: Callable[[], datetime],
 ) -> APIRouter:
     """Return the doors below `/management/policies`."""
-    router = APIRouter(prefix="/management/policies", dependencies=[Depends(bearer_gate(authorize))])
+    router = guarded(authorize)
 
-    @router.get("")
+    @router.get("/policies")
     def policies(
         id: Annotated[str, Query(max_length=2000)], lang: Annotated[str, Query(max_length=20)] = "en"
     ) -> Any:
@@ -162,7 +144,7 @@ def policy_router(
             ]
         }
 
-    @router.post("/preview")
+    @router.post("/policies/preview")
     def preview(said: Said) -> Any:
         tried = Tried.read(said)
         lang, target = language(tried.lang), Target(tried.dataset, tried.source, tried.consent)
@@ -177,7 +159,7 @@ def policy_router(
             **sight_view(sight),
         }
 
-    @router.post("/impact")
+    @router.post("/policies/impact")
     def impact(said: Said) -> Any:
         tried = Tried.read(said)
         if tried.dataset is None:
