@@ -35,15 +35,24 @@ def write_once(file: Path, data: bytes, mode: int) -> bool:
     return True
 
 
+MOST_SEEN = 50_000
+"""Names of files and folders that `files_below` looks at."""
+
+
 def files_below(roots: Iterable[Path], suffixes: Collection[str], most: int = 500) -> list[str]:
     """Return the names of files below some folders, relative to each, the first so many in order.
 
-    Folders and files whose name starts with a dot are left out, and so are links: they may lead elsewhere.
+    Folders and files whose name starts with a dot are left out, and so are links: they may lead elsewhere. Of
+    very large trees only the beginning is looked at.
     """
     found: list[str] = []
+    seen = 0
     for root in roots:
         for folder, inner, names in os.walk(root):
             inner[:] = sorted(name for name in inner if not name.startswith("."))
+            seen += len(names) + len(inner)
+            if seen > MOST_SEEN:
+                return found
             for name in sorted(names):
                 file = Path(folder, name)
                 if file.suffix.lower() in suffixes and not name.startswith(".") and not file.is_symlink():

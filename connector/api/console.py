@@ -16,9 +16,9 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import jinja2
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
 from connector.api import console_draft as drafts
@@ -45,6 +45,8 @@ HERE = Path(__file__).resolve().parent
 MOST_BODY = 1 << 20
 MOST_FIELDS = 8_000
 SHOWN_ROWS = 10
+READERS = 4
+"""Pages that read data at a time; they have threads of their own, so that they cannot starve the protocol."""
 SOMEBODY = "did:web:consumer.example"
 
 _HEADERS = {
@@ -307,6 +309,7 @@ def install_console(app: FastAPI, parts: Parts) -> None:
     """Put the console into a connector's app, below `/console`."""
     console, sessions = Console(parts), parts.sessions
     router = APIRouter(prefix="/console", include_in_schema=False)
+    readers = CapacityLimiter(READERS)
 
     def elsewhere(request: Request, where: str) -> Response:
         """Send a browser to another page; htmx is told in its own way, since it follows redirects itself."""
@@ -353,7 +356,7 @@ def install_console(app: FastAPI, parts: Parts) -> None:
             return elsewhere(request, "/console/login")
         form = await _form(request)
         sessions.check(request, session, form.get("csrf", ""))
-        return await run_in_threadpool(console.policy, request, session, form)
+        return await to_thread.run_sync(console.policy, request, session, form, limiter=readers)
 
     app.include_router(router)
     app.mount("/console/static", StaticFiles(directory=HERE / "static"), name="console-static")
