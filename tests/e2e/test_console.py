@@ -12,7 +12,7 @@ import httpx2
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
 from tests.processes import free_ports, serving, write_settings
 
@@ -172,6 +172,17 @@ def test_the_page_speaks_german_and_keeps_the_draft(page: Page) -> None:
     expect(page.get_by_text("You may use the data.")).to_be_visible()
 
 
+def test_what_is_typed_while_an_answer_is_on_its_way_stays(page: Page) -> None:
+    held: list[Route] = []
+    page.route("**/console/policy", lambda route: route.continue_() if held else held.append(route))
+    with page.expect_request("**/console/policy"):
+        page.get_by_role("button", name="Add a permission").click()
+    page.get_by_label("Title of the dataset").fill("A title typed meanwhile")
+    held[0].continue_()
+    expect(page.get_by_text("You may use the data.")).to_be_visible()
+    expect(page.get_by_label("Title of the dataset")).to_have_value("A title typed meanwhile")
+
+
 def test_contradictions_and_times_without_a_zone_are_told(page: Page) -> None:
     page.get_by_role("button", name="Add a permission").click()
     page.get_by_role("button", name="Add a prohibition").click()
@@ -196,7 +207,7 @@ def test_a_dataset_is_published_from_the_page_and_named(page: Page, desk: Desk) 
     page.get_by_role("button", name="Publish with this policy").click()
     expect(page.get_by_role("status").get_by_text("Published.")).to_be_visible()
     told = httpx2.get(f"{desk.url}/management/offers", headers={"Authorization": f"Bearer {desk.key}"}).json()
-    assert [one["dct:title"] for one in told["datasets"]] == ["People of the harbour"]
+    assert [one["dct:title"] for one in told["datasets"]] == ["People of the harbour"], told
 
 
 def test_everything_works_from_the_keyboard(browser: Browser, desk: Desk) -> None:
