@@ -183,6 +183,24 @@ def test_what_is_typed_while_an_answer_is_on_its_way_stays(page: Page) -> None:
     expect(page.get_by_label("Title of the dataset")).to_have_value("A title typed meanwhile")
 
 
+def test_what_stands_below_a_removed_term_moves_up_whole(page: Page) -> None:
+    page.get_by_role("button", name="Add a permission").click()
+    for number, (term, value) in enumerate((("rowCount", "11"), ("byteCount", "22")), 1):
+        page.get_by_role("button", name="Add a term: Permission 1").click()
+        row = page.get_by_role("group", name=f"Permission 1, Term {number}")
+        row.get_by_label("Term", exact=True).select_option(value=f"https://w3id.org/hansa/policy/1#{term}")
+        row.get_by_label("Value").fill(value)
+        row.get_by_label("Value").press("Tab")
+        expect(page.locator("#reading").get_by_text(f"at most {value}").first).to_be_visible()
+    page.get_by_role("button", name="Remove this term: Permission 1, 1").click()
+    expect(page.locator("#reading").get_by_text("at most 11")).to_have_count(0)
+    left = page.get_by_role("group", name="Permission 1, Term 1")
+    expect(left.get_by_label("Value")).to_have_value("22")
+    expect(left.get_by_label("Term", exact=True)).to_have_value("https://w3id.org/hansa/policy/1#byteCount")
+    page.get_by_role("button", name="Try it").click()
+    expect(page.locator("#reading").get_by_text("at most 22 bytes")).to_be_visible()
+
+
 def test_contradictions_and_times_without_a_zone_are_told(page: Page) -> None:
     page.get_by_role("button", name="Add a permission").click()
     page.get_by_role("button", name="Add a prohibition").click()
