@@ -195,7 +195,14 @@ class Reading:
         )
 
     def _mentioned(self, operand: str) -> frozenset[object]:
-        return frozenset(_term(value) for c in self._all() if c.operand == operand for value in c.values)
+        return frozenset(
+            self._term(operand, v) for c in self._all() if c.operand == operand for v in c.values
+        )
+
+    def _term(self, operand: str, value: Value) -> object:
+        """Return a term to compare; where spelling is the hierarchy, as in `de-AT`, a text is a term too."""
+        spelt = self.known.hierarchies.get(operand, NO_HIERARCHY).separator is not None
+        return value if spelt and isinstance(value, str) else _term(value)
 
 
 def _at_step(formula: Formula, step: str) -> Formula:
