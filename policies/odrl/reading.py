@@ -190,9 +190,8 @@ class Reading:
         hierarchy = self.known.hierarchies.get(constraint.operand, Poset({}))
         if operator in _ORDERING:
             return Opaque(f"{operator} does not order terms")
-        return hierarchy.region(
-            operator, tuple(map(_term, constraint.values)), self._mentioned(constraint.operand)
-        )
+        terms = tuple(self._term(constraint.operand, value) for value in constraint.values)
+        return hierarchy.region(operator, terms, self._mentioned(constraint.operand))
 
     def _mentioned(self, operand: str) -> frozenset[object]:
         return frozenset(
