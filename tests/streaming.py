@@ -28,6 +28,7 @@ from connector.outbox.ports import Outgoing
 from connector.transfer.ports import Transfer
 from connector.transfer.ticket import Ticket, issue
 from connector.usage.service import UsageLog
+from policies.use import NO_CLAIMS, Claims
 from schemas.base import Role
 from schemas.binding.client import Egress
 from schemas.canonical import digest
@@ -99,6 +100,7 @@ class Provider:
     now: datetime = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
     key: OKPKey = field(default_factory=generate_key)
     told: list[tuple[list[str], list[str]]] = field(default_factory=list)
+    claims: Claims = NO_CLAIMS
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -135,6 +137,7 @@ class Provider:
             mask_secret=b"m" * 32,
             clock=self.clock,
             new_id=self.new_id,
+            claims=lambda _: self.claims,
             block_rows=self.block_rows,
             batch_bytes=self.batch_bytes,
         )

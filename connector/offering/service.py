@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+import structlog
+
 from connector.offering.describe import (
     Extent,
     Holder,
@@ -37,6 +39,8 @@ from schemas.usage import UsageKind, UsageRecord
 
 BATCH = 200
 """Publications that are saved in one transaction."""
+
+_log = structlog.get_logger("connector.offering")
 
 
 @dataclass(frozen=True)
@@ -168,6 +172,13 @@ class Offerings:
         for policy in policies:
             refuse_contradictions(policy)
             fit_to_columns(policy, columns_of(facts.schema))
+            for warning in policy.warnings:
+                _log.warning(
+                    "policy could be clearer",
+                    offer=policy.id,
+                    dataset=item.id or item.source,
+                    warning=warning,
+                )
         view = public_view(facts.schema, policies)
         self._check_consent(view, item.consent)
         rows = max((self._sources.count(path, plan) for plan in view.counted), default=None)
