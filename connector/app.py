@@ -40,6 +40,7 @@ from connector.api.sink import sink_router
 from connector.dataplane.service import Streams
 from connector.dataplane.sink import Sinks
 from connector.negotiation import judge as negotiation_judge
+from connector.negotiation.judge import CounterOffers
 from connector.negotiation.service import Negotiations
 from connector.offering.describe import Holder
 from connector.offering.push import CatalogPush
@@ -239,7 +240,10 @@ class Connector:
         return Negotiations(
             store=self.stores.negotiations,
             offerings=self.stores.offerings,
-            judge=negotiation_judge.RuledJudge(rules, negotiation_judge.Judge(given.automatic)),
+            fit=self.offerings.fit,
+            judge=negotiation_judge.RuledJudge(
+                rules, negotiation_judge.Judge(given.automatic, CounterOffers(given.counter_offers))
+            ),
             claims=self.trust.claims,
             **self._process,
         )
