@@ -123,7 +123,7 @@ class PremiseReport:
     """Whether one premise of a rule is so: its target, party, action or a constraint.
 
     `state` None means that it cannot be known. `left` is what the operand was found to be; `parts` are the
-    constraints of a combination, or the refinements of a target, party or action.
+    constraints of a combination, or the refinements of a target, party or action; `text` says it in words.
     """
 
     kind: Literal["target", "party", "action", "constraint"]
@@ -132,6 +132,7 @@ class PremiseReport:
     condition: Condition | None = None
     left: Values = ()
     parts: tuple[PremiseReport, ...] = ()
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

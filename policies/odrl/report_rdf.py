@@ -104,6 +104,7 @@ class _Writer:
         self.refer(node, "policyRequest", evaluation.request.id)
         if evaluation.stopped is not None:
             self.say(node, _COMMENT, rdf.Literal(f"not evaluated: {evaluation.stopped}"))
+        self.say(node, _COMMENT, rdf.Literal(f"verdict: {evaluation.verdict}"))
         for rule in evaluation.rules:
             self.say(node, REPORT + "ruleReport", self.rule(rule, evaluation.request.rule_id))
         for duty in evaluation.obligations:
@@ -148,8 +149,10 @@ class _Writer:
         """Write one premise, and the parts of it."""
         node = self.node(_PREMISES[report.kind])
         condition = report.condition
-        if condition is not None:
-            self.refer(node, "constraint", condition.id)
+        if report.kind == "constraint":
+            self.refer(node, "constraint", report.id)
+        if report.text is not None:
+            self.say(node, DCT + "description", rdf.Literal(report.text))
         if isinstance(condition, Logical):
             self.say(node, REPORT + "constraintLogicalOperand", rdf.NamedNode(ODRL + condition.form))
         if isinstance(condition, Constraint):
