@@ -55,7 +55,8 @@ def test_what_travels_comes_back_the_same_under_the_context_of_the_protocol() ->
     ("rules", "words"),
     [
         ("odrl:permission [ odrl:action [ rdf:value odrl:use ; odrl:refinement [ "
-         "odrl:operator odrl:lt ; odrl:rightOperand 5 ] ] ]", "a refinement of the action in permission[0]"),
+         "odrl:leftOperand odrl:count ; odrl:operator odrl:lt ; odrl:rightOperand 5 ] ] ]",
+         "a refinement of the action in permission[0]"),
         ("odrl:permission [ odrl:action odrl:use ; odrl:duty [ odrl:action odrl:inform ] ]",
          "a duty of a permission in permission[0]"),
         ("odrl:prohibition [ odrl:action odrl:use ; odrl:remedy [ odrl:action odrl:delete ] ]",
