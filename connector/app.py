@@ -34,6 +34,7 @@ from connector.api.evidence import evidence_router
 from connector.api.health import health_router
 from connector.api.identity import identity_router
 from connector.api.management import management_router
+from connector.api.profile import profile_router
 from connector.api.signaling import signaling_router
 from connector.api.sink import sink_router
 from connector.dataplane.service import Streams
@@ -367,7 +368,7 @@ class Connector:
 
     @cached_property
     def _sources(self) -> ParquetSources:
-        return ParquetSources(self.settings.data.roots)
+        return ParquetSources(self.settings.data.roots, self.clock)
 
     @cached_property
     def _control_planes(self) -> HttpControlPlanes:
@@ -382,6 +383,7 @@ class Connector:
         install_errors(app, DSP_PREFIX)
         services = (DidService(id=f"{did}#dsp", type="DataService", service_endpoint=self._dsp_url),)
         app.include_router(identity_router(document_for(did, self._key, services)))
+        app.include_router(profile_router())
         app.include_router(version_router(DSP_PREFIX, auth=self.trust.described()))
         app.include_router(
             dsp_router(

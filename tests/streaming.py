@@ -28,6 +28,7 @@ from connector.outbox.ports import Outgoing
 from connector.transfer.ports import Transfer
 from connector.transfer.ticket import Ticket, issue
 from connector.usage.service import UsageLog
+from policies.use import NO_CLAIMS, Claims
 from schemas.base import Role
 from schemas.binding.client import Egress
 from schemas.canonical import digest
@@ -46,7 +47,7 @@ LOOPBACK = Egress.allowing(["127.0.0.0/8"])
 
 def limit(left: str, operator: str, right: Any) -> dict[str, Any]:
     """One constraint; `left` is a term of ODRL core, or of our profile."""
-    known = left in ("dateTime", "purpose")
+    known = left in ("dateTime", "purpose", "percentage")
     return {"leftOperand": left if known else HANSA + left, "operator": operator, "rightOperand": right}
 
 
@@ -99,13 +100,14 @@ class Provider:
     now: datetime = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
     key: OKPKey = field(default_factory=generate_key)
     told: list[tuple[list[str], list[str]]] = field(default_factory=list)
+    claims: Claims = NO_CLAIMS
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count(1)
         self.data = self.folder / "data"
         self.data.mkdir(exist_ok=True)
         self.stores = SqlStores(f"sqlite:///{self.folder}/provider.sqlite")
-        self.sources = ParquetSources([self.data])
+        self.sources = ParquetSources([self.data], lambda: self.now)
         log = UsageLog(
             store=self.stores.usage,
             key=self.key,
@@ -135,6 +137,7 @@ class Provider:
             mask_secret=b"m" * 32,
             clock=self.clock,
             new_id=self.new_id,
+            claims=lambda _: self.claims,
             block_rows=self.block_rows,
             batch_bytes=self.batch_bytes,
         )

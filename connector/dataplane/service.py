@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
 from joserfc.jwk import OKPKey
 
-from connector.dataplane.enforce import Enforcement, mask_key
-from connector.dataplane.ports import Ledger, Scans, Started
+from connector.dataplane.enforce import Enforcement
+from connector.dataplane.groups import AnswerCheck, GroupedScan
+from connector.dataplane.masks import mask_key, sample_salt
+from connector.dataplane.ports import Ledger, Scan, ScanRequest, Scans, Started
+from connector.dataplane.question import Question
 from connector.dataplane.stream import Admission, EndKind, OpenStream, shorten
 from connector.negotiation.ports import NegotiationStore, SignedAgreement
 from connector.offering.ports import OfferingStore
@@ -20,12 +23,13 @@ from connector.transfer.ports import Transfer
 from connector.transfer.ticket import Ticket, verify
 from connector.usage.ports import Sent
 from policies.claims import claims_detail
-from policies.compiled import compile_policy
+from policies.compiled import CompiledPolicy, compile_policy
 from policies.counting import Bound
 from policies.decision import Deny, Permit, decide
 from policies.plan import DataPlan
 from policies.use import NO_CLAIMS, Claims, Use, UseTotals
 from schemas.base import Role
+from schemas.canonical import digest
 from schemas.dsp.transfer import TransferState
 from schemas.errors import (
     DataspaceError,
@@ -45,6 +49,7 @@ BLOCK_ROWS = 131_072
 BATCH_BYTES = 4 << 20
 """The size of batches that travels best."""
 
+_LOOKS, _PAUSE = 40, timedelta(milliseconds=50)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _log = structlog.get_logger("connector.dataplane")
 
@@ -90,6 +95,7 @@ class Streams:
         self.block_rows, self._batch_bytes = block_rows, batch_bytes
         self._lock = threading.Lock()
         self._open: dict[str, OpenStream] = {}
+        self._ending: dict[str, OpenStream] = {}
         self._unsettled: dict[str, Callable[[], None]] = {}
 
     def open(
@@ -98,6 +104,7 @@ class Streams:
         start: int = 0,
         columns: Sequence[str] | None = None,
         transfer: str | None = None,
+        question: Question | None = None,
     ) -> OpenStream:
         """Check a ticket, decide once, and open the stream that it stands for.
 
@@ -106,6 +113,7 @@ class Streams:
             start: rows to leave out from the front, for a reader that resumes.
             columns: a choice among the released columns; None means all.
             transfer: the transfer that the address named, where it named one.
+            question: what is asked of data of which only groups may leave.
 
         Raises:
             Unauthenticated: if the ticket does not hold.
@@ -135,9 +143,13 @@ class Streams:
             "transfer": pass_.transfer,
             "stream": stream,
         }
-        permit, most = self._decided(pass_, agreement, fields, start)
+        policy = compile_policy(agreement.agreement)
+        if start and any(permission.epochs is not None for permission in policy.permissions):
+            self._await_end(pass_.transfer)
+        asked = _Asked(start, tuple(columns) if columns is not None else None, question)
+        permit, most = self._decided(pass_, policy, fields, asked.detail)
         try:
-            opened = self._opened(pass_, permit, most, fields, start, columns)
+            opened = self._opened(pass_, permit, most, fields, asked)
         except DataspaceError as error:
             why = str(error)
             self._settle(stream, lambda: self._settle_unopened(fields, why))
@@ -145,6 +157,16 @@ class Streams:
         with self._lock:
             self._open[stream] = opened
         return opened
+
+    def _enforced(
+        self, scan: Scan, plan: DataPlan, key: bytes, question: Question | None
+    ) -> tuple[Scan, Enforcement | AnswerCheck]:
+        """Join a scan with what checks its batches; a question with what answers it."""
+        enforcement = Enforcement.of(plan, scan.schema, key)
+        if question is None or plan.aggregate is None:
+            return scan, enforcement
+        grouped = GroupedScan(scan, enforcement, question, plan.aggregate, self._scans.tally)
+        return grouped, AnswerCheck.of(grouped, enforcement, plan.aggregate.min_group)
 
     def _standing(self, ticket: Ticket) -> SignedAgreement:
         """Return the agreement behind a ticket, if it and the transfer stand."""
@@ -161,34 +183,50 @@ class Streams:
         kind, reason = stop
         raise Forbidden(reason) if kind == "revoked" else WorldMoved(reason)
 
-    def _opened(  # noqa: PLR0913  one stream, put together once
-        self,
-        ticket: Ticket,
-        permit: Permit,
-        most: Bound,
-        fields: Mapping[str, Any],
-        start: int,
-        columns: Sequence[str] | None,
+    def _await_end(self, transfer: str) -> None:
+        """Give the stream that a reader comes back from a moment to notice that it broke, and to be settled.
+
+        While it is open, to come back is another epoch. Who reads with two streams at once loses the moment.
+        """
+        for _ in range(_LOOKS):
+            with self._lock:
+                streams = [*self._open.values(), *self._ending.values()]
+            if all(stream.ticket.transfer != transfer for stream in streams):
+                return
+            self.wait(threading.Event(), _PAUSE)
+
+    def _opened(
+        self, ticket: Ticket, permit: Permit, most: Bound, fields: Mapping[str, Any], asked: _Asked
     ) -> OpenStream:
         offering = self._offerings.get(ticket.dataset)
-        plan = _narrowed(permit.plan, [column.name for column in offering.dataset.columns], columns)
-        scan = self._scans.scan(offering.source, plan, batch_bytes=self._batch_bytes, start=start)
+        _check_kind(permit.plan, asked)
+        described = [column.name for column in offering.dataset.columns]
+        plan = _narrowed(permit.plan, described, asked.wanted(permit.plan.visible(described)))
+        key = mask_key(self._mask_secret, ticket.agreement)
+        request = ScanRequest(self._batch_bytes, asked.start, sample_salt(key), offering.consent)
+        scan = self._scans.scan(offering.source, plan, request)
         try:
-            enforcement = Enforcement.of(plan, scan.schema, mask_key(self._mask_secret, ticket.agreement))
-            expected = max(0, (offering.dataset.rows or 0) - start)
-            admission = Admission(fields["stream"], ticket, permit.limits, most, start, expected, fields)
+            scan, enforcement = self._enforced(scan, plan, key, asked.question)
+            expected = max(0, (offering.dataset.rows or 0) - asked.start)
+            admission = Admission(
+                fields["stream"], ticket, permit.limits, most, asked.start, expected, fields
+            )
             return OpenStream(admission, scan, enforcement, self._usage, self)
         except DataspaceError:
             scan.close()
             raise
 
     def _decided(
-        self, ticket: Ticket, agreement: SignedAgreement, fields: Mapping[str, Any], start: int
+        self,
+        ticket: Ticket,
+        policy: CompiledPolicy,
+        fields: Mapping[str, Any],
+        detail: Mapping[str, str | int],
     ) -> tuple[Permit, Bound]:
         """Decide, log the decision, and return the permit with the totals that the agreement may reach."""
-        claims, policy = self._claims(ticket.consumer), compile_policy(agreement.agreement)
-        detail = {"start": start, **claims_detail(policy, claims)}
-        record = self._usage.record(UsageKind.ACCESS_DECISION, **fields, detail=detail)
+        claims = self._claims(ticket.consumer)
+        told = {**detail, **claims_detail(policy, claims)}
+        record = self._usage.record(UsageKind.ACCESS_DECISION, **fields, detail=told)
         # The time of the record is the time of the decision, so that an auditor replays exactly this.
         at = _EPOCH + timedelta(microseconds=record.at)
         use = Use(ticket.consumer, ticket.action, ticket.purpose, claims)
@@ -246,7 +284,10 @@ class Streams:
         with self._lock:
             if self._open.pop(stream.id, None) is None:
                 return  # settled before
+            self._ending[stream.id] = stream
         self._settle(stream.id, stream.settle)
+        with self._lock:
+            del self._ending[stream.id]
 
     def tick(self) -> None:
         """Settle what could not be settled when it closed; called once a second."""
@@ -297,6 +338,49 @@ def _stop(transfer: Transfer, agreement: SignedAgreement, ticket: Ticket) -> tup
             return "terminated", f"transfer {transfer.pid} was completed; ask for a new one"
         case TransferState.REQUESTED:
             return "terminated", f"transfer {transfer.pid} is not started yet"
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a reader asks for: from which row on, which columns (None: all), or which groups."""
+
+    start: int
+    columns: tuple[str, ...] | None
+    question: Question | None
+
+    def wanted(self, released: Sequence[str]) -> tuple[str, ...] | None:
+        """Return the columns to read; where only rows are counted, one has to stand for them."""
+        if self.question is None:
+            return self.columns
+        return self.question.columns or tuple(released[:1])
+
+    @property
+    def detail(self) -> dict[str, str | int]:
+        """What the log says of it."""
+        if self.question is None:
+            return {"start": self.start}
+        return {"start": self.start, "aggregate": digest(self.question.as_json())}
+
+
+def _check_kind(plan: DataPlan, asked: _Asked) -> None:
+    """Check that rows are asked for where rows may leave, and groups where only groups may.
+
+    Raises:
+        UseDenied: if rows are asked for, and the agreement lets groups leave only.
+        PolicyMismatch: if groups are asked for, and the agreement lets rows leave.
+        Malformed: if an answer is to begin in the middle.
+    """
+    if plan.aggregate is not None and asked.question is None:
+        raise UseDenied(
+            [
+                "the agreement releases statistics over groups, and no rows; "
+                'ask with aggregate={"group": […], "measures": […]}'
+            ]
+        )
+    if plan.aggregate is None and asked.question is not None:
+        raise PolicyMismatch("the agreement releases rows; read them, and leave aggregate out")
+    if asked.question is not None and asked.start:
+        raise Malformed(f"start is {asked.start}; an answer is read from its beginning")
 
 
 def _narrowed(plan: DataPlan, described: Sequence[str], columns: Sequence[str] | None) -> DataPlan:

@@ -18,6 +18,7 @@ import pyarrow as pa
 import structlog
 
 from connector.dataplane.enforce import Enforcement, exact
+from connector.dataplane.groups import AnswerCheck
 from connector.dataplane.meter import Meter, rows_within
 from connector.dataplane.ports import Ledger, Scan
 from connector.transfer.ticket import Ticket
@@ -114,14 +115,24 @@ class OpenStream:
     """
 
     def __init__(
-        self, admission: Admission, scan: Scan, enforcement: Enforcement, ledger: Ledger, room: Room
+        self,
+        admission: Admission,
+        scan: Scan,
+        enforcement: Enforcement | AnswerCheck,
+        ledger: Ledger,
+        room: Room,
     ) -> None:
         self.id = admission.stream
         self.ticket = admission.ticket
-        self.position = admission.start
+        self.start = self.position = admission.start
         self.end: End | None = None
         self.schema = enforcement.schema.with_metadata(
-            {"transfer": self.ticket.transfer, "agreement": self.ticket.agreement, "stream": self.id}
+            {
+                "transfer": self.ticket.transfer,
+                "agreement": self.ticket.agreement,
+                "stream": self.id,
+                "watermark": enforcement.mark,
+            }
         )
         self._admission, self._scan, self._enforcement = admission, scan, enforcement
         self._ledger, self._room = ledger, room
@@ -149,10 +160,14 @@ class OpenStream:
         try:
             for scanned in self._scan.batches():
                 batch = self._enforcement.apply(scanned)
+                begun, rows = self.position, batch.num_rows
                 while batch.num_rows:
                     piece = self._next_piece(batch)
                     if piece is None:
                         return
+                    # Counted before it is handed over: what a broken connection swallowed may have arrived.
+                    done = rows - batch.num_rows + piece.num_rows
+                    self.position = scanned.position(begun, done)
                     yield piece, self.position
                     batch = batch.slice(piece.num_rows)
             self._finish("complete", "all rows were sent")
@@ -208,10 +223,8 @@ class OpenStream:
             self._pace(reservation.wait, until)
             if self.end is not None:
                 return None
-        # Counted before it is handed over: what a broken connection swallowed may have arrived.
         self._meter = self._meter.passed(piece.num_rows, piece.nbytes)
         self._tell(Amount(self._meter.sent, self._meter.sent_bytes))
-        self.position += piece.num_rows
         return piece
 
     def _cut(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -254,7 +267,8 @@ class OpenStream:
         if rate is not None and now + wait > until:
             at = (now + wait).isoformat(timespec="seconds")
             text = f"the agreement allows {rate.rows} rows per {rate.period}; go on from {at}"
-            self._finish("rate-limit", text, passing=True)
+            # Not passing: who comes again at once would only wait again, so the reader is told when.
+            self._finish("rate-limit", text)
             return
         self._room.wait(self._look, min(wait, LOOK_EVERY))
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import negotiation, policies, publishing, stream
+from tests.bench import negotiation, policies, publishing, stream, usage
 
 CASES = (
     ("Policies", policies.run),
     ("Agreement", negotiation.run),
     ("Publishing", publishing.run),
     ("Stream", stream.run),
+    ("Counting", usage.run),
 )
 
 for title, run in CASES:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from policies.odrl import graph
 from policies.odrl.model import Logical
 from policies.odrl.read import read, read_one
+from policies.odrl.read_constraints import LENIENT, Demands
 from schemas.errors import DataspaceError, Malformed, PolicyCycle, TooLarge
 from schemas.vocab import ODRL
 
@@ -103,3 +107,57 @@ def test_what_is_no_document_is_refused(data: bytes) -> None:
 def test_another_media_type_is_refused_by_name() -> None:
     with pytest.raises(Malformed, match="not as 'text/html'"):
         read("x", "text/html")
+
+
+def test_a_member_that_is_said_twice_is_refused_since_one_would_be_lost() -> None:
+    text = '{"@context": {}, "prohibition": [1], "prohibition": []}'
+    with pytest.raises(Malformed, match="says 'prohibition' twice"):
+        read(text)
+    with pytest.raises(Malformed, match="NaN"):
+        read('{"@context": {}, "a": NaN}')
+
+
+def test_a_rule_that_is_not_described_or_is_of_another_class_is_refused() -> None:
+    with pytest.raises(Malformed, match=r"permission\[0\]: 'urn:ex:r' is not described here"):
+        read(PREFIXES + "ex:p a odrl:Set ; odrl:permission ex:r .", demands=LENIENT)
+    rule = "[ a odrl:Prohibition ; odrl:action odrl:use ]"
+    with pytest.raises(Malformed, match="a Prohibition stands as a permission"):
+        read(PREFIXES + f"ex:p a odrl:Set ; odrl:permission {rule} .", demands=LENIENT)
+
+
+def test_a_repeated_statement_says_nothing_new() -> None:
+    rule = "ex:p odrl:permission ex:r . ex:r odrl:action odrl:use . "
+    assert len(read_one(PREFIXES + "ex:p a odrl:Set . " + rule * 100).permissions) == 1
+
+
+WHOLE = (
+    PREFIXES + limited(f"[ odrl:and ( [ {COUNT} ] [ odrl:or ( [ {COUNT} ] ) ] ) ]"),
+    json.dumps(
+        {
+            "@context": ["http://www.w3.org/ns/odrl.jsonld", {"x": "urn:x:"}],
+            "@graph": [
+                {
+                    "@type": "Set",
+                    "uid": "urn:p",
+                    "permission": [{"action": ["use"], "target": {"uid": "x:t"}}],
+                }
+            ],
+        }
+    ),
+)
+
+
+PIECES = ("", "[", "]", "{", "}", '"', "(", ")", ";", "null", "1", '"@id"', "@list")
+
+
+@given(st.sampled_from(WHOLE), st.data())
+def test_whatever_is_cut_or_exchanged_in_a_document_is_read_or_refused(
+    text: str, data: st.DataObject
+) -> None:
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, min(len(text), start + 40)))
+    piece = data.draw(st.sampled_from(PIECES))
+    for document in (text[:start] + piece + text[end:], data.draw(st.binary(max_size=60))):
+        for demands in (LENIENT, Demands()):
+            with suppress(DataspaceError):
+                read(document, demands=demands)
