@@ -267,6 +267,9 @@ def _left(key: str, literals: Iterable[Literal], facts: Facts) -> Region:
 def _contradicts(literals: Iterable[Literal]) -> bool:
     """Say whether something is asked for and ruled out at once, also where its extent is unknown."""
     literals = tuple(literals)
+    asked = [literal.atom.region for literal in literals if literal.holds]
+    if any(_surely_apart(one, other) for one in asked for other in asked):
+        return True
     return any(
         _surely_within(one.atom.region, other.atom.region)
         for one in literals
@@ -274,6 +277,12 @@ def _contradicts(literals: Iterable[Literal]) -> bool:
         for other in literals
         if not other.holds
     )
+
+
+def _surely_apart(one: Region, other: Region) -> bool:
+    if not (isinstance(one, Bounded) and isinstance(other, Bounded)):
+        return False
+    return (one.listed or one.downward) and one.sure.intersect(other.possible).is_empty
 
 
 def _surely_within(one: Region, other: Region) -> bool:

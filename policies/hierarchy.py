@@ -17,12 +17,14 @@ class Poset:
         narrower: for each term that has any, the terms directly under it.
         closed: whether the hierarchy says everything: then terms that are not under one another are
             different things, and what is under no common term is disjoint. Otherwise we do not know.
+        apart: pairs of terms of which a hierarchy that does not say everything knows that nothing is both.
         separator: where terms are themselves a hierarchy, such as BCP 47 tags: `de-AT` lies under `de`.
     """
 
     narrower: Mapping[Any, tuple[Any, ...]]
     closed: bool = False
     separator: str | None = None
+    apart: tuple[tuple[Any, Any], ...] = ()
 
     def is_under(self, term: Any, wide: Any) -> bool:
         """Say whether a term is another, or lies under it at any depth."""
@@ -81,10 +83,23 @@ class Poset:
             case "isA" | "isPartOf" | "hasPart":
                 walk = self.above if operator == "hasPart" else self.below
                 sure = Terms(frozenset[Any]().union(*(walk(term, mentioned) for term in terms)))
-                return sure if self.closed else Bounded(sure, Terms.but())
+                possible = self._possible(terms)
+                return sure if self.closed else Bounded(sure, possible, downward=operator != "hasPart")
             case _:
                 return Opaque(f"the operator {operator} does not compare terms")
 
     def _listed(self, terms: tuple[Any, ...]) -> Region:
         sure = Terms.of(*terms)
-        return sure if self.closed else Bounded(sure, Terms.but(), listed=True)
+        return sure if self.closed else Bounded(sure, self._possible(terms), listed=True)
+
+    def _possible(self, terms: tuple[Any, ...]) -> Terms:
+        """Return everything that is not known to be apart from each of the terms."""
+        ruled_out = [self._apart_from(term) for term in set(terms)]
+        return Terms.but(*frozenset.intersection(*ruled_out)) if ruled_out else Terms.but()
+
+    def _apart_from(self, term: Any) -> frozenset[Any]:
+        found: frozenset[Any] = frozenset()
+        for one, other in (*self.apart, *((b, a) for a, b in self.apart)):
+            if self.is_under(term, one):
+                found |= self._down(other)
+        return found

@@ -250,12 +250,14 @@ class Terms:
 class Bounded:
     """A set of terms that we know in part: all of `sure` lie in it, and nothing outside `possible` does.
 
-    `listed` says that its terms were written one by one, so that it holds what they mean and no more.
+    `listed` says that its terms were written one by one, so that it holds what they mean and no more;
+    `downward` that it holds those and what lies under them: what none of them can be, nothing in it is.
     """
 
     sure: Terms
     possible: Terms
     listed: bool = False
+    downward: bool = False
 
 
 @dataclass(frozen=True, slots=True)

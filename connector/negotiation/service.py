@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from connector.negotiation.judge import Case, Judging, Say, end
+from connector.negotiation.keeping import Fitting, kept
 from connector.negotiation.machine import MOVES, TURN, Said
 from connector.negotiation.ports import Negotiation, NegotiationStore, SignedAgreement
 from connector.negotiation.standing import learnt
@@ -24,14 +25,14 @@ from connector.outbox.process import Processes, Stepped
 from connector.outbox.rules import Hold, Where
 from connector.trust.ports import Caller
 from policies.clashes import refuse_contradictions
-from policies.compiled import CompiledPolicy, compile_policy
+from policies.compiled import compile_policy
 from policies.fitting import fit_to_columns
 from policies.use import NO_CLAIMS, Claims
 from schemas.base import Message, Role
 from schemas.binding.paths import NEGOTIATION_PATH
 from schemas.dsp.negotiation import ContractOfferMessage, ContractRequestMessage
 from schemas.dsp.negotiation import NegotiationState as State
-from schemas.errors import AlreadyExists, Forbidden, IllegalMove, Malformed, NotFound, PolicyMismatch, Refused
+from schemas.errors import AlreadyExists, Forbidden, IllegalMove, Malformed, NotFound, Refused
 from schemas.odrl import DeclaredUse, Offer
 from schemas.usage import UsageKind, UsageRecord
 
@@ -50,7 +51,7 @@ class Negotiations(Processes[Negotiation]):
         *,
         store: NegotiationStore,
         offerings: OfferingStore,
-        fit: Callable[[str, CompiledPolicy], None],
+        fit: Fitting,
         judge: Judging,
         wake: Callable[[str], None],
         remind: Callable[[datetime], None],
@@ -246,32 +247,13 @@ class Negotiations(Processes[Negotiation]):
             except Refused as error:
                 verdict = Hold(f"cannot decide: {error}")
             if isinstance(verdict, Say):
-                return self._say(negotiation, self._kept(negotiation, verdict))
+                return self._say(negotiation, kept(negotiation, verdict, self._fit))
             return self._hold(negotiation, verdict)
 
         moved = self._move(pid, speak, known)
         if not self._is_ours(moved):
             self._owed.pop(pid, None)
         return moved
-
-    def _kept(self, negotiation: Negotiation, say: Say) -> Say:
-        """Agree to terms that a consumer wrote only if they can be kept on the data.
-
-        What the data have beyond what the catalogue describes is told to nobody, so the reason names nothing.
-        """
-        theirs = negotiation.state is State.REQUESTED and say.what is Said.AGREEMENT and say.offer is None
-        if not theirs:
-            return say
-        try:
-            self._fit(negotiation.dataset, compile_policy(negotiation.offer))
-        except PolicyMismatch as error:
-            _log.info("terms that cannot be kept", negotiation=negotiation.pid, why=str(error))
-            return end(
-                "offer-misfit",
-                "the terms that were asked for cannot be kept on these data; "
-                "ask only for columns, values and masks that fit what the catalogue describes",
-            )
-        return say
 
     def approve(self, pid: str) -> Negotiation:
         """Say yes, as a person, where a negotiation waits for one.

@@ -190,12 +190,18 @@ class Reading:
         hierarchy = self.known.hierarchies.get(constraint.operand, Poset({}))
         if operator in _ORDERING:
             return Opaque(f"{operator} does not order terms")
-        return hierarchy.region(
-            operator, tuple(map(_term, constraint.values)), self._mentioned(constraint.operand)
-        )
+        terms = tuple(self._term(constraint.operand, value) for value in constraint.values)
+        return hierarchy.region(operator, terms, self._mentioned(constraint.operand))
 
     def _mentioned(self, operand: str) -> frozenset[object]:
-        return frozenset(_term(value) for c in self._all() if c.operand == operand for value in c.values)
+        return frozenset(
+            self._term(operand, v) for c in self._all() if c.operand == operand for v in c.values
+        )
+
+    def _term(self, operand: str, value: Value) -> object:
+        """Return a term to compare; where spelling is the hierarchy, as in `de-AT`, a text is a term too."""
+        spelt = self.known.hierarchies.get(operand, NO_HIERARCHY).separator is not None
+        return value if spelt and isinstance(value, str) else _term(value)
 
 
 def _at_step(formula: Formula, step: str) -> Formula:

@@ -143,7 +143,7 @@ def test_a_request_that_drops_a_promise_or_could_never_be_kept_is_refused_by_nam
         never["permission"][0]["constraint"].append(
             {"leftOperand": "dateTime", "operator": operator, "rightOperand": day}
         )
-    assert "can never hold" in ended(peer, ask(peer, never))
+    assert "never opens" in ended(peer, ask(peer, never))
 
 
 def test_a_narrower_request_is_refused_with_the_difference_where_only_own_terms_are_agreed(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from policies.formulas import (
     MOST_BRANCHES,
     STEP,
+    Answer,
     Atom,
     Every,
     Facts,
@@ -133,6 +134,22 @@ def test_a_hierarchy_that_says_everything_decides_and_one_that_does_not_leaves_o
             poset.region(op, these, {value, *terms}) for op, these in ((operator, terms), ("eq", (value,)))
         ]
         assert is_empty(meet(both)) is empty
+
+
+def test_what_a_hierarchy_knows_to_be_apart_is_apart_with_all_that_lies_under_it() -> None:
+    places = Poset(dict(OPEN.narrower), apart=(("france", "germany"),))
+
+    def both(one: tuple[str, str], other: tuple[str, str]) -> Answer:
+        regions = [places.region(operator, (term,), ()) for operator, term in (one, other)]
+        return can_hold(Every(tuple(Atom("place", region, "it") for region in regions)))
+
+    apart = [("isPartOf", "bavaria"), ("eq", "germany"), ("hasPart", "bavaria"), ("isAnyOf", "bavaria")]
+    for one in apart:
+        assert isinstance(both(one, ("eq", "france")), Impossible), one
+        assert isinstance(both(one, ("eq", "strasbourg")), Undecided), one
+    assert isinstance(both(("isPartOf", "germany"), ("isPartOf", "france")), Impossible)
+    assert isinstance(both(("hasPart", "bavaria"), ("hasPart", "france")), Possible)
+    assert isinstance(both(("isPartOf", "europe"), ("eq", "france")), Possible)
 
 
 def test_languages_lie_under_their_prefix_and_are_more_than_anybody_named() -> None:

@@ -35,7 +35,7 @@ NUMBERS = ("count", "dateTime", "elapsedTime", "meteredTime", "absoluteSize")
 DURATIONS = ("elapsedTime", "meteredTime")
 KNOWN = Knowledge(hierarchies={f"{ODRL}purpose": Poset(NARROWER, closed=True)})
 BOUNDED = settings(
-    max_examples=400, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 
 
