@@ -72,7 +72,7 @@ WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "add.permission": ("Add a permission", "Erlaubnis hinzufügen"),
         "add.prohibition": ("Add a prohibition", "Verbot hinzufügen"),
         "add.obligation": ("Add an obligation", "Pflicht hinzufügen"),
-        "update": ("Read it back", "Zurücklesen"),
+        "read.back": ("Read it back", "Zurücklesen"),
         "says": ("What it says", "Was gilt"),
         "says.empty": (
             "Nothing yet. The sentences appear here.",

@@ -54,7 +54,7 @@ def test_a_month_after_the_agreement_ends_by_the_calendar() -> None:
     assert permit(policy, AGREED).limits.until == end
     assert permit(policy, end - TICK).limits.until == end
     assert deny(policy, end) == (
-        "use was allowed for less than P1M after the agreement, which was at 2026-01-31T12:00Z, "
+        "use was allowed less than 1 month after the agreement, which was at 2026-01-31T12:00Z, "
         "and it is 2026-02-28T12:00Z; negotiate a new agreement"
     )
 
@@ -96,7 +96,7 @@ def test_office_hours_are_those_of_their_zone_and_end_in_the_evening() -> None:
     assert permit(policy, NOON).limits.until == datetime(2026, 11, 23, 17, 0, tzinfo=UTC)
     text = deny(policy, datetime(2026, 11, 27, 17, 0, tzinfo=UTC))
     assert text == (
-        "use is allowed between 08:00 and 18:00 (Europe/Berlin), and there it is Friday 18:00; "
+        "use is allowed from 08:00 to 18:00 (Europe/Berlin), and there it is Friday 18:00; "
         "ask again from 2026-11-30T07:00Z"
     )
 

@@ -141,6 +141,7 @@ def test_the_pages_have_words_for_every_kind_of_value_and_form() -> None:
             said
         )
     assert all(all(both) for both in WORDS.values())
+    assert not set(WORDS) & set(dir(dict)), "a template would find the method instead of the word"
 
 
 def test_the_console_and_the_catalogue_share_one_style_sheet() -> None:
