@@ -37,6 +37,7 @@ from connector.api.signaling import signaling_router
 from connector.api.sink import sink_router
 from connector.dataplane.service import Streams
 from connector.dataplane.sink import Sinks
+from connector.dataplane.watch import Watcher
 from connector.negotiation import judge as negotiation_judge
 from connector.negotiation.service import Negotiations
 from connector.offering.describe import Holder
@@ -134,12 +135,14 @@ class Connector:
         """Start everything that works in the background, and repair what a crash left."""
         self.usage.start()
         self.doors.start()
+        self.watcher.start()
         self.outbox.start()
 
     def stop(self) -> None:
         """Stop in the opposite order; what waits stays saved."""
         self.doors.stop()
         self.pushes.stop()
+        self.watcher.stop()
         self.outbox.stop()
         self.usage.stop()
         self.stores.close()
@@ -275,6 +278,14 @@ class Connector:
             mask_secret=load_or_create_secret(self._state / MASK_FILE),
             clock=self.clock,
             new_id=self._world.new_id,
+            standing=lambda did: self.trust.standing(did, wait=True),
+        )
+
+    @cached_property
+    def watcher(self) -> Watcher:
+        """Ends streams whose ground has gone."""
+        return Watcher(
+            changes=self.stores.changes, opened=lambda: self.streams.opened, standing=self.trust.standing
         )
 
     @cached_property

@@ -239,7 +239,7 @@ class _ParquetScan:
         self._batch_bytes = batch_bytes
         self._fragment, self._columns, self._pushed = fragment, whole, pushed
         self._windows = _windows(groups, metadata, self._width)
-        self._closed = False
+        self._closed = self._interrupted = False
         self._first = self._scanner(self._windows[0]) if self._windows else None
 
     def _scanner(self, window: Sequence[int]) -> pa.dataset.Scanner:
@@ -273,7 +273,14 @@ class _ParquetScan:
             present, ahead = ahead, iter(())
             if following is not None and not self._closed:
                 ahead = self._scanner(following).to_batches()  # starts to read at once
-            yield from present
+            for batch in present:  # the reader hands out batches of which no row passed, too
+                if self._interrupted:
+                    return
+                yield batch
+
+    def interrupt(self) -> None:
+        """Have `batches` end at the next batch that the reader decodes, whether or not a row of it passes."""
+        self._interrupted = self._closed = True
 
     def close(self) -> None:
         """Stop reading."""
@@ -365,6 +372,10 @@ class _BatchScan:
                 [plain_array(batch.column(field.name), field.type) for field in self.schema],
                 schema=self.schema,
             )
+
+    def interrupt(self) -> None:
+        """Have `batches` end at the next batch of the file."""
+        self._stopped = True
 
     def close(self) -> None:
         """Stop reading."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 
+from connector.adapters.sql_changes import SqlChanges
 from connector.adapters.sql_database import Database
 from connector.adapters.sql_offerings import SqlOfferings
 from connector.adapters.sql_outbox import SqlOutbox, SqlReplay
@@ -59,6 +60,10 @@ class SqlStores:
         self.flows = SqlFlows(self.database, salts, self.negotiations)
         self.started = Started(self.transfers, self.flows)
         self.usage = SqlUsage(self.database, salts)
+
+    def changes(self) -> SqlChanges:
+        """Return a listener for one thread."""
+        return SqlChanges(self.database)
 
     def close(self) -> None:
         """Close every connection."""

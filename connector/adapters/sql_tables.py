@@ -37,7 +37,7 @@ from sqlalchemy import (
 from schemas.errors import Malformed
 
 SCHEMA_OWNER = "connector"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised with every change of a table; a database of another version is refused, never altered in passing."""
 
 MOST_NAME = 2048
@@ -164,7 +164,14 @@ agreements = Table(
     Column("role", Text, nullable=False),
     Column("signed", BigInteger, nullable=False, index=True),
     Column("revoked", Boolean, nullable=False),
+    Column("ends", BigInteger),
     Column("value", Text, nullable=False),
+)
+Index(
+    "agreements_ending",
+    agreements.c.ends,
+    sqlite_where=agreements.c.ends.is_not(None),
+    postgresql_where=agreements.c.ends.is_not(None),
 )
 
 usage_totals = Table(

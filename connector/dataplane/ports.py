@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -61,8 +61,38 @@ class Scan(Protocol):
         """
         ...
 
+    def interrupt(self) -> None:
+        """Have `batches` end soon, from any thread, also while it looks for rows and finds none.
+
+        It may end with an error then, which nobody is told.
+        """
+        ...
+
     def close(self) -> None:
-        """Stop reading."""
+        """Stop reading; for the thread that reads."""
+        ...
+
+
+class Changes(Protocol):
+    """Tells when what streams stand on has changed, whichever process changed it. One thread at a time."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until something may have changed, at most so long; whether it may have.
+
+        A database that is away is no error here: whoever looks then will meet it.
+        """
+        ...
+
+    def marks(self, names: Collection[str]) -> Mapping[str, str]:
+        """Return a mark for each agreement, transfer and flow of these ids: another one after each change.
+
+        Raises:
+            StorageUnavailable: if they cannot be read.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of what it listens with."""
         ...
 
 

@@ -12,17 +12,16 @@ from joserfc.jwk import OKPKey
 
 from connector.dataplane.enforce import Enforcement, mask_key
 from connector.dataplane.ports import Ledger, Scans, Started
-from connector.dataplane.stream import Admission, EndKind, OpenStream, shorten
+from connector.dataplane.standing import EndKind, stop
+from connector.dataplane.stream import Admission, OpenStream, shorten
 from connector.negotiation.ports import NegotiationStore, SignedAgreement
 from connector.offering.ports import OfferingStore
-from connector.transfer.ports import Transfer
 from connector.transfer.ticket import Ticket, verify
 from policies.compiled import compile_policy
 from policies.decision import Deny, Permit, decide
 from policies.plan import DataPlan
 from policies.use import Use
 from schemas.base import Role
-from schemas.dsp.transfer import TransferState
 from schemas.errors import (
     DataspaceError,
     Forbidden,
@@ -59,6 +58,9 @@ class Streams:
         clock: UTC, aware.
         new_id: makes stream ids.
         block_rows: rows that are reserved at once.
+        standing: says why a participant may not stream, if it is out of the data space.
+        hindrance: says why nothing may be streamed under an agreement, if so.
+        settled: is told the agreement of a stream that left rows, once they are settled.
     """
 
     def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
@@ -75,11 +77,15 @@ class Streams:
         new_id: Callable[[], str],
         block_rows: int = BLOCK_ROWS,
         batch_bytes: int = BATCH_BYTES,
+        standing: Callable[[str], str | None] = lambda _: None,
+        hindrance: Callable[[str], str | None] = lambda _: None,
+        settled: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._agreements, self._transfers, self._offerings = agreements, transfers, offerings
         self._usage, self._scans = usage, scans
         self._ticket_key, self._mask_secret = ticket_key, mask_secret
         self._clock, self._new_id = clock, new_id
+        self._standing_of, self._hindrance, self._settled = standing, hindrance, settled
         self.block_rows, self._batch_bytes = block_rows, batch_bytes
         self._lock = threading.Lock()
         self._open: dict[str, OpenStream] = {}
@@ -136,7 +142,8 @@ class Streams:
             enforcement = Enforcement.of(plan, scan.schema, mask_key(self._mask_secret, pass_.agreement))
             most = None if permit.limits.rows is None else used + permit.limits.rows
             expected = max(0, (offering.dataset.rows or 0) - start)
-            admission = Admission(stream, pass_, permit.limits, most, start, expected, fields)
+            of_member = agreement.control_plane is None
+            admission = Admission(stream, pass_, permit.limits, most, start, expected, fields, of_member)
             opened = OpenStream(admission, scan, enforcement, self._usage, self)
         except DataspaceError:
             scan.close()
@@ -154,11 +161,15 @@ class Streams:
                 "ticket: it is not for this transfer, agreement and consumer; ask for a new transfer"
             )
         agreement = self._agreements.agreement(ticket.agreement)
-        stop = _stop(transfer, agreement, ticket)
-        if stop is None:
-            return agreement
-        kind, reason = stop
-        raise Forbidden(reason) if kind == "revoked" else WorldMoved(reason)
+        halt = stop(transfer, agreement, ticket, self._clock())
+        if halt is not None:
+            kind, reason = halt
+            raise Forbidden(reason) if kind == "revoked" else WorldMoved(reason)
+        foreign = agreement.control_plane is not None  # whose consumers need not be members here
+        why = None if foreign else self._standing_of(ticket.consumer)
+        if (why := why or self._hindrance(ticket.agreement)) is not None:
+            raise Forbidden(why)
+        return agreement
 
     def _decided(
         self, ticket: Ticket, agreement: SignedAgreement, fields: Mapping[str, Any], start: int
@@ -188,7 +199,13 @@ class Streams:
     def why_halt(self, ticket: Ticket) -> tuple[EndKind, str] | None:
         """Say why the stream of a ticket may not go on, if it may not; reads the stores."""
         transfer = self._transfers.get(ticket.transfer)
-        return _stop(transfer, self._agreements.agreement(ticket.agreement), ticket)
+        return stop(transfer, self._agreements.agreement(ticket.agreement), ticket, self._clock())
+
+    @property
+    def opened(self) -> Sequence[OpenStream]:
+        """The streams that are open."""
+        with self._lock:
+            return list(self._open.values())
 
     def look_again(self, process: str) -> None:
         """Have the streams of a transfer or agreement look whether they may go on before their next batch."""
@@ -229,33 +246,9 @@ class Streams:
                     self._unsettled[stream.id] = stream
             rows = stream.end and stream.end.rows
             tell("stream not settled", stream=stream.id, rows=rows, problem=str(error))
-
-
-def _stop(transfer: Transfer, agreement: SignedAgreement, ticket: Ticket) -> tuple[EndKind, str] | None:
-    """Say why a stream may not go on, if it may not."""
-    if agreement.revoked is not None:
-        return "revoked", f"agreement {ticket.agreement} was revoked: {agreement.revoked}"
-    if not agreement.final or agreement.epoch != ticket.epoch:
-        return "revoked", (
-            f"agreement {ticket.agreement} stands at epoch {agreement.epoch}"
-            f"{'' if agreement.final else ' and is not final'}, the ticket is for {ticket.epoch}; "
-            "ask for a new transfer"
-        )
-    why = (
-        "; ".join((*((transfer.problem,) if transfer.problem else ()), *transfer.reasons))
-        or "no reason was given"
-    )
-    match transfer.state:
-        case TransferState.STARTED:
-            return None
-        case TransferState.SUSPENDED:
-            return "suspended", f"transfer {transfer.pid} is suspended: {why}"
-        case TransferState.TERMINATED:
-            return "terminated", f"transfer {transfer.pid} was terminated: {why}"
-        case TransferState.COMPLETED:
-            return "terminated", f"transfer {transfer.pid} was completed; ask for a new one"
-        case TransferState.REQUESTED:
-            return "terminated", f"transfer {transfer.pid} is not started yet"
+        else:
+            if stream.end is not None and stream.end.rows:
+                self._settled(stream.ticket.agreement)
 
 
 def _narrowed(plan: DataPlan, described: Sequence[str], columns: Sequence[str] | None) -> DataPlan:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Protocol, Self
 
 import pyarrow as pa
 import structlog
@@ -19,12 +19,11 @@ import structlog
 from connector.dataplane.enforce import Enforcement, exact
 from connector.dataplane.meter import Meter
 from connector.dataplane.ports import Ledger, Scan
+from connector.dataplane.standing import EndKind
 from connector.transfer.ticket import Ticket
 from policies.decision import Limits
 from schemas.errors import DataspaceError, Forbidden, Unavailable, WorldMoved
 from schemas.usage import UsageKind
-
-EndKind = Literal["complete", "row-limit", "expired", "revoked", "suspended", "terminated", "failed"]
 
 LOOK_EVERY = timedelta(milliseconds=500)
 """How long a stream goes on without looking whether it may."""
@@ -56,7 +55,8 @@ class Admission:
     """What was decided when a stream was opened.
 
     `most` is the total of rows that the agreement may reach, `expected` how many this stream has, as far as
-    its description tells, `fields` what every record of the stream says. Units: rows.
+    its description tells, `fields` what every record of the stream says, `of_member` whether the consumer
+    has to be a member of our data space (a foreign control plane answers for its own). Units: rows.
     """
 
     stream: str
@@ -66,6 +66,7 @@ class Admission:
     start: int
     expected: int
     fields: Mapping[str, Any]
+    of_member: bool = True
 
 
 class Room(Protocol):
@@ -111,10 +112,37 @@ class OpenStream:
         self._is_last = False
         self._looked = room.now()
         self._look = threading.Event()
+        self._turn = threading.Lock()  # counting a piece, or ending: never both
 
     def look_again(self) -> None:
         """Have the stream look whether it may go on, before it sends more; from any thread."""
         self._look.set()
+
+    def over_time(self) -> tuple[EndKind, str] | None:
+        """Say that the permission has ended by now, if it has; reads no store."""
+        return self._over_time(self._room.now())
+
+    @property
+    def is_of_member(self) -> bool:
+        """Whether its consumer has to be a member of the data space."""
+        return self._admission.of_member
+
+    def why_halt(self) -> tuple[EndKind, str] | None:
+        """Say why the stream may not go on, if it may not; reads the stores."""
+        return self._room.why_halt(self.ticket)
+
+    def halt(self, kind: EndKind, reason: str, *, passing: bool = False) -> None:
+        """End the stream from outside, in whatever its own thread is stuck; from any thread, harmless again.
+
+        No batch leaves any more, the scan is interrupted, and what left is settled at once: a reader that
+        takes nothing cannot put the record off.
+        """
+        with self._turn:
+            if self.end is not None:
+                return
+            self._finish(kind, reason, passing=passing)
+        self._scan.interrupt()
+        self._room.closed(self)
 
     def batches(self) -> Iterator[tuple[pa.RecordBatch, int]]:
         """Yield what may leave, until `end` is set.
@@ -131,17 +159,22 @@ class OpenStream:
                         return
                     yield piece, self.position
                     batch = batch.slice(piece.num_rows)
-            self._finish("complete", "all rows were sent")
+            with self._turn:
+                self._finish("complete", "all rows were sent")
         except GeneratorExit:
             self._finish("failed", "the reader went away")
             raise
         except DataspaceError as error:
+            if self.end is not None:
+                return  # halted meanwhile: what an interrupted scan or a settled log says is no news
             # The log refuses rows under a revoked agreement before a look tells: then that is the reason.
             why = self._room.why_halt(self.ticket) if isinstance(error, Forbidden | WorldMoved) else None
             self._finish(*(why or ("failed", str(error))), passing=isinstance(error, Unavailable))
             if self._meter.sent == 0:
                 raise
         except Exception as error:
+            if self.end is not None:
+                return
             _log.exception("stream failed", stream=self.id)
             self._finish("failed", "something failed at the provider; it was logged there")
             if self._meter.sent == 0:
@@ -178,9 +211,12 @@ class OpenStream:
         piece = batch.slice(0, allowed)
         if self._is_last and allowed == self._meter.left:
             piece = exact(piece)  # a slice would carry the beginning of rows beyond the limit
-        # Counted before it is handed over: what a broken connection swallowed may have arrived.
-        self._meter = self._meter.passed(piece.num_rows)
-        self.position += piece.num_rows
+        with self._turn:
+            if self.end is not None:
+                return None  # halted since we looked
+            # Counted before it is handed over: what a broken connection swallowed may have arrived.
+            self._meter = self._meter.passed(piece.num_rows)
+            self.position += piece.num_rows
         return piece
 
     def _reserve(self, rows: int) -> int:
@@ -195,14 +231,20 @@ class OpenStream:
         return min(rows, self._meter.left)
 
     def _why_halt(self) -> tuple[EndKind, str] | None:
-        now, until = self._room.now(), self._admission.limits.until
-        if until is not None and now >= until:
-            return "expired", f"the permission ended at {until.isoformat(timespec='seconds')}"
+        now = self._room.now()
+        if (over := self._over_time(now)) is not None:
+            return over
         if self._look.is_set() or now - self._looked >= LOOK_EVERY:
             self._look.clear()
             self._looked = now
             return self._room.why_halt(self.ticket)
         return None
+
+    def _over_time(self, now: datetime) -> tuple[EndKind, str] | None:
+        until = self._admission.limits.until
+        if until is None or now < until:
+            return None
+        return "expired", f"the permission ended at {until.isoformat(timespec='seconds')}"
 
     def _finish(self, kind: EndKind, reason: str, *, passing: bool = False) -> None:
         if self.end is None:
