@@ -8,21 +8,30 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, assert_never
 
 from policies.constraints import direct_constraints, read_condition, read_constraint
 from policies.profile import ACTIONS, PROFILES, Action, Operator, action_named
 from policies.rules import (
+    AggregateOnly,
+    ByteLimit,
     ColumnFilter,
     ColumnList,
     ColumnMask,
+    ColumnRegion,
     Combination,
     CompiledDuty,
     CompiledPermission,
     CompiledProhibition,
     Condition,
+    Consent,
+    CountLimit,
     DataLimit,
+    KAnonymity,
+    NotTogether,
+    RateLimit,
     RowLimit,
+    Sample,
     TimeLimit,
 )
 from policies.values import fit_value, shown
@@ -142,12 +151,18 @@ def _fit_filter(limit: ColumnFilter, datatype: str) -> None:
 
 def _columns_of(limit: DataLimit) -> tuple[str, ...]:
     match limit:
-        case ColumnFilter() | ColumnMask():
+        case ColumnFilter() | ColumnRegion() | ColumnMask() | Consent():
             return (limit.column,)
-        case ColumnList():
+        case ColumnList() | NotTogether():
             return limit.columns
-        case RowLimit():
+        case KAnonymity():
+            return limit.quasi_identifiers
+        case AggregateOnly():
+            return (limit.subject,) if limit.subject is not None else ()
+        case Sample() | RowLimit() | ByteLimit() | CountLimit() | RateLimit():
             return ()
+        case _:
+            assert_never(limit)
 
 
 def _instants(conditions: Iterable[Condition]) -> Iterable[datetime]:
@@ -221,7 +236,7 @@ def _permission(rule: Rule, policy: Policy, index: int) -> CompiledPermission:
     limits: list[DataLimit] = []
     for item in direct_constraints(rule.constraint, place):
         found = read_constraint(*item)
-        if isinstance(found, ColumnFilter | ColumnList | ColumnMask | RowLimit):
+        if isinstance(found, DataLimit):
             limits.append(found)
         else:
             conditions.append(found)

@@ -9,8 +9,10 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from policies import profile
-from policies.profile import OPERANDS, Operand, Operator
+from policies import operands, profile
+from policies.masking import Masking
+from policies.operands import OPERANDS
+from policies.profile import Operand, Operator
 from policies.rules import (
     ColumnFilter,
     ColumnList,
@@ -68,7 +70,7 @@ def read_condition(constraint: Constraint, place: str) -> Condition:
         UnknownTerm, PolicyMismatch, Malformed: as `read_constraint`.
     """
     found = read_constraint(constraint, place)
-    if isinstance(found, ColumnFilter | ColumnList | ColumnMask | RowLimit):
+    if isinstance(found, DataLimit):
         raise UnknownTerm(
             f"cannot enforce {shown(constraint.left_operand)} in {place}; "
             "a limit on the data stands directly in a permission, or under its 'and'"
@@ -92,7 +94,7 @@ def read_constraint(constraint: Constraint, place: str) -> Condition | DataLimit
             read = tuple(read_condition(part, f"{place}.{form}[{index}]") for index, part in enumerate(parts))
             return Combination(form, read, place)
     spelled = constraint.left_operand or ""
-    found = profile.operand_named(spelled)
+    found = operands.operand_named(spelled)
     if found is None:
         known = ", ".join(operand.name for operand in OPERANDS)
         raise UnknownTerm(f"cannot enforce {shown(spelled)} in {place}; known: {known}")
@@ -112,27 +114,26 @@ def _atom(
 ) -> Condition | DataLimit:
     where = f"{place} ({operand.name})"
     match operand:
-        case profile.DATE_TIME:
+        case operands.DATE_TIME:
             return _time_limit(operator, _single(value, where), place, where)
-        case profile.PURPOSE:
+        case operands.PURPOSE:
             names = [read_text(item, where) for item in _values(operator, value, where)]
             return PurposeLimit(operator, tuple(_purpose(name, where) for name in names), place)
-        case profile.PARTICIPANT:
+        case operands.PARTICIPANT:
             ids = [read_text(item, where) for item in _values(operator, value, where)]
             return ParticipantLimit(tuple(_participant(name, where) for name in ids), place)
-        case profile.COLUMNS:
+        case operands.COLUMNS:
             names = [read_text(item, where) for item in _values(operator, value, where)]
             return ColumnList(tuple(dict.fromkeys(names)), place)
-        case profile.MASK:
-            mask = read_text(_single(value, where), where)
-            if mask not in ("hash", "null"):
-                raise PolicyMismatch(f"{where}: no mask is called {shown(mask)}; write 'hash' or 'null'")
-            return ColumnMask(column or "", mask, place)
-        case profile.ROW_COUNT:
+        case operands.MASK:
+            return ColumnMask(column or "", Masking.read(_single(value, where), where), place)
+        case operands.ROW_COUNT:
             return RowLimit(read_count(_single(value, where), where), place)
-        case _:
+        case operands.COLUMN:
             values = tuple(read_scalar(item, where) for item in _values(operator, value, where))
             return ColumnFilter(column or "", operator, values, place)
+        case _:
+            raise UnknownTerm(f"cannot enforce {operand.name} in {place} yet; leave it out")
 
 
 def _values(operator: Operator, value: Any, where: str) -> tuple[Any, ...]:

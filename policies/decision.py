@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from policies.compiled import CompiledPolicy
+from policies.counting import Rate
 from policies.plan import DataPlan, plan_for
 from policies.profile import (
     ACTIONS,
@@ -45,12 +46,18 @@ _EXAMPLE = DPV + "ScientificResearch"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How far a permit reaches: rows that may still be released now, and when it ends; None = no end.
+    """How far a permit reaches: what is left now, how fast it may go, and when it ends; None = no end.
 
-    Units: rows.
+    `requests` and `epochs` are counted with the use that is asked for: a permit has at least 1 of each.
+
+    Units: rows, bytes, requests, epochs.
     """
 
     rows: int | None = None
+    bytes: int | None = None
+    requests: int | None = None
+    epochs: int | None = None
+    rate: Rate | None = None
     until: datetime | None = None
 
 
@@ -107,7 +114,8 @@ def decide(policy: CompiledPolicy, use: Use, totals: UseTotals, at: datetime) ->
             cap = permission.rows
             if cap is None or totals.rows < cap:
                 rows = None if cap is None else cap - totals.rows
-                return Permit(Limits(rows, _until(policy, permission, use, at)), plan_for(permission), rule)
+                until = _until(policy, permission, use, at)
+                return Permit(Limits(rows, until=until), plan_for(permission), rule)
     return Deny(_why_not(policy, use, totals, at))
 
 

@@ -10,12 +10,29 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any
+from typing import Any, assert_never
 
+from policies.masking import MaskKind
 from policies.profile import Operator
-from policies.rules import ColumnFilter, ColumnList, ColumnMask, CompiledPermission, RowLimit
+from policies.rules import (
+    AggregateOnly,
+    ByteLimit,
+    ColumnFilter,
+    ColumnList,
+    ColumnMask,
+    ColumnRegion,
+    CompiledPermission,
+    Consent,
+    CountLimit,
+    KAnonymity,
+    NotTogether,
+    RateLimit,
+    RowLimit,
+    Sample,
+)
 from policies.values import Scalar, fit_value, tagged
 from schemas.canonical import digest
+from schemas.errors import PolicyMismatch
 
 
 class Mask(StrEnum):
@@ -83,6 +100,12 @@ class DataPlan:
         }
 
 
+def _mask(limit: ColumnMask) -> Mask:
+    if limit.mask.kind not in (MaskKind.HASH, MaskKind.NULL):
+        raise PolicyMismatch(f"{limit.place}: no stream here can keep mask {limit.mask.text!r}; leave it out")
+    return Mask(limit.mask.kind.value)
+
+
 @lru_cache(maxsize=4096)
 def plan_for(permission: CompiledPermission) -> DataPlan:
     """Derive the plan: lists of columns intersect, null outdoes hash, all comparisons must hold."""
@@ -94,10 +117,14 @@ def plan_for(permission: CompiledPermission) -> DataPlan:
             case ColumnList():
                 columns = tuple(name for name in limit.columns if columns is None or name in columns)
             case ColumnMask():
-                mask = Mask(limit.mask)
+                mask = _mask(limit)
                 masks[limit.column] = Mask.NULL if masks.get(limit.column) is Mask.NULL else mask
             case ColumnFilter():
                 predicate.append(Comparison(limit.column, limit.operator, limit.values))
-            case RowLimit():
+            case RowLimit() | ByteLimit() | CountLimit() | RateLimit():
                 pass  # counted over the agreement's life: `decision` turns it into the rows still allowed
+            case ColumnRegion() | NotTogether() | Sample() | KAnonymity() | AggregateOnly() | Consent():
+                raise PolicyMismatch(f"{limit.place}: no stream here can keep this limit; leave it out")
+            case _:
+                assert_never(limit)
     return DataPlan(columns, tuple(sorted(masks.items())), tuple(predicate))

@@ -1,8 +1,6 @@
-"""The one table of the actions, operands and operators that we know.
+"""The words of our profile: actions, operators, kinds of values, purposes; operands stand in `operands.py`.
 
-Whatever is not in it is refused by name when a policy is compiled. Each row says how a term may be spelled,
-what values it takes, where the value to compare comes from, and who keeps it: the three labels that every
-page shows.
+Whatever is in neither table is refused by name when a policy is compiled.
 
 Source: ODRL 2.2 vocabulary; our own profile (`schemas.vocab.HANSA_PROFILE`) for what ODRL lacks.
 """
@@ -13,11 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from urllib.parse import quote, unquote
 
 from policies.purposes import DPV_VERSION, NARROWER, ROOT
 from schemas.errors import UnknownTerm
-from schemas.vocab import DPV, HANSA, HANSA_PROFILE, ODRL, compact_iri, expand_iri
+from schemas.vocab import CC, DPV, HANSA, HANSA_PROFILE, ODRL, compact_iri, expand_iri
 
 
 class Label(StrEnum):
@@ -39,7 +36,9 @@ class Operator(StrEnum):
     GTEQ = "gteq"
     IS_A = "isA"
     IS_ANY_OF = "isAnyOf"
+    IS_ALL_OF = "isAllOf"
     IS_NONE_OF = "isNoneOf"
+    IS_PART_OF = "isPartOf"
 
 
 class ValueKind(StrEnum):
@@ -50,8 +49,24 @@ class ValueKind(StrEnum):
     PARTICIPANT = "one or more participant ids, for example did:web:lab.example"
     SCALAR = "text, a number, true or false, a date or a dateTime"
     COLUMN = "one or more column names"
-    MASK = "'hash' or 'null'"
+    ONE_COLUMN = "the name of a column"
+    MASK = "'hash', 'null', 'redact', 'bucket:<number>', 'truncate:<unit>' or 'round:<digits>'"
     COUNT = "a whole number from 1"
+    GROUP_SIZE = "a whole number from 2"
+    UNIT = "hansa:request, hansa:epoch, hansa:row or hansa:byte"
+    RATE = "rows in a period, for example 10000/PT1M"
+    PERCENTAGE = "a number above 0 and up to 100"
+    DURATION = "an ISO 8601 duration, for example P30D"
+    DAYS = "one or more days of the week, for example Monday"
+    WINDOWS = "one or more windows of the day, for example 08:00-18:00"
+    ZONE = "an IANA time zone, for example Europe/Berlin"
+    GROUP = "one or more groups, by name or IRI"
+    CLAIM = "one or more values of the claim, as text"
+    REGION = "one or more regions: ISO 3166-1 codes such as DE, or EU, EEA, EFTA, EUROPE"
+    ENVIRONMENT = "secure-processing-environment, trusted-execution-environment or federated-only"
+    GIVEN = "'given'"
+    TRUE = "true"
+    CONSEQUENCE = "'suspend' or 'terminate'"
 
 
 class ValueSource(StrEnum):
@@ -60,97 +75,68 @@ class ValueSource(StrEnum):
     CLOCK = "the provider's clock"
     DECLARED = "the use, as its user declares it"
     CALLER = "the caller's verified identity"
+    MEMBERS = "the signed member list"
+    ATTESTED = "what the caller attested to those who sign the member list"
     DATA = "the data, row by row"
     LOG = "the usage log"
+    RECEIPTS = "signed receipts of the other side"
 
 
-_ORDERED = (Operator.EQ, Operator.NEQ, Operator.LT, Operator.LTEQ, Operator.GT, Operator.GTEQ)
-_SETS = (Operator.IS_ANY_OF, Operator.IS_NONE_OF)
+class Point(StrEnum):
+    """Where something happens on a term; a term without any is only told."""
+
+    DECIDE = "the decision on each use"
+    PLAN = "the plan of what leaves"
+    COUNT = "the counts of what has left"
+    REVOKE = "the revocation of an agreement"
+    LEDGER = "the ledger of obligations"
+
+
+class Role(StrEnum):
+    """Where a constraint may stand."""
+
+    USE = "a condition on the use, in a permission, a prohibition, and under and, or, xone"
+    DATA = "a limit on the data, directly in a permission or under its 'and'"
+    RULE = "a term of a permission"
+    BESIDE = "beside the constraint that it explains, in the same rule"
+    DUTY = "in an obligation"
 
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """One left operand: its spellings, its values, and where it is kept."""
+    """One left operand: its spellings, its values, and where it is kept.
+
+    `meaning` follows "this says", in English and German. `suffix` names what follows the IRI, where it
+    speaks of one column or one claim. `beside` is the IRI of the operand that it needs in the same rule.
+    """
 
     iri: str
     kind: ValueKind
     operators: tuple[Operator, ...]
     source: ValueSource
-    label: Label
-    meaning: str
-    on_data: bool = False
-    per_column: bool = False
+    points: tuple[Point, ...]
+    meaning: tuple[str, str]
+    role: Role = Role.USE
+    suffix: str = ""
+    beside: str = ""
 
     @property
     def name(self) -> str:
         """The short spelling, such as `odrl:purpose` or `hansa:mask/<column>`."""
-        return compact_iri(self.iri) + ("<column>" if self.per_column else "")
+        return compact_iri(self.iri) + (f"<{self.suffix}>" if self.suffix else "")
 
+    @property
+    def label(self) -> Label:
+        """Who keeps it: nobody here, somebody's word that is checked, or we ourselves."""
+        if not self.points or self.source is ValueSource.RECEIPTS:
+            return Label.PROMISED
+        spoken = self.source in (ValueSource.DECLARED, ValueSource.ATTESTED)
+        return Label.SIGNING if spoken else Label.ENFORCED
 
-DATE_TIME = Operand(
-    ODRL + "dateTime",
-    ValueKind.INSTANT,
-    (Operator.LT, Operator.LTEQ, Operator.GT, Operator.GTEQ, Operator.EQ),
-    ValueSource.CLOCK,
-    Label.ENFORCED,
-    "when the data may be used",
-)
-PURPOSE = Operand(
-    ODRL + "purpose",
-    ValueKind.PURPOSE,
-    (Operator.IS_A, Operator.IS_ANY_OF, Operator.IS_NONE_OF, Operator.EQ),
-    ValueSource.DECLARED,
-    Label.SIGNING,
-    "what the data may be used for",
-)
-PARTICIPANT = Operand(
-    HANSA + "participant",
-    ValueKind.PARTICIPANT,
-    (Operator.IS_ANY_OF, Operator.EQ),
-    ValueSource.CALLER,
-    Label.ENFORCED,
-    "who may use the data",
-)
-COLUMN = Operand(
-    HANSA + "column/",
-    ValueKind.SCALAR,
-    _ORDERED + _SETS,
-    ValueSource.DATA,
-    Label.ENFORCED,
-    "which rows are released, by the value of a column",
-    on_data=True,
-    per_column=True,
-)
-COLUMNS = Operand(
-    HANSA + "columns",
-    ValueKind.COLUMN,
-    (Operator.IS_ANY_OF,),
-    ValueSource.DATA,
-    Label.ENFORCED,
-    "which columns are released; all others are hidden",
-    on_data=True,
-)
-MASK = Operand(
-    HANSA + "mask/",
-    ValueKind.MASK,
-    (Operator.EQ,),
-    ValueSource.DATA,
-    Label.ENFORCED,
-    "how the values of a column are masked",
-    on_data=True,
-    per_column=True,
-)
-ROW_COUNT = Operand(
-    HANSA + "rowCount",
-    ValueKind.COUNT,
-    (Operator.LTEQ,),
-    ValueSource.LOG,
-    Label.ENFORCED,
-    "how many rows are released over the life of the agreement",
-    on_data=True,
-)
-
-OPERANDS: tuple[Operand, ...] = (DATE_TIME, PURPOSE, PARTICIPANT, COLUMN, COLUMNS, MASK, ROW_COUNT)
+    @property
+    def per_column(self) -> bool:
+        """Whether the name of a column follows the IRI."""
+        return self.suffix == "column"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +165,8 @@ TRAIN = HANSA + "train"
 FINE_TUNE = HANSA + "fineTune"
 EVALUATE = HANSA + "evaluate"
 ANALYSE = HANSA + "analyse"
+RAG = HANSA + "rag"
+TRAIN_GENERATIVE = HANSA + "trainGenerative"
 
 
 def _ours(iri: str, parent: str | None, verb: str, label: Label = Label.SIGNING) -> Action:
@@ -197,8 +185,10 @@ ACTIONS: tuple[Action, ...] = (
     _ours(USE, None, "use the data", Label.ENFORCED),
     _ours(TRAIN, USE, "train or fine-tune models on the data"),
     _ours(FINE_TUNE, TRAIN, "fine-tune existing models on the data"),
+    _ours(TRAIN_GENERATIVE, TRAIN, "train generative models on the data"),
     _ours(EVALUATE, USE, "evaluate models on the data"),
     _ours(ANALYSE, USE, "analyse the data"),
+    _ours(RAG, USE, "look things up in the data while a model answers"),
     _promise("distribute", USE, "hand the data on to others"),
     _promise("derive", USE, "publish works derived from the data"),
     _promise("reproduce", USE, "make lasting copies of the data"),
@@ -208,34 +198,30 @@ ACTIONS: tuple[Action, ...] = (
     _duty("delete", "delete the data"),
     _duty("attribute", "name the provider as the source of the data"),
     _duty("inform", "inform the provider of how the data were used"),
+    _duty("nextPolicy", "hand the data on only under these same terms"),
 )
 
 PROFILES = frozenset({HANSA_PROFILE, HANSA, ODRL, ODRL + "core"})
 """The profile IRIs that a policy may name; anything else is refused."""
 
-_OPERANDS = MappingProxyType({operand.iri: operand for operand in OPERANDS})
 _ACTIONS = MappingProxyType({action.iri: action for action in ACTIONS})
-_BARE = frozenset({"dateTime", "purpose"}) | {a.iri.removeprefix(ODRL) for a in ACTIONS if ODRL in a.iri}
+_ALIASES = MappingProxyType({CC + "Attribution": ODRL + "attribute"})
+_BARE_OPERANDS = frozenset(
+    {"count", "dateTime", "delayPeriod", "elapsedTime", "percentage", "purpose", "spatial"}
+    | {"timeInterval", "unitOfCount"}
+)
+_BARE = _BARE_OPERANDS | {a.iri.removeprefix(ODRL) for a in ACTIONS if ODRL in a.iri}
 
 
-def _expand(spelling: str) -> str:
+def expand_term(spelling: str) -> str:
+    """Expand a term as a policy spells it: a bare term of ODRL that we know, a prefixed name, or an IRI."""
     return ODRL + spelling if spelling in _BARE else expand_iri(spelling)
-
-
-def operand_named(spelling: str) -> tuple[Operand, str | None] | None:
-    """Look up a left operand, with the column that it speaks of where it speaks of one."""
-    iri = _expand(spelling)
-    for operand in (COLUMN, MASK):
-        if iri.startswith(operand.iri):
-            column = unquote(iri[len(operand.iri) :], errors="replace")
-            return (operand, column) if column else None
-    found = _OPERANDS.get(iri)
-    return (found, None) if found is not None and not found.per_column else None
 
 
 def action_named(spelling: str) -> Action | None:
     """Look up an action as a policy spells it: an absolute IRI, a prefixed name, or a bare term of ODRL."""
-    return _ACTIONS.get(_expand(spelling))
+    iri = expand_term(spelling)
+    return _ACTIONS.get(_ALIASES.get(iri, iri))
 
 
 def operator_named(spelling: str) -> Operator | None:
@@ -243,16 +229,6 @@ def operator_named(spelling: str) -> Operator | None:
     name = expand_iri(spelling, default=ODRL)
     short = name.removeprefix(ODRL)
     return Operator(short) if name != short and short in Operator._value2member_map_ else None
-
-
-def column_operand(column: str) -> str:
-    """Return the left operand of a row filter on a column, as it travels."""
-    return COLUMN.iri + quote(column, safe="")
-
-
-def mask_operand(column: str) -> str:
-    """Return the left operand of a mask on a column, as it travels."""
-    return MASK.iri + quote(column, safe="")
 
 
 def action_iri(name: str) -> str:

@@ -18,7 +18,8 @@ from typing import Any
 from urllib.parse import quote
 
 from policies.compiled import compile_policy
-from policies.profile import COLUMN, operator_named, purpose_iri
+from policies.operands import COLUMN
+from policies.profile import operator_named, purpose_iri
 from policies.values import read_count, read_scalar, read_time, shown
 from schemas.errors import Malformed, Refused
 from schemas.odrl import Offer

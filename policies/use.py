@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from schemas.errors import Malformed
 from schemas.odrl import DeclaredUse
@@ -10,31 +11,69 @@ from schemas.vocab import ODRL
 
 
 @dataclass(frozen=True, slots=True)
+class Claims:
+    """What the data space's authority says of a participant, by its signed member list.
+
+    What is not stated is not known: it grants nothing, and lifts no prohibition. Groups are IRIs or names,
+    the region is a code such as `DE`, credentials are pairs of claim and value.
+    """
+
+    groups: frozenset[str] = frozenset()
+    credentials: tuple[tuple[str, str], ...] = ()
+    region: str | None = None
+    environment: str | None = None
+
+
+NO_CLAIMS = Claims()
+"""Of whom nothing is known."""
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
-    """What somebody means to do: who, which action, for which purpose (absolute IRIs)."""
+    """What somebody means to do: who, which action, for which purpose (absolute IRIs).
+
+    `claims` are what is known of who asks; nobody declares them about themselves.
+    """
 
     participant: str
     action: str
     purpose: str | None = None
+    claims: Claims = field(default=NO_CLAIMS)
 
     @classmethod
-    def declared(cls, participant: str, said: DeclaredUse | None) -> Use:
+    def declared(cls, participant: str, said: DeclaredUse | None, claims: Claims = NO_CLAIMS) -> Use:
         """Return the use that somebody declared; who declares nothing just uses, without a purpose."""
-        return cls(participant, said.action, said.purpose) if said else cls(participant, ODRL + "use")
+        if said is None:
+            return cls(participant, ODRL + "use", None, claims)
+        return cls(participant, said.action, said.purpose, claims)
 
 
 @dataclass(frozen=True, slots=True)
 class UseTotals:
-    """What the agreement has used so far, as the usage log counts it.
+    """What the agreement has used so far, as the usage log counts it, and when; `policies.counting` says how.
 
-    Units: rows.
+    `agreed` is when it was agreed, `first_delivery` and `last_delivery` when rows were reserved for a reader
+    for the first and for the last time; None where that has not happened, or is not known.
+
+    Units: rows, bytes, requests and epochs are counts; times have a zone.
 
     Raises:
-        Malformed: if a total is negative, since that would stretch a limit.
+        Malformed: if a total is negative, since that would stretch a limit, or a time has no zone.
     """
 
     rows: int = 0
+    bytes: int = 0
+    requests: int = 0
+    epochs: int = 0
+    agreed: datetime | None = None
+    first_delivery: datetime | None = None
+    last_delivery: datetime | None = None
 
     def __post_init__(self) -> None:
-        if self.rows < 0:
-            raise Malformed(f"totals: {self.rows} rows used; a total is never below 0")
+        if self.rows < 0 or self.bytes < 0 or self.requests < 0 or self.epochs < 0:
+            counts = {name: getattr(self, name) for name in ("rows", "bytes", "requests", "epochs")}
+            name, count = min(counts.items(), key=lambda item: item[1])
+            raise Malformed(f"totals: {count} {name} used; a total is never below 0")
+        for at in (self.agreed, self.first_delivery, self.last_delivery):
+            if at is not None and at.tzinfo is None:
+                raise Malformed(f"totals: time {at.isoformat()} has no zone; give one in UTC")

@@ -95,9 +95,7 @@ def _data(limit: DataLimit) -> str:
             return f"only rows whose {limit.column!r} {compared} {values}"
         case ColumnList():
             return f"only the columns {listed((repr(name) for name in limit.columns), 'and')}"
-        case ColumnMask(mask="null"):
-            return f"with {limit.column!r} left empty"
         case ColumnMask():
-            return f"with {limit.column!r} replaced by a keyed hash"
+            return f"with {limit.column!r} {masked(limit.mask)}"
         case RowLimit():
             return f"at most {limit.rows:,} rows over the life of the agreement"

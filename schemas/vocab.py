@@ -9,6 +9,7 @@ DSPACE = "https://w3id.org/dspace/2025/1/"
 XSD = "http://www.w3.org/2001/XMLSchema#"
 FOAF = "http://xmlns.com/foaf/0.1/"
 CSVW = "http://www.w3.org/ns/csvw#"
+CC = "http://creativecommons.org/ns#"
 DPV = "https://w3id.org/dpv#"
 DQV = "http://www.w3.org/ns/dqv#"
 EDC = "https://w3id.org/edc/v0.0.1/ns/"
@@ -24,6 +25,7 @@ PREFIXES: dict[str, str] = {
     "foaf": FOAF,
     "csvw": CSVW,
     "dpv": DPV,
+    "cc": CC,
     "hansa": HANSA,
 }
 
