@@ -22,6 +22,7 @@ from connector.adapters.control_planes import CourierByKind, HttpControlPlanes, 
 from connector.adapters.courier import TRANSIENT, HttpCourier
 from connector.adapters.files import make_folder, write_once
 from connector.adapters.keys import load_or_create_key, load_or_create_secret
+from connector.adapters.ledgers import HttpLedgers
 from connector.adapters.push import HttpPushLines
 from connector.adapters.received import ReceivedFiles
 from connector.adapters.sources import ParquetSources
@@ -33,13 +34,18 @@ from connector.api.evidence import evidence_router
 from connector.api.health import health_router
 from connector.api.identity import identity_router
 from connector.api.management import management_router
+from connector.api.obligations import ledger_router, obligations_router
 from connector.api.signaling import signaling_router
 from connector.api.sink import sink_router
 from connector.dataplane.service import Streams
 from connector.dataplane.sink import Sinks
 from connector.dataplane.watch import Watcher
 from connector.negotiation import judge as negotiation_judge
+from connector.negotiation.revocation import Revocations
 from connector.negotiation.service import Negotiations
+from connector.obligations.entry import OVERDUE_PREFIX
+from connector.obligations.fulfilment import Fulfilments
+from connector.obligations.service import Ledger
 from connector.offering.describe import Holder
 from connector.offering.push import CatalogPush
 from connector.offering.service import Offerings
@@ -51,6 +57,7 @@ from connector.signaling.decisions import Decisions
 from connector.signaling.pushes import Pushes
 from connector.signaling.service import DataFlows
 from connector.transfer import judge as transfer_judge
+from connector.transfer.hold import Held
 from connector.transfer.service import Transfers
 from connector.transfer.starts import Starts
 from connector.trust.members import MembersTrust, fetch_members
@@ -198,6 +205,8 @@ class Connector:
             chores=(
                 self.negotiations.tick,
                 self.transfers.tick,
+                self.revocations.tick,
+                self.ledger.tick,
                 Aside("data flows", self.flows.tick),
                 self.pushes.tick,
                 self.streams.tick,
@@ -258,6 +267,7 @@ class Connector:
                 addresses=lambda transfer, ticket: self.doors.address(transfer.pid, transfer.format, ticket),
                 ticket_key=self._key,
                 clock=self.clock,
+                hindrance=lambda agreement: self.ledger.hindrance(agreement),
             ),
             judge=transfer_judge.RuledJudge(rules, transfer_judge.Judge(given.automatic)),
             moved=lambda transfer: self.streams.look_again(transfer.pid),
@@ -279,6 +289,49 @@ class Connector:
             clock=self.clock,
             new_id=self._world.new_id,
             standing=lambda did: self.trust.standing(did, wait=True),
+            hindrance=lambda agreement: self.ledger.hindrance(agreement),
+            settled=lambda agreement: self.ledger.delivered(agreement),
+        )
+
+    @cached_property
+    def revocations(self) -> Revocations:
+        """Ends agreements that we gave."""
+        return Revocations(
+            store=self.stores.negotiations,
+            revoke=self.negotiations.revoke,
+            record=self.usage.record,
+            clock=self.clock,
+            remind=lambda due: self.outbox.remind(due),
+            ended=lambda agreement, why: (
+                self.transfers.terminate_under(agreement, why) + self.flows.terminate_under(agreement, why)
+            ),
+        )
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What others owe us."""
+        return Ledger(
+            store=self.stores.obligations,
+            agreements=self.stores.negotiations,
+            usage=self.usage,
+            signatures=self.trust,
+            consequences=Held(self.transfers, self.revocations.at_once, OVERDUE_PREFIX),
+            did=self._did,
+            clock=self.clock,
+            remind=lambda due: self.outbox.remind(due),
+        )
+
+    @cached_property
+    def fulfilments(self) -> Fulfilments:
+        """What we owe others."""
+        return Fulfilments(
+            agreements=self.stores.negotiations,
+            usage=self.usage,
+            peers=HttpLedgers(self._world.http, self.trust),
+            key=self._key,
+            did=self._did,
+            clock=self.clock,
+            new_id=self._world.new_id,
         )
 
     @cached_property
@@ -398,11 +451,25 @@ class Connector:
             ),
             prefix=DSP_PREFIX,
         )
+        app.include_router(ledger_router(self.trust.admit, self.ledger), prefix=DSP_PREFIX)
+
+        def authorize(token: str) -> bool:
+            return hmac.compare_digest(token.encode(), api_key)
+
+        app.include_router(
+            obligations_router(
+                authorize=authorize,
+                ledger=self.ledger,
+                fulfilments=self.fulfilments,
+                revocations=self.revocations,
+            )
+        )
         app.include_router(
             management_router(
-                authorize=lambda token: hmac.compare_digest(token.encode(), api_key),
+                authorize=authorize,
                 participant=did,
                 negotiations=self.negotiations,
+                revocations=self.revocations,
                 transfers=self.transfers,
                 offerings=self.offerings,
                 outbox=self.outbox,

@@ -12,11 +12,11 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DatabaseError, InterfaceError
 
 from connector.adapters.sql_database import Database
-from connector.adapters.sql_tables import agreements, flows, transfers
+from connector.adapters.sql_tables import agreements, flows, obligations, transfers
 from schemas.errors import StorageUnavailable
 
 STEP_SECONDS = 0.05
@@ -61,6 +61,14 @@ class SqlChanges:
             for table in (transfers, flows):
                 moved = select(table.c.pid, table.c.version).where(table.c.pid.in_(wanted))
                 found.update({row.pid: str(row.version) for row in connection.execute(moved)})
+            overdue = (
+                select(obligations.c.agreement, func.count())
+                .where(obligations.c.agreement.in_(wanted), obligations.c.fulfilled.is_(False))
+                .where(obligations.c.value.contains('"overdue"'))
+                .group_by(obligations.c.agreement)
+            )
+            for agreement, count in connection.execute(overdue):
+                found[agreement] = f"{found.get(agreement)} {count} overdue"
         return found
 
     def close(self) -> None:

@@ -324,6 +324,7 @@ class SqlNegotiations(_Processes[Negotiation]):
             "role": signed.role.value,
             "signed": to_micros(signed.signed),
             "revoked": signed.revoked is not None,
+            "final": signed.final,
             "ends": None if signed.ends is None else to_micros(signed.ends),
             "value": self._agreements.write(signed),
         }

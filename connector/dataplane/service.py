@@ -199,7 +199,10 @@ class Streams:
     def why_halt(self, ticket: Ticket) -> tuple[EndKind, str] | None:
         """Say why the stream of a ticket may not go on, if it may not; reads the stores."""
         transfer = self._transfers.get(ticket.transfer)
-        return stop(transfer, self._agreements.agreement(ticket.agreement), ticket, self._clock())
+        halt = stop(transfer, self._agreements.agreement(ticket.agreement), ticket, self._clock())
+        if halt is None and (overdue := self._hindrance(ticket.agreement)) is not None:
+            return "suspended", overdue
+        return halt
 
     @property
     def opened(self) -> Sequence[OpenStream]:

@@ -38,9 +38,10 @@ class Starts:
         addresses: turns a transfer and its ticket into where the data is.
         ticket_key: signs tickets.
         clock: UTC, aware.
+        hindrance: says which duty under an agreement is overdue, if one is.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
         self,
         *,
         agreements: NegotiationStore,
@@ -48,16 +49,20 @@ class Starts:
         addresses: Callable[[Transfer, str], DataAddress],
         ticket_key: OKPKey,
         clock: Callable[[], datetime],
+        hindrance: Callable[[str], str | None] = lambda _: None,
     ) -> None:
+        self._hindrance = hindrance
         self._agreements, self._usage, self._addresses = agreements, usage, addresses
         self._ticket_key, self._clock = ticket_key, clock
 
     def say(self, transfer: Transfer) -> Say:
         """Return the start with its data address, or the termination that says why not."""
         held, at = self._agreements.agreement(transfer.agreement), self._clock()
-        if held.revoked is not None:
-            why = f"the agreement was revoked: {held.revoked}"
+        if held.has_ended(at):
+            why = f"the agreement was revoked: {held.end_reason}"
             return Say(Said.TERMINATION, code="revoked", reasons=(why,))
+        if (overdue := self._hindrance(transfer.agreement)) is not None:
+            return Say(Said.TERMINATION, code="obligation-overdue", reasons=(overdue,))
         use = Use.declared(transfer.counterparty, transfer.use)
         try:
             decision = decide(compile_policy(held.agreement), use, self._usage.totals(transfer.agreement), at)

@@ -75,6 +75,9 @@ class MemoryScan:
     def batches(self) -> Iterator[pa.RecordBatch]:
         return iter(self._batches * REPEATS)
 
+    def interrupt(self) -> None:
+        """Nothing takes long."""
+
     def close(self) -> None:
         """Nothing is open."""
 
