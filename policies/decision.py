@@ -114,8 +114,8 @@ def decide(policy: CompiledPolicy, use: Use, totals: UseTotals, at: datetime) ->
             cap = permission.rows
             if cap is None or totals.rows < cap:
                 rows = None if cap is None else cap - totals.rows
-                until = _until(policy, permission, use, at)
-                return Permit(Limits(rows, until=until), plan_for(permission), rule)
+                plan = plan_for((permission,), purpose=use.purpose)
+                return Permit(Limits(rows, until=_until(policy, permission, use, at)), plan, rule)
     return Deny(_why_not(policy, use, totals, at))
 
 
@@ -265,6 +265,8 @@ def _unmet(policy: CompiledPolicy, condition: Condition, use: Use, at: datetime)
             f"{use.participant or 'an unnamed participant'} is not among the participants of this permission"
         )
         return Reason(text, f"it is open to {listed(condition.participants)}", "hansa:participant")
+    if not isinstance(condition, Combination):
+        return Reason(f"it is not known whether this holds: {phrase(condition)}", None, "odrl:constraint")
     return _unmet_combination(policy, condition, use, at)
 
 

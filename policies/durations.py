@@ -27,9 +27,7 @@ _DURATION = re.compile(
     r"(?:T(?=\d)(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,12}(?:\.\d{1,6})?)S)?)?",
     re.ASCII,
 )
-_TYPES = frozenset(
-    {"", XSD + "duration", XSD + "dayTimeDuration", XSD + "yearMonthDuration", XSD + "string"}
-)
+_TYPES = frozenset({"", XSD + "duration", XSD + "dayTimeDuration", XSD + "yearMonthDuration", XSD + "string"})
 _MOST = timedelta(days=366 * MOST_YEARS)
 
 
@@ -57,6 +55,18 @@ class Duration:
         clock += f"{seconds}{micro}S" if seconds or micro else ""
         return f"P{day}" + (f"T{clock}" if clock else "")
 
+    def times(self, count: int) -> Duration:
+        """Return the duration that is so many times as long."""
+        return Duration(self.months * count, self.rest * count)
+
+    def most_before(self, start: datetime, end: datetime) -> int:
+        """Return a number of whole durations that surely end by `end`, and is short of the most by few.
+
+        At least 0. Months are taken as 31 days, so that the number is never too large.
+        """
+        each = timedelta(days=31 * self.months) + self.rest
+        return max(0, (end - start) // each)
+
     def after(self, start: datetime) -> datetime | None:
         """Return the instant that lies this long after another; None past the year 9999.
 
@@ -71,6 +81,11 @@ class Duration:
             return start.replace(year=year, month=month, day=day) + self.rest
         except OverflowError:
             return None
+
+
+def spell_period(period: timedelta) -> str:
+    """Write a fixed length of time shortly: `PT1M`."""
+    return Duration(0, period).text
 
 
 def read_duration(value: Any, place: str) -> Duration:

@@ -11,21 +11,28 @@ from typing import assert_never
 
 from policies.compiled import CompiledPolicy
 from policies.decision import Deny, Permit
+from policies.masking import Masking, MaskKind
 from policies.obligations import Obligation, obligations_of
-from policies.plan import DataPlan, Mask
+from policies.plan import Branch, DataPlan
 from policies.profile import Label, action_of
 from policies.rules import (
     ColumnFilter,
-    ColumnList,
     ColumnMask,
+    ColumnRegion,
     Combination,
     CompiledPermission,
     CompiledProhibition,
     Condition,
+    CredentialLimit,
     DataLimit,
+    DayLimit,
+    DayTimeLimit,
+    ElapsedLimit,
+    EnvironmentLimit,
+    GroupLimit,
     ParticipantLimit,
     PurposeLimit,
-    RowLimit,
+    RegionLimit,
     TimeLimit,
 )
 from policies.values import spell_time
@@ -109,9 +116,17 @@ def _permission(group: list[CompiledPermission]) -> Iterable[Sentence]:
 def label_of(condition: Condition) -> Label:
     """Return who keeps a condition; a combination is as strong as its weakest part."""
     match condition:
-        case TimeLimit() | ParticipantLimit():
+        case (
+            TimeLimit()
+            | ElapsedLimit()
+            | DayLimit()
+            | DayTimeLimit()
+            | ParticipantLimit()
+            | GroupLimit()
+            | CredentialLimit()
+        ):
             return Label.ENFORCED
-        case PurposeLimit():
+        case PurposeLimit() | RegionLimit() | EnvironmentLimit():
             return Label.SIGNING
         case Combination(parts=parts):
             return max((label_of(part) for part in parts), key=list(Label).index)
@@ -123,12 +138,12 @@ def _limit(limit: DataLimit) -> str:
     match limit:
         case ColumnFilter():
             return f"You receive {phrase(limit)}; rows with an empty {limit.column!r} are left out."
-        case ColumnList() | RowLimit():
-            return f"You receive {phrase(limit)}."
         case ColumnMask():
             return f"You receive the data {phrase(limit)}."
+        case ColumnRegion():
+            return f"You receive {phrase(limit)}; rows without a known place are left out."
         case _:
-            assert_never(limit)
+            return f"You receive {phrase(limit)}."
 
 
 def _prohibition(rule: CompiledProhibition) -> Sentence:
@@ -150,10 +165,25 @@ def _obligation(item: Obligation) -> Sentence:
 
 
 def _plan(plan: DataPlan) -> Iterable[str]:
-    if plan.columns is not None:
-        yield f"Columns released: {listed((repr(name) for name in plan.columns), 'and')}."
-    for name, mask in plan.masks:
-        yield f"Column {name!r} is {'left empty' if mask is Mask.NULL else 'replaced by a keyed hash'}."
-    for comparison in plan.predicate:
+    for branch in plan.branches:
+        yield from _branch(branch)
+
+
+def _branch(branch: Branch) -> Iterable[str]:
+    if branch.columns is not None:
+        yield f"Columns released: {listed((repr(name) for name in branch.columns), 'and')}."
+    for name, mask in branch.masks:
+        yield f"Column {name!r} is {_masked(mask)}."
+    for comparison in branch.predicate:
         limit = ColumnFilter(comparison.column, comparison.operator, comparison.values, "plan")
         yield _sentence(f"{phrase(limit)} are released")
+
+
+def _masked(mask: Masking) -> str:
+    match mask.kind:
+        case MaskKind.NULL:
+            return "left empty"
+        case MaskKind.HASH:
+            return "replaced by a keyed hash"
+        case _:
+            return f"masked ({mask.text})"

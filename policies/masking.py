@@ -75,7 +75,7 @@ def _argument(kind: MaskKind, said: str | None, place: str) -> Decimal | str | N
     match kind:
         case MaskKind.HASH | MaskKind.NULL | MaskKind.REDACT:
             if said is not None:
-                raise PolicyMismatch(f"{place}: mask {kind} takes no argument, got {shown(said)}; leave it out")
+                raise PolicyMismatch(f"{place}: mask {kind} takes no argument; leave {shown(said)} out")
             return None
         case MaskKind.TRUNCATE:
             if said not in UNITS:

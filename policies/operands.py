@@ -14,7 +14,6 @@ from urllib.parse import quote, unquote
 from policies.profile import Operand, Operator, Point, Role, ValueKind, ValueSource, expand_term
 from schemas.vocab import HANSA, ODRL
 
-
 _SETS = (Operator.IS_ANY_OF, Operator.IS_NONE_OF)
 _EQ = (Operator.EQ,)
 _ANY = (Operator.IS_ANY_OF, Operator.EQ)
@@ -43,7 +42,10 @@ ELAPSED = Operand(
     _MOST,
     ValueSource.CLOCK,
     _DECIDE,
-    ("how long after the agreement the data may be used", "wie lange nach der Vereinbarung genutzt werden darf"),
+    (
+        "how long after the agreement the data may be used",
+        "wie lange nach der Vereinbarung genutzt werden darf",
+    ),
 )
 ELAPSED_SINCE_DELIVERY = Operand(
     HANSA + "elapsedSinceDelivery",
@@ -155,7 +157,10 @@ NOTICE = Operand(
     _EQ,
     ValueSource.CLOCK,
     (Point.REVOKE,),
-    ("how long before it takes effect a revocation is told", "wie lange vorher ein Widerruf angekündigt wird"),
+    (
+        "how long before it takes effect a revocation is told",
+        "wie lange vorher ein Widerruf angekündigt wird",
+    ),
     Role.BESIDE,
     beside=HANSA + "revocable",
 )
@@ -168,7 +173,10 @@ COUNT = Operand(
     _MOST,
     ValueSource.LOG,
     _COUNT,
-    ("how many requests, epochs, rows or bytes are allowed", "wie viele Abrufe, Epochen, Zeilen oder Bytes erlaubt sind"),
+    (
+        "how many requests, epochs, rows or bytes are allowed",
+        "wie viele Abrufe, Epochen, Zeilen oder Bytes erlaubt sind",
+    ),
     Role.DATA,
 )
 UNIT_OF_COUNT = Operand(
@@ -314,7 +322,10 @@ AGGREGATE_ONLY = Operand(
     _EQ,
     ValueSource.DATA,
     _PLAN,
-    ("that only statistics over groups are released", "dass nur Statistiken über Gruppen herausgegeben werden"),
+    (
+        "that only statistics over groups are released",
+        "dass nur Statistiken über Gruppen herausgegeben werden",
+    ),
     Role.DATA,
 )
 MIN_GROUP_SIZE = Operand(
@@ -359,7 +370,10 @@ DELAY_PERIOD = Operand(
     (Operator.LTEQ,),
     ValueSource.RECEIPTS,
     (Point.LEDGER,),
-    ("how long after the last delivery an obligation is due", "wie lange nach der letzten Lieferung eine Pflicht fällig ist"),
+    (
+        "how long after the last delivery an obligation is due",
+        "wie lange nach der letzten Lieferung eine Pflicht fällig ist",
+    ),
     Role.DUTY,
 )
 TIME_INTERVAL = Operand(

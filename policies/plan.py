@@ -1,45 +1,48 @@
-"""What the data plane must do under a permission: which columns, which masks, which rows.
+"""What the data plane must do under the permissions that hold: which rows, which columns, which masks.
 
-A plan holds values, never text of a query. Null never compares: a row whose filtered cell is null is
-dropped, whatever the operator.
+A plan holds values, never text of a query. Each permission is a branch: a row leaves if it passes at least
+one branch, and a cell of it is shown as the most revealing branch that this row passes shows it. So a
+column that one permission grants is never shown in rows that only another one covers. Null never compares:
+a row whose filtered cell is null passes no branch, and matches every prohibition.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
+from decimal import Decimal
 from functools import lru_cache
-from typing import Any, assert_never
+from typing import Any
 
-from policies.masking import MaskKind
+from policies.masking import UNITS, Masking, MaskKind
 from policies.profile import Operator
 from policies.rules import (
     AggregateOnly,
-    ByteLimit,
     ColumnFilter,
     ColumnList,
     ColumnMask,
     ColumnRegion,
     CompiledPermission,
+    CompiledProhibition,
     Consent,
-    CountLimit,
+    DataLimit,
     KAnonymity,
     NotTogether,
-    RateLimit,
-    RowLimit,
+    RowFilter,
     Sample,
 )
 from policies.values import Scalar, fit_value, tagged
 from schemas.canonical import digest
 from schemas.errors import PolicyMismatch
 
-
-class Mask(StrEnum):
-    """What a cell is replaced by: a keyed hash of it, or null."""
-
-    HASH = "hash"
-    NULL = "null"
+_LEVELS = (
+    MaskKind.NULL,
+    MaskKind.REDACT,
+    MaskKind.HASH,
+    MaskKind.TRUNCATE,
+    MaskKind.BUCKET,
+    MaskKind.ROUND,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,25 +66,130 @@ class Comparison:
         """
         return tuple(fit_value(value, datatype, f"filter on {self.column!r}") for value in self.values)
 
+    def as_json(self) -> list[Any]:
+        """Return the comparison as JSON, its values in one order."""
+        return [self.column, self.operator.value, sorted(tagged(value) for value in self.values)]
+
 
 @dataclass(frozen=True, slots=True)
-class DataPlan:
-    """What is released: columns (None = all), masks over some, and the rows that pass all comparisons.
+class Anonymity:
+    """A row passes only if at least `k` rows of its branch share its values in the quasi-identifiers.
 
-    Masks apply after the row filter, so that a filter always sees true values.
+    Null is a value like any other.
+    """
+
+    k: int
+    quasi_identifiers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentJoin:
+    """A row passes only if the subject in `column` has a consent that stands, for the purpose (an IRI)."""
+
+    column: str
+    purpose: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregation:
+    """Rows never leave; groups of at least `min_group` do: of rows, or of different values of `subject`."""
+
+    min_group: int
+    subject: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """What one permission releases: columns (None = all), masks over some, and the rows that pass.
+
+    A row passes if all comparisons hold, it is in the sample (percent of the rows, the same at each
+    reading), its subject consents, and its class is large enough. Masks apply after that, so that
+    conditions always see true values.
     """
 
     columns: tuple[str, ...] | None = None
-    masks: tuple[tuple[str, Mask], ...] = ()
+    masks: tuple[tuple[str, Masking], ...] = ()
     predicate: tuple[Comparison, ...] = ()
+    sample: Decimal | None = None
+    anonymity: Anonymity | None = None
+    consent: ConsentJoin | None = None
+
+    def shows(self, column: str) -> bool:
+        """Say whether the branch releases a column, masked or not."""
+        return self.columns is None or column in self.columns
+
+    def mask_of(self, column: str) -> Masking | None:
+        """Return the mask over a column, if there is one."""
+        return next((mask for name, mask in self.masks if name == column), None)
+
+    @property
+    def seen(self) -> frozenset[str]:
+        """The columns that decide whether a row passes."""
+        names = {item.column for item in self.predicate}
+        names.update(self.anonymity.quasi_identifiers if self.anonymity is not None else ())
+        return frozenset(names | ({self.consent.column} if self.consent is not None else set()))
+
+    @property
+    def named(self) -> frozenset[str]:
+        """Every column that the branch speaks of."""
+        return self.seen | {name for name, _ in self.masks} | set(self.columns or ())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the branch as JSON, in one order."""
+        told: dict[str, Any] = {
+            "columns": sorted(self.columns) if self.columns is not None else None,
+            "masks": [[name, mask.text] for name, mask in sorted(self.masks, key=lambda item: item[0])],
+            "predicate": sorted(item.as_json() for item in self.predicate),
+        }
+        if self.sample is not None:
+            told["sample"] = format(self.sample.normalize() + 0, "f")
+        if self.anonymity is not None:
+            told["anonymity"] = [self.anonymity.k, sorted(self.anonymity.quasi_identifiers)]
+        if self.consent is not None:
+            told["consent"] = [self.consent.column, self.consent.purpose]
+        return told
+
+
+@dataclass(frozen=True, slots=True)
+class DataPlan:
+    """What is released under all permissions that hold together.
+
+    `excluded` are conjunctions of comparisons: a row that matches one never leaves. `apart` are sets of
+    columns that no projection may hold as a whole. With `aggregate` no row leaves, only groups.
+    """
+
+    branches: tuple[Branch, ...] = (Branch(),)
+    excluded: tuple[tuple[Comparison, ...], ...] = ()
+    apart: tuple[tuple[str, ...], ...] = ()
+    aggregate: Aggregation | None = None
 
     def visible(self, all_columns: Iterable[str]) -> list[str]:
         """Return the columns that are released, in the order of the data; masked ones are among them."""
-        return [name for name in all_columns if self.columns is None or name in self.columns]
+        return [name for name in all_columns if any(branch.shows(name) for branch in self.branches)]
 
-    def mask_of(self, column: str) -> Mask | None:
-        """Return the mask over a column, if there is one."""
-        return next((mask for name, mask in self.masks if name == column), None)
+    @property
+    def seen(self) -> frozenset[str]:
+        """The columns that decide whether a row leaves."""
+        excluding = {item.column for conjunction in self.excluded for item in conjunction}
+        return frozenset(excluding).union(*(branch.seen for branch in self.branches))
+
+    @property
+    def named(self) -> frozenset[str]:
+        """Every column that the plan speaks of, those of `apart` aside: they limit, and need not be there."""
+        return self.seen.union(*(branch.named for branch in self.branches))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether every row leaves."""
+        return not self.excluded and any(
+            not branch.predicate and branch.sample is None and not branch.anonymity and not branch.consent
+            for branch in self.branches
+        )
+
+    def whole_set(self, columns: Iterable[str]) -> tuple[str, ...] | None:
+        """Return the first set of `apart` that the columns hold as a whole, if they hold one."""
+        held = set(columns)
+        return next((names for names in self.apart if held.issuperset(names)), None)
 
     @property
     def digest(self) -> str:
@@ -90,41 +198,133 @@ class DataPlan:
 
     def as_json(self) -> dict[str, Any]:
         """Return the plan as JSON, in one order."""
-        return {
-            "columns": sorted(self.columns) if self.columns is not None else None,
-            "masks": [[name, mask.value] for name, mask in self.masks],
-            "predicate": sorted(
-                [item.column, item.operator.value, sorted(tagged(value) for value in item.values)]
-                for item in self.predicate
-            ),
-        }
+        told: dict[str, Any] = {"branches": [branch.as_json() for branch in self.branches]}
+        if self.excluded:
+            told["excluded"] = sorted(sorted(item.as_json() for item in each) for each in self.excluded)
+        if self.apart:
+            told["apart"] = sorted(sorted(names) for names in self.apart)
+        if self.aggregate is not None:
+            told["aggregate"] = [self.aggregate.min_group, self.aggregate.subject]
+        return told
 
 
-def _mask(limit: ColumnMask) -> Mask:
-    if limit.mask.kind not in (MaskKind.HASH, MaskKind.NULL):
-        raise PolicyMismatch(f"{limit.place}: no stream here can keep mask {limit.mask.text!r}; leave it out")
-    return Mask(limit.mask.kind.value)
+def revealing(mask: Masking | None) -> tuple[int, Decimal]:
+    """Return how much a mask reveals, to compare: more is larger, no mask is the largest.
+
+    Among masks of one kind the finer one reveals more.
+    """
+    if mask is None:
+        return len(_LEVELS), Decimal(0)
+    fine = Decimal(0)
+    if mask.kind is MaskKind.TRUNCATE:
+        fine = Decimal(UNITS.index(str(mask.argument)))
+    elif isinstance(mask.argument, Decimal):
+        fine = mask.argument if mask.kind is MaskKind.ROUND else -mask.argument
+    return _LEVELS.index(mask.kind), fine
+
+
+def joined(one: Masking | None, other: Masking) -> Masking:
+    """Return the mask that keeps both: the coarser of two where one says less than the other, else null.
+
+    A bucket of 15 does not hide all that one of 10 hides, nor the other way round.
+    """
+    if one is None or one == other:
+        return other
+    lower, upper = sorted((one, other), key=revealing)
+    if _LEVELS.index(lower.kind) <= _LEVELS.index(MaskKind.HASH) or _divides(lower, upper):
+        return lower
+    return Masking(MaskKind.NULL)
+
+
+def _divides(coarse: Masking, fine: Masking) -> bool:
+    """Say whether everything that the coarse mask tells follows from what the fine one tells."""
+    if coarse.kind is not fine.kind:
+        return False
+    if coarse.kind is MaskKind.BUCKET:
+        ours, theirs = Decimal(str(coarse.argument)), Decimal(str(fine.argument))
+        return ours % theirs == 0
+    # No week ends where a month does; and what was rounded twice is not what was rounded once.
+    return coarse.kind is MaskKind.TRUNCATE and (
+        "week" not in (coarse.argument, fine.argument) or fine.argument in ("day", "hour")
+    )
 
 
 @lru_cache(maxsize=4096)
-def plan_for(permission: CompiledPermission) -> DataPlan:
-    """Derive the plan: lists of columns intersect, null outdoes hash, all comparisons must hold."""
+def plan_for(
+    permissions: tuple[CompiledPermission, ...],
+    prohibitions: tuple[CompiledProhibition, ...] = (),
+    purpose: str | None = None,
+) -> DataPlan:
+    """Derive the plan of the permissions that hold, less the rows that prohibitions that apply speak of.
+
+    Args:
+        permissions: those that hold, in the order of the policy.
+        prohibitions: those that apply; only their row filters matter here.
+        purpose: what the use is for (an IRI), by which consent is looked up.
+
+    Raises:
+        PolicyMismatch: if a permission wants two things of which a row can have one only.
+    """
+    limits = tuple(limit for permission in permissions for limit in permission.limits)
+    return DataPlan(
+        tuple(dict.fromkeys(_branch(permission, purpose) for permission in permissions)),
+        tuple(dict.fromkeys(_comparisons(rule.filters) for rule in prohibitions if rule.filters)),
+        tuple(dict.fromkeys(limit.columns for limit in limits if isinstance(limit, NotTogether))),
+        _aggregation(limits),
+    )
+
+
+def _branch(permission: CompiledPermission, purpose: str | None) -> Branch:
+    """All limits of one permission hold together: lists intersect, the stricter mask wins."""
+    limits = permission.limits
     columns: tuple[str, ...] | None = None
-    masks: dict[str, Mask] = {}
-    predicate: list[Comparison] = []
-    for limit in permission.limits:
-        match limit:
-            case ColumnList():
-                columns = tuple(name for name in limit.columns if columns is None or name in columns)
-            case ColumnMask():
-                mask = _mask(limit)
-                masks[limit.column] = Mask.NULL if masks.get(limit.column) is Mask.NULL else mask
+    masks: dict[str, Masking] = {}
+    for limit in limits:
+        if isinstance(limit, ColumnList):
+            columns = tuple(name for name in limit.columns if columns is None or name in columns)
+        elif isinstance(limit, ColumnMask):
+            masks[limit.column] = joined(masks.get(limit.column), limit.mask)
+    consents = {limit.column for limit in limits if isinstance(limit, Consent)}
+    if len(consents) > 1:
+        raise PolicyMismatch(
+            f"{permission.place}: consent is asked for in {', '.join(map(repr, sorted(consents)))}; "
+            "name one column of subjects"
+        )
+    return Branch(
+        columns,
+        tuple(sorted(masks.items(), key=lambda item: item[0])),
+        _comparisons(limit for limit in limits if isinstance(limit, RowFilter)),
+        min((limit.percentage for limit in limits if isinstance(limit, Sample)), default=None),
+        _anonymity(limits),
+        ConsentJoin(consents.pop(), purpose) if consents else None,
+    )
+
+
+def _anonymity(limits: Iterable[DataLimit]) -> Anonymity | None:
+    """Who is hidden among k by all quasi-identifiers is hidden among k by some of them."""
+    wanted = [limit for limit in limits if isinstance(limit, KAnonymity)]
+    if not wanted:
+        return None
+    names = dict.fromkeys(name for limit in wanted for name in limit.quasi_identifiers)
+    return Anonymity(max(limit.k for limit in wanted), tuple(names))
+
+
+def _aggregation(limits: Iterable[DataLimit]) -> Aggregation | None:
+    wanted = [limit for limit in limits if isinstance(limit, AggregateOnly)]
+    if not wanted:
+        return None
+    subjects = {limit.subject for limit in wanted} - {None}
+    if len(subjects) > 1:
+        raise PolicyMismatch(f"{wanted[0].place}: subjects are counted by several columns; name one")
+    return Aggregation(max(limit.min_group for limit in wanted), subjects.pop() if subjects else None)
+
+
+def _comparisons(filters: Iterable[RowFilter]) -> tuple[Comparison, ...]:
+    found = []
+    for item in filters:
+        match item:
             case ColumnFilter():
-                predicate.append(Comparison(limit.column, limit.operator, limit.values))
-            case RowLimit() | ByteLimit() | CountLimit() | RateLimit():
-                pass  # counted over the agreement's life: `decision` turns it into the rows still allowed
-            case ColumnRegion() | NotTogether() | Sample() | KAnonymity() | AggregateOnly() | Consent():
-                raise PolicyMismatch(f"{limit.place}: no stream here can keep this limit; leave it out")
-            case _:
-                assert_never(limit)
-    return DataPlan(columns, tuple(sorted(masks.items())), tuple(predicate))
+                found.append(Comparison(item.column, item.operator, item.values))
+            case ColumnRegion():
+                raise PolicyMismatch(f"{item.place}: regions of {item.column!r} cannot be looked up yet")
+    return tuple(found)

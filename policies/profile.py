@@ -160,6 +160,10 @@ class Action:
         return compact_iri(self.iri)
 
 
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+ENVIRONMENTS = ("secure-processing-environment", "trusted-execution-environment", "federated-only")
+"""Where data can be processed so that they do not get out."""
+
 USE = ODRL + "use"
 TRAIN = HANSA + "train"
 FINE_TUNE = HANSA + "fineTune"

@@ -111,7 +111,7 @@ class CredentialLimit:
 
 @dataclass(frozen=True, slots=True)
 class RegionLimit:
-    """The caller's place, by the member list, is one of these regions or (unless `eq`) lies in one of them."""
+    """The caller's place, by the member list, is one of these regions, or (not for `eq`) a part of one."""
 
     operator: Operator
     regions: tuple[str, ...]

@@ -15,7 +15,14 @@ from policies.profile import (
     is_narrower_or_equal,
     is_purpose,
 )
-from policies.rules import CompiledProhibition, Condition, ParticipantLimit, PurposeLimit, TimeLimit
+from policies.rules import (
+    Combination,
+    CompiledProhibition,
+    Condition,
+    ParticipantLimit,
+    PurposeLimit,
+    TimeLimit,
+)
 from policies.use import Use
 
 
@@ -28,6 +35,8 @@ def holds(condition: Condition, use: Use, at: datetime) -> bool | None:
         return _purpose_holds(condition, use.purpose)
     if isinstance(condition, ParticipantLimit):
         return use.participant in condition.participants if use.participant else None
+    if not isinstance(condition, Combination):
+        return None  # nothing here can know it yet
     states = [holds(part, use, at) for part in condition.parts]
     if condition.form == "and":
         return False if False in states else None if None in states else True

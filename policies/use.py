@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from schemas.errors import Malformed
@@ -38,7 +38,7 @@ class Use:
     participant: str
     action: str
     purpose: str | None = None
-    claims: Claims = field(default=NO_CLAIMS)
+    claims: Claims = NO_CLAIMS
 
     @classmethod
     def declared(cls, participant: str, said: DeclaredUse | None, claims: Claims = NO_CLAIMS) -> Use:

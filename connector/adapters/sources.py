@@ -17,11 +17,11 @@ import pyarrow.dataset
 import pyarrow.parquet
 
 from connector.adapters.rebatch import bytes_per_row, rebatched
-from connector.dataplane.enforce import comparable, rows_that_pass
+from connector.dataplane.enforce import comparable, rows_that_pass, sole_branch
 from connector.dataplane.ports import Scan
 from connector.offering.columns import only, plain_array, streamed_schema, streamed_type
 from connector.offering.ports import SourceFacts
-from policies.plan import Comparison, DataPlan
+from policies.plan import Branch, Comparison, DataPlan
 from policies.profile import Operator
 from schemas.errors import DataspaceError, NotFound, PolicyMismatch, UnreadableData
 
@@ -101,7 +101,7 @@ class ParquetSources:
                     return _plain_table(file.read(list(columns), use_threads=rows > _FEW_ROWS))
                 first = next(file.iter_batches(most, columns=list(columns)))
                 return _plain_table(pa.Table.from_batches([first]))
-        scan = self.scan(source, DataPlan(tuple(columns), (), predicate), batch_bytes=16 << 20)
+        scan = self.scan(source, DataPlan((Branch(tuple(columns), (), predicate),)), batch_bytes=16 << 20)
         taken, rows = [], 0
         try:
             for batch in scan.batches():
@@ -118,7 +118,7 @@ class ParquetSources:
         if not predicate:
             return self.facts(source).rows
         names = tuple(dict.fromkeys(item.column for item in predicate))
-        scan = self.scan(source, DataPlan(names, (), predicate), batch_bytes=16 << 20)
+        scan = self.scan(source, DataPlan((Branch(names, (), predicate),)), batch_bytes=16 << 20)
         try:
             return sum(batch.num_rows for batch in scan.batches())
         finally:
@@ -175,8 +175,8 @@ def _scanned(schema: pa.Schema, plan: DataPlan) -> pa.Schema:
     Raises:
         PolicyMismatch: naming a column that the file lacks.
     """
-    wanted = {*plan.visible(schema.names), *(item.column for item in plan.predicate)}
-    lacking = sorted((wanted | set(plan.columns or ())) - set(schema.names))
+    wanted = {*plan.visible(schema.names), *plan.seen}
+    lacking = sorted(plan.named - set(schema.names))
     if lacking:
         raise PolicyMismatch(f"the plan names column {lacking[0]!r}, which the file lacks")
     return only(schema, wanted)
@@ -224,7 +224,7 @@ class _ParquetScan:
         self.schema = _scanned(whole, plan)
         pushed: pc.Expression | None = None
         self._residual: list[Comparison] = []
-        for comparison in plan.predicate:
+        for comparison in sole_branch(plan).predicate:
             datatype = whole.field(comparison.column).type
             if physical.field(comparison.column).type != datatype:
                 # The reader compares before it brings a column to its plain type; it cannot compare views.
@@ -354,14 +354,14 @@ class _BatchScan:
         physical, self._open = _open_batches(path)
         self._path, self._plan, self._start, self._batch_bytes = path, plan, start, batch_bytes
         self.schema = _scanned(streamed_schema(physical), plan)
-        for comparison in plan.predicate:
+        for comparison in sole_branch(plan).predicate:
             comparable(comparison, self.schema.field(comparison.column).type)
         self._stopped = False
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield batches in order."""
         with _reading(self._path):
-            kept = _filtered(self._plain(), self._plan.predicate)
+            kept = _filtered(self._plain(), sole_branch(self._plan).predicate)
             yield from rebatched(kept, self._batch_bytes, bytes_per_row(self.schema, {}), self._start)
 
     def _plain(self) -> Iterator[pa.RecordBatch]:

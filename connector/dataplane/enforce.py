@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connector.offering.columns import can_hash, plain_array, streamed_schema, streamed_type
-from policies.plan import Comparison, DataPlan, Mask
+from policies.masking import Masking, MaskKind
+from policies.plan import Branch, Comparison, DataPlan
 from policies.profile import Operator
 from schemas.errors import DataspaceError, PolicyMismatch
 
@@ -170,7 +171,7 @@ class Enforcement:
     string.
     """
 
-    plan: DataPlan
+    branch: Branch
     schema: pa.Schema
     pseudonyms: Pseudonyms
 
@@ -182,15 +183,15 @@ class Enforcement:
             PolicyMismatch: if the plan names a column that the scan lacks, releases none, or asks for a
                 hash of values that have no plain text.
         """
-        named = {item.column for item in plan.predicate} | {column for column, _ in plan.masks}
-        lacking = sorted((named | set(plan.columns or ())) - set(scanned.names))
+        branch = sole_branch(plan)
+        lacking = sorted(plan.named - set(scanned.names))
         if lacking:
             raise PolicyMismatch(f"the plan names column {lacking[0]!r}, which the data lack")
         plain = streamed_schema(scanned)
-        fields = [_released(plain.field(name), plan.mask_of(name)) for name in plan.visible(scanned.names)]
+        fields = [_released(plain.field(name), branch.mask_of(name)) for name in plan.visible(scanned.names)]
         if not fields:
             raise PolicyMismatch("the plan releases no column")
-        return cls(plan, pa.schema(fields), Pseudonyms(key))
+        return cls(branch, pa.schema(fields), Pseudonyms(key))
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return what may leave of a scanned batch.
@@ -199,9 +200,9 @@ class Enforcement:
             DataspaceError: if a row is in the batch that the filter excludes; then nothing of it may leave.
         """
         at = {name: index for index, name in enumerate(batch.schema.names)}
-        filtered = {item.column for item in self.plan.predicate}
+        filtered = {item.column for item in self.branch.predicate}
         seen = {name: _plain(batch.column(at[name])) for name in filtered}
-        passed = rows_that_pass(self.plan.predicate, seen)
+        passed = rows_that_pass(self.branch.predicate, seen)
         if passed is not None and batch.num_rows:
             kept = pc.sum(passed).as_py() or 0
             if kept != batch.num_rows:
@@ -212,32 +213,37 @@ class Enforcement:
         columns = [self._release(batch.column(at[field.name]), field) for field in self.schema]
         out = pa.RecordBatch.from_arrays(columns, schema=self.schema)
         # Without a filter the rows after a batch are released too, and need no hiding.
-        return exact(out) if self.plan.predicate else out
+        return exact(out) if self.branch.predicate else out
 
     def _release(self, column: pa.Array, field: pa.Field) -> pa.Array:
-        match self.plan.mask_of(field.name):
-            case None:
-                return plain_array(column, field.type)
-            case Mask.NULL:
-                return pa.nulls(len(column), field.type)
-            case Mask.HASH:
-                return self.pseudonyms.of(_plain(column))
+        mask = self.branch.mask_of(field.name)
+        if mask is None:
+            return plain_array(column, field.type)
+        if mask.kind is MaskKind.HASH:
+            return self.pseudonyms.of(_plain(column))
+        return pa.nulls(len(column), field.type)
 
 
 def _plain(column: pa.Array) -> pa.Array:
     return plain_array(column, streamed_type(column.type))
 
 
-def _released(field: pa.Field, mask: Mask | None) -> pa.Field:
-    match mask:
-        case None:
-            return field
-        case Mask.NULL:
-            return pa.field(field.name, field.type, nullable=True)
-        case Mask.HASH:
-            if not can_hash(field.type):
-                raise PolicyMismatch(
-                    f"mask on {field.name!r}: values of type {field.type} cannot be hashed; "
-                    "use 'null' or leave the column out"
-                )
-            return pa.field(field.name, pa.string(), field.nullable)
+def _released(field: pa.Field, mask: Masking | None) -> pa.Field:
+    if mask is None:
+        return field
+    if mask.kind is not MaskKind.HASH:
+        return pa.field(field.name, field.type, nullable=True)
+    if not can_hash(field.type):
+        raise PolicyMismatch(
+            f"mask on {field.name!r}: values of type {field.type} cannot be hashed; "
+            "use 'null' or leave the column out"
+        )
+    return pa.field(field.name, pa.string(), field.nullable)
+
+
+def sole_branch(plan: DataPlan) -> Branch:
+    """Return the branch of a plan that has one, and nothing else that would have to be kept."""
+    (branch,) = plan.branches
+    if branch.sample or branch.anonymity or branch.consent or plan.excluded or plan.apart or plan.aggregate:
+        raise PolicyMismatch("the plan asks for more than rows, columns and masks")
+    return branch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -269,5 +270,9 @@ def _narrowed(plan: DataPlan, described: Sequence[str], columns: Sequence[str] |
         released = [name for name in released if name in columns]
     if not released:
         raise PolicyMismatch("no column is left to read; ask for at least one")
-    masks = tuple((name, mask) for name, mask in plan.masks if name in released)
-    return DataPlan(tuple(released), masks, plan.predicate)
+    branches = []
+    for branch in plan.branches:
+        shown = tuple(name for name in released if branch.shows(name))
+        masks = tuple((name, mask) for name, mask in branch.masks if name in shown)
+        branches.append(replace(branch, columns=shown, masks=masks))
+    return replace(plan, branches=tuple(branches))

@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from connector.offering.columns import can_hash
 from policies.compiled import CompiledPolicy
-from policies.plan import Comparison, DataPlan, Mask, plan_for
+from policies.masking import Masking, MaskKind
+from policies.plan import Branch, Comparison, plan_for
 from schemas.arrow import fingerprint
 from schemas.base import LangString
 from schemas.canonical import digest
@@ -95,7 +96,7 @@ class PublicView:
     measured: tuple[str, ...]
     predicate: tuple[Comparison, ...]
     predicates: tuple[tuple[Comparison, ...], ...]
-    masked: Mapping[str, Mask]
+    masked: Mapping[str, Masking]
 
 
 def public_view(schema: pa.Schema, policies: Sequence[CompiledPolicy]) -> PublicView:
@@ -104,10 +105,15 @@ def public_view(schema: pa.Schema, policies: Sequence[CompiledPolicy]) -> Public
     Raises:
         PolicyMismatch: if a mask cannot be laid over values of its column's type, or no column is left.
     """
-    plans = [plan_for(permission) for policy in policies for permission in policy.permissions]
+    plans = [
+        branch
+        for policy in policies
+        for permission in policy.permissions
+        for branch in plan_for((permission,)).branches
+    ]
     for plan in plans:
         _check_masks(plan, schema)
-    shown = [set(plan.visible(schema.names)) for plan in plans]
+    shown = [{name for name in schema.names if plan.shows(name)} for plan in plans]
     described = tuple(name for name in schema.names if any(name in names for names in shown))
     if not described:
         raise PolicyMismatch("no offer releases any column; permit at least one")
@@ -116,7 +122,7 @@ def public_view(schema: pa.Schema, policies: Sequence[CompiledPolicy]) -> Public
         for name in described
         if all(name in names and plan.mask_of(name) is None for names, plan in zip(shown, plans, strict=True))
     )
-    masked: dict[str, Mask] = {}
+    masked: dict[str, Masking] = {}
     for name in described:
         masks = {plan.mask_of(name) for names, plan in zip(shown, plans, strict=True) if name in names}
         if len(masks) == 1 and (mask := masks.pop()) is not None:
@@ -131,9 +137,9 @@ def public_view(schema: pa.Schema, policies: Sequence[CompiledPolicy]) -> Public
     )
 
 
-def _check_masks(plan: DataPlan, schema: pa.Schema) -> None:
+def _check_masks(plan: Branch, schema: pa.Schema) -> None:
     for name, mask in plan.masks:
-        if mask is Mask.HASH and not can_hash(schema.field(name).type):
+        if mask.kind is MaskKind.HASH and not can_hash(schema.field(name).type):
             raise PolicyMismatch(
                 f"mask on {name!r}: values of type {schema.field(name).type} cannot be hashed; "
                 "use 'null' or leave the column out"
@@ -146,13 +152,13 @@ def described_columns(
     """Describe the columns that are told of, as they are released."""
     released = []
     for field in (schema.field(name) for name in view.described):
-        match view.masked.get(field.name):
-            case None:
-                released.append(field)
-            case Mask.HASH:
-                released.append(pa.field(field.name, pa.string(), field.nullable))
-            case Mask.NULL:
-                released.append(pa.field(field.name, field.type, nullable=True))
+        mask = view.masked.get(field.name)
+        if mask is None:
+            released.append(field)
+        elif mask.kind is MaskKind.HASH:
+            released.append(pa.field(field.name, pa.string(), field.nullable))
+        else:
+            released.append(pa.field(field.name, field.type, nullable=True))
     told = set(view.measured)
     return tuple(
         Column(

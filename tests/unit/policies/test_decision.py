@@ -72,10 +72,12 @@ def test_a_prohibition_beats_a_permission_whatever_their_order() -> None:
 
 def test_asking_for_a_wide_action_meets_the_prohibition_of_a_narrow_one_and_says_what_to_ask_for() -> None:
     policy = compiled(rule("use"), prohibition=[rule("hansa:fineTune")])
-    assert deny(policy, use(TRAIN)) == ["hansa:fineTune is prohibited, and hansa:train includes it"]
+    assert deny(policy, use(TRAIN)) == [
+        "hansa:fineTune is prohibited, and hansa:train includes it; ask for hansa:trainGenerative instead"
+    ]
     assert deny(policy, use(USE)) == [
         "hansa:fineTune is prohibited, and odrl:use includes it; "
-        "ask for hansa:evaluate or hansa:analyse instead"
+        "ask for hansa:trainGenerative, hansa:evaluate, hansa:analyse or hansa:rag instead"
     ]
 
 
@@ -334,7 +336,7 @@ def test_the_first_permission_that_holds_decides_and_limits_are_not_mixed() -> N
         rule("use"),
     )
     found = permit(policy, use())
-    assert (found.rule, found.limits.rows, found.plan.columns) == (1, None, ("age",))
+    assert (found.rule, found.limits.rows, found.plan.branches[0].columns) == (1, None, ("age",))
     assert permit(policy, use(purpose=DPV + "Marketing")).limits.rows == 5
     assert permit(policy, use(purpose=DPV + "Marketing"), totals=UseTotals(5)).rule == 1
     assert permit(policy, use(purpose=None)).rule == 2

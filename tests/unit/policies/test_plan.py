@@ -6,18 +6,19 @@ from typing import Any
 
 import pytest
 
-from policies.plan import Comparison, DataPlan, Mask, plan_for
+from policies.masking import Masking, MaskKind
+from policies.plan import Branch, Comparison, DataPlan, plan_for
 from policies.profile import Operator
 from schemas.errors import PolicyMismatch
 from tests.policy_builders import allowing, limit
 
 
 def plan(*constraints: dict[str, Any]) -> DataPlan:
-    return plan_for(allowing(*constraints).permissions[0])
+    return plan_for(allowing(*constraints).permissions)
 
 
 def test_without_limits_a_plan_releases_everything() -> None:
-    assert plan() == DataPlan(None, (), ())
+    assert plan() == DataPlan((Branch(None, (), ()),))
     assert plan().visible(["b", "a"]) == ["b", "a"]
 
 
@@ -35,19 +36,19 @@ def test_two_column_lists_release_only_what_both_hold() -> None:
 def test_null_outdoes_hash_whichever_comes_first() -> None:
     masks = [limit("mask/id", "eq", "hash"), limit("mask/id", "eq", "null")]
     for order in (masks, masks[::-1]):
-        assert plan(*order).mask_of("id") is Mask.NULL
-    assert plan(masks[0]).mask_of("id") is Mask.HASH
-    assert plan(masks[0]).mask_of("other") is None
+        assert plan(*order).branches[0].mask_of("id") == Masking(MaskKind.NULL)
+    assert plan(masks[0]).branches[0].mask_of("id") == Masking(MaskKind.HASH)
+    assert plan(masks[0]).branches[0].mask_of("other") is None
     assert plan(masks[0]).visible(["id"]) == ["id"]
 
 
 def test_every_comparison_is_kept_with_its_operator_and_values() -> None:
     found = plan(limit("column/age", "gteq", 18), limit("column/sex", "isAnyOf", ["F", "M"]))
-    assert found.predicate == (
+    assert found.branches[0].predicate == (
         Comparison("age", Operator.GTEQ, (18,)),
         Comparison("sex", Operator.IS_ANY_OF, ("F", "M")),
     )
-    assert found.predicate[0].value == 18
+    assert found.branches[0].predicate[0].value == 18
 
 
 def test_a_comparison_gives_values_of_the_type_of_its_column() -> None:
@@ -81,9 +82,11 @@ def test_the_digest_is_equal_for_plans_that_do_the_same_and_for_no_others() -> N
 
 def test_a_plan_is_derived_once_for_each_permission() -> None:
     policy = allowing(limit("columns", "isAnyOf", ["a"]))
-    assert plan_for(policy.permissions[0]) is plan_for(policy.permissions[0])
+    assert plan_for(policy.permissions) is plan_for(policy.permissions)
 
 
 def test_a_time_compared_with_a_column_stays_exact() -> None:
     written = {"@value": "2026-12-01T01:00:00+01:00", "@type": "xsd:dateTime"}
-    assert plan(limit("column/seen", "lt", written)).predicate[0].value == datetime(2026, 12, 1, tzinfo=UTC)
+    assert plan(limit("column/seen", "lt", written)).branches[0].predicate[0].value == datetime(
+        2026, 12, 1, tzinfo=UTC
+    )

@@ -137,14 +137,14 @@ def test_a_widened_request_is_told_both_what_it_lacks_and_what_it_added() -> Non
 
 
 def test_a_request_with_an_unknown_term_does_not_fit_and_the_term_is_named() -> None:
-    fit = covers(offer(rule("use", limit("odrl:count", "lteq", "5"))), offer(rule("use")))
+    fit = covers(offer(rule("use", limit("odrl:payAmount", "lteq", "5"))), offer(rule("use")))
     assert isinstance(fit, Misfit)
-    assert "cannot enforce 'odrl:count' in permission[0].constraint[0]" in fit.reasons[0]
+    assert "cannot enforce 'odrl:payAmount' in permission[0].constraint[0]" in fit.reasons[0]
 
 
 def test_an_offer_of_ours_with_an_unknown_term_is_an_error() -> None:
     with pytest.raises(UnknownTerm):
-        covers(offer(rule("use")), offer(rule("use", limit("odrl:count", "lteq", "5"))))
+        covers(offer(rule("use")), offer(rule("use", limit("odrl:payAmount", "lteq", "5"))))
 
 
 @given(st.randoms(use_true_random=False))

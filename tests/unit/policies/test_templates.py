@@ -8,8 +8,10 @@ import pytest
 
 from policies.compiled import compile_policy
 from policies.decision import Deny, Permit, decide
-from policies.plan import Comparison, Mask
-from policies.profile import ANALYSE, EVALUATE, FINE_TUNE, TRAIN, Operator, column_operand
+from policies.masking import Masking, MaskKind
+from policies.operands import column_operand
+from policies.plan import Comparison
+from policies.profile import ANALYSE, EVALUATE, FINE_TUNE, TRAIN, Operator
 from policies.templates import fill, template_about, template_names, template_parameters
 from policies.use import UseTotals
 from schemas.errors import Malformed
@@ -81,9 +83,9 @@ def test_health_data_are_released_by_purpose_window_rows_and_columns() -> None:
     assert isinstance(decision, Permit)
     assert decision.limits.rows == 9_999
     assert decision.limits.until == datetime(2027, 1, 1, tzinfo=UTC)
-    assert decision.plan.columns == ("age", "patient id", "sex")
-    assert decision.plan.masks == (("patient id", Mask.HASH),)
-    assert decision.plan.predicate == (Comparison("age", Operator.GTEQ, (18,)),)
+    assert decision.plan.branches[0].columns == ("age", "patient id", "sex")
+    assert decision.plan.branches[0].masks == (("patient id", Masking(MaskKind.HASH)),)
+    assert decision.plan.branches[0].predicate == (Comparison("age", Operator.GTEQ, (18,)),)
     assert isinstance(decide(policy, use(TRAIN, DPV + "Marketing"), UseTotals(), NOON), Deny)
 
 
@@ -110,7 +112,7 @@ def test_a_filter_value_keeps_its_type_on_the_wire(value: Any) -> None:
 def _plan_of(offer: Any) -> tuple[Comparison, ...]:
     decision = decide(compile_policy(offer), use(), UseTotals(), NOON)
     assert isinstance(decision, Permit)
-    return decision.plan.predicate
+    return decision.plan.branches[0].predicate
 
 
 def test_a_column_name_with_odd_letters_is_escaped_in_its_operand() -> None:

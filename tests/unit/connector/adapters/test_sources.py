@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from connector.adapters.rebatch import bytes_per_row, rebatched
 from connector.adapters.sources import ParquetSources
-from policies.plan import Comparison, DataPlan
+from policies.plan import Branch, Comparison, DataPlan
 from policies.profile import Operator
 from schemas.errors import NotFound, PolicyMismatch, UnreadableData
 from tests.streaming import write
@@ -38,7 +38,7 @@ def rows_of(
 
 
 def where(column: str, operator: Operator, *values: Any) -> DataPlan:
-    return DataPlan(None, (), (Comparison(column, operator, values),))
+    return DataPlan((Branch(None, (), (Comparison(column, operator, values),)),))
 
 
 @pytest.fixture
@@ -122,14 +122,15 @@ def test_three_kinds_of_files_tell_the_same(
     facts = sources.facts(path.name)
     assert (facts.rows, facts.schema, facts.byte_size) == (5000, table.schema, path.stat().st_size)
     assert rows_of(sources, path.name).equals(table)
-    plan = DataPlan(
+    branch = Branch(
         ("text",), (), (Comparison("id", Operator.GTEQ, (4000,)), Comparison("half", Operator.EQ, (1,)))
     )
+    plan = DataPlan((branch,))
     found = rows_of(sources, path.name, plan)
     assert found.column_names == ["id", "text", "half"]
     assert found["id"].to_pylist() == list(range(4001, 5000, 2))
-    assert sources.count(path.name, plan.predicate) == 500
-    assert sources.head(path.name, ["text"], plan.predicate, 2).to_pylist() == [
+    assert sources.count(path.name, branch.predicate) == 500
+    assert sources.head(path.name, ["text"], branch.predicate, 2).to_pylist() == [
         {"text": "row 4001"},
         {"text": "row 4003"},
     ]
@@ -232,7 +233,7 @@ def test_nan_passes_no_filter(suffix: str, sources: ParquetSources, tmp_path: Pa
 def test_a_plan_for_a_column_that_the_file_lacks_is_refused(sources: ParquetSources, tmp_path: Path):
     write(tmp_path / "data" / "t.parquet", pa.table({"a": [1]}))
     with pytest.raises(PolicyMismatch, match="'b'"):
-        sources.scan("t.parquet", DataPlan(("b",)), batch_bytes=1000)
+        sources.scan("t.parquet", DataPlan((Branch(("b",)),)), batch_bytes=1000)
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.arrow", "t.csv", "t.txt"])

@@ -12,21 +12,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.dataplane.enforce import Enforcement, Pseudonyms, exact, mask_key, rows_that_pass
-from policies.plan import Comparison, DataPlan, Mask
+from policies.masking import Masking, MaskKind
+from policies.plan import Branch, Comparison, DataPlan
 from policies.profile import Operator
 from schemas.errors import DataspaceError, PolicyMismatch, UnreadableData
 
 KEY = mask_key(b"s" * 32, "urn:agreement:1")
 
 
+HASH, NULL = Masking(MaskKind.HASH), Masking(MaskKind.NULL)
+
+
 def plan(
-    columns: list[str] | None = None, masks: dict[str, Mask] | None = None, *where: tuple[str, Operator, Any]
+    columns: list[str] | None = None,
+    masks: dict[str, Masking] | None = None,
+    *where: tuple[str, Operator, Any],
 ) -> DataPlan:
     predicate = tuple(
         Comparison(column, operator, value if isinstance(value, tuple) else (value,))
         for column, operator, value in where
     )
-    return DataPlan(tuple(columns) if columns is not None else None, tuple((masks or {}).items()), predicate)
+    return DataPlan(
+        (Branch(tuple(columns) if columns is not None else None, tuple((masks or {}).items()), predicate),)
+    )
 
 
 def passing(values: pa.Array, operator: Operator, *operands: Any) -> list[int]:
@@ -191,7 +199,7 @@ def test_a_type_that_cannot_be_made_plain_is_refused_by_the_name_of_its_column()
 
 def test_a_hashed_column_is_text_and_carries_no_true_value():
     batch = pa.record_batch({"name": pa.array(["Ada", "Bob", None, "Ada"]).dictionary_encode()})
-    out = Enforcement.of(plan(None, {"name": Mask.HASH}), batch.schema, KEY).apply(batch)
+    out = Enforcement.of(plan(None, {"name": HASH}), batch.schema, KEY).apply(batch)
     first, second, third, fourth = out.column("name").to_pylist()
     assert first == fourth != second
     assert third is None
@@ -236,16 +244,16 @@ def test_pseudonyms_are_stable_over_batches_and_differ_between_agreements():
 def test_what_has_no_text_cannot_be_hashed_but_can_be_nulled():
     schema = pa.schema([pa.field("tags", pa.list_(pa.string()), nullable=False)])
     with pytest.raises(PolicyMismatch, match=r"'tags'.*cannot be hashed"):
-        Enforcement.of(plan(None, {"tags": Mask.HASH}), schema, KEY)
+        Enforcement.of(plan(None, {"tags": HASH}), schema, KEY)
     batch = pa.record_batch([[["x"]]], schema=schema)
-    out = Enforcement.of(plan(None, {"tags": Mask.NULL}), schema, KEY).apply(batch)
+    out = Enforcement.of(plan(None, {"tags": NULL}), schema, KEY).apply(batch)
     assert out.column("tags").to_pylist() == [None]
     out.validate(full=True)
 
 
 def test_a_null_mask_leaves_nothing_under_the_nulls():
     batch = pa.record_batch({"name": ["SECRET"], "number": [424242]})
-    enforcement = Enforcement.of(plan(None, {"name": Mask.NULL, "number": Mask.NULL}), batch.schema, KEY)
+    enforcement = Enforcement.of(plan(None, {"name": NULL, "number": NULL}), batch.schema, KEY)
     sent = wire(enforcement.apply(batch))
     assert b"SECRET" not in sent
     assert (424242).to_bytes(8, "little") not in sent
@@ -266,7 +274,11 @@ def test_exact_buffers_carry_no_bit_of_the_rows_after_a_batch():
 
 def test_a_plan_that_names_an_unknown_column_or_releases_nothing_is_refused():
     schema = pa.schema([("a", pa.int64())])
-    for wrong in (plan(["b"]), plan(None, {"b": Mask.NULL}), plan(None, {}, ("b", Operator.EQ, 1))):
+    for wrong in (
+        plan(["b"]),
+        plan(None, {"b": NULL}),
+        plan(None, {}, ("b", Operator.EQ, 1)),
+    ):
         with pytest.raises(PolicyMismatch, match="'b'"):
             Enforcement.of(wrong, schema, KEY)
     with pytest.raises(PolicyMismatch, match="no column"):
