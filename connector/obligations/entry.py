@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from policies.rules import CompiledDuty, Consequence
+from policies.obligations import Obligation, due_dates
+from policies.rules import Consequence
+from policies.use import UseTotals
 from schemas.vocab import ODRL
 
 DELETE = ODRL + "delete"
@@ -98,17 +100,20 @@ def complaint(entry: Entry) -> str:
 
 @dataclass(frozen=True)
 class Terms:
-    """What the entries of an agreement say alike, when it was made, and when data left under it last."""
+    """What the entries of an agreement say alike, and when it was made and delivered under.
+
+    `totals` are those of the usage log: `first_delivery` and `last_delivery` are read.
+    """
 
     agreement: str
     counterparty: str
     dataset: str
     policy: str
     agreed: datetime
-    delivered: datetime | None
+    totals: UseTotals
 
 
-def entered(duty: CompiledDuty, terms: Terms, held: Entry | None, at: datetime) -> tuple[Entry, ...]:
+def entered(duty: Obligation, terms: Terms, held: Entry | None, at: datetime) -> tuple[Entry, ...]:
     """Return the entries to be saved for a duty: new ones, or the last one with a later date.
 
     Args:
@@ -117,38 +122,41 @@ def entered(duty: CompiledDuty, terms: Terms, held: Entry | None, at: datetime) 
         held: its entry with the highest period.
         at: now.
     """
+    first, last = terms.totals.first_delivery, terms.totals.last_delivery
+    dates = due_dates(duty, terms.agreed, first, last, at)
     if duty.every is not None:
-        return tuple(_periods(duty, terms, held, at))
+        return _periods(duty, terms, held, dates)
+    due = dates[0] if dates else None
     if duty.action == DELETE:
-        return _after_delivery(duty, terms, held, terms.delivered)
-    if held is not None:
-        return ()
-    due = _first(_date(duty), duty.delay.after(terms.agreed) if duty.delay else None)
-    return (_new(duty, terms, 1, terms.agreed, due),)
+        return _after_delivery(duty, terms, held, due)
+    if held is None and (due is not None or duty.delay is None):
+        return (_new(duty, terms, 1, terms.agreed, due),)
+    if held is not None and held.stage is not Stage.FULFILLED and due != held.due:
+        return (replace(held, due=due, since=last or held.since, stage=Stage.OPEN),)
+    return ()
 
 
-def _periods(duty: CompiledDuty, terms: Terms, held: Entry | None, at: datetime) -> list[Entry]:
+def _periods(
+    duty: Obligation, terms: Terms, held: Entry | None, dates: tuple[datetime, ...]
+) -> tuple[Entry, ...]:
     entries: list[Entry] = []
-    last = held
-    while duty.every is not None and len(entries) < MOST_AHEAD:
-        since = last.due if last is not None else terms.agreed
-        if since is None or (last is not None and since > at):
-            break  # the present period has its entry
-        due = duty.every.after(since)
-        last_day = _date(duty)
-        if due is None or (last_day is not None and since >= last_day):
-            break
-        last = _new(duty, terms, last.period + 1 if last else 1, since, due)
-        entries.append(last)
-    return entries
+    since = terms.agreed if held is None or held.due is None else held.due
+    period = 0 if held is None else held.period
+    for due in dates:
+        if held is not None and held.due is not None and due <= held.due:
+            continue
+        period += 1
+        entries.append(_new(duty, terms, period, since, due))
+        since = due
+    return tuple(entries[:MOST_AHEAD])
 
 
 def _after_delivery(
-    duty: CompiledDuty, terms: Terms, held: Entry | None, delivered: datetime | None
+    duty: Obligation, terms: Terms, held: Entry | None, due: datetime | None
 ) -> tuple[Entry, ...]:
+    delivered = terms.totals.last_delivery
     if delivered is None:
         return ()
-    due = _first(_date(duty), duty.delay.after(delivered) if duty.delay else None)
     if held is None:
         return (_new(duty, terms, 1, delivered, due),)
     if held.stage is Stage.FULFILLED:
@@ -161,7 +169,7 @@ def _after_delivery(
     return ()
 
 
-def _new(duty: CompiledDuty, terms: Terms, period: int, since: datetime, due: datetime | None) -> Entry:
+def _new(duty: Obligation, terms: Terms, period: int, since: datetime, due: datetime | None) -> Entry:
     return Entry(
         agreement=terms.agreement,
         place=duty.place,
@@ -174,11 +182,3 @@ def _new(duty: CompiledDuty, terms: Terms, period: int, since: datetime, due: da
         since=since,
         due=due,
     )
-
-
-def _date(duty: CompiledDuty) -> datetime | None:
-    return min((limit.until for limit in duty.conditions if limit.until is not None), default=None)
-
-
-def _first(*dates: datetime | None) -> datetime | None:
-    return min((date for date in dates if date is not None), default=None)

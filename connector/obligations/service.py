@@ -19,7 +19,8 @@ from connector.obligations.entry import DELETE, SOON, Entry, Stage, Terms, compl
 from connector.obligations.ports import Agreed, Consequences, LedgerStore, Log, Signatures
 from connector.outbox.letter import shorten
 from policies.compiled import compile_policy
-from policies.rules import CompiledDuty, Consequence
+from policies.obligations import Obligation, obligations_of
+from policies.rules import Consequence
 from schemas.base import Role
 from schemas.errors import DataspaceError, IllegalMove, Malformed, NotFound, StaleState
 from schemas.receipts import Receipt, read_receipt
@@ -98,7 +99,8 @@ class Ledger:
         if held.role is not Role.PROVIDER or not held.final:
             return
         # What a foreign control plane agreed on is its own to follow up: its consumers sign nothing to us.
-        duties = compile_policy(held.agreement).duties if held.control_plane is None else ()
+        own = held.control_plane is None
+        duties = obligations_of(compile_policy(held.agreement)) if own else ()
         entries = self._fresh(held, duties) if held.revoked is None or _was_delivered(duties) else ()
         if entries:
             try:
@@ -110,13 +112,12 @@ class Ledger:
                 self._remind(entry.due)
         self._store.book(agreement_id, again=any(_comes_again(duty) for duty in duties))
 
-    def _fresh(self, held: SignedAgreement, duties: Sequence[CompiledDuty]) -> tuple[Entry, ...]:
+    def _fresh(self, held: SignedAgreement, duties: Sequence[Obligation]) -> tuple[Entry, ...]:
         if not duties:
             return ()
         last = {entry.place: entry for entry in self._store.of(held.agreement.id)}  # by place and period
-        delivered = self._usage.totals(held.agreement.id).last_delivery
-        agreed = held.agreement
-        terms = Terms(agreed.id, held.counterparty, agreed.target, held.digest, held.signed, delivered)
+        agreed, totals = held.agreement, self._usage.totals(held.agreement.id)
+        terms = Terms(agreed.id, held.counterparty, agreed.target, held.digest, held.signed, totals)
         return tuple(
             entry for duty in duties for entry in entered(duty, terms, last.get(duty.place), self._clock())
         )
@@ -247,10 +248,10 @@ def told(entry: Entry, receipt: Receipt | None = None) -> dict[str, Any]:
     }
 
 
-def _comes_again(duty: CompiledDuty) -> bool:
+def _comes_again(duty: Obligation) -> bool:
     return duty.every is not None or duty.action == DELETE
 
 
-def _was_delivered(duties: Sequence[CompiledDuty]) -> bool:
+def _was_delivered(duties: Sequence[Obligation]) -> bool:
     """A revoked agreement still obliges to delete what was delivered under it, and to nothing new."""
     return any(duty.action == DELETE for duty in duties)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import negotiation, publishing, stream
+from tests.bench import negotiation, publishing, revocation, stream
 
-CASES = (("Agreement", negotiation.run), ("Publishing", publishing.run), ("Stream", stream.run))
+CASES = (
+    ("Agreement", negotiation.run),
+    ("Publishing", publishing.run),
+    ("Stream", stream.run),
+    ("Revocation", revocation.run),
+)
 
 for title, run in CASES:
     sys.stdout.write(f"\n{title}\n")
