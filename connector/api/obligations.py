@@ -53,12 +53,16 @@ class Withdrawal(Document):
     reason: str = Field(default="consent was withdrawn", min_length=1, max_length=200)
 
 
+async def _body(request: Request) -> Any:
+    return parse_json(await bounded_body(request, MOST_RECEIPT))
+
+
+Brought = Annotated[Any, Depends(_body)]
+
+
 def ledger_router(admit: Admit, ledger: Ledger) -> APIRouter:
     """Return the doors for counterparties, below the base path of the protocol."""
     router = APIRouter()
-
-    async def handed(request: Request) -> Any:
-        return parse_json(await bounded_body(request, MOST_RECEIPT))
 
     @router.get(LEDGER_PATH)
     def owed(request: Request, agreement: Annotated[str | None, Query(max_length=512)] = None) -> Any:
@@ -67,7 +71,7 @@ def ledger_router(admit: Admit, ledger: Ledger) -> APIRouter:
         return {"obligations": [shown(one) for one in entries]}
 
     @router.post(RECEIPTS_PATH)
-    def receipts(request: Request, said: Annotated[Any, Depends(handed)]) -> Any:
+    def receipts(request: Request, said: Brought) -> Any:
         caller = admit(request.headers.get("authorization"))
         return shown(ledger.receive(caller.id, Handed.read(said).receipt))
 
