@@ -15,7 +15,8 @@ from functools import lru_cache
 
 from catalog.records import UNSTATED, CatalogRecord
 from policies.compiled import CompiledPolicy, compile_policy
-from policies.decision import Deny, Permit, Reason, decide
+from policies.decision import Deny, Permit, decide
+from policies.reasons import Reason
 from policies.use import Use, UseTotals
 from schemas.errors import DataspaceError, Malformed
 from schemas.odrl import Offer

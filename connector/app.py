@@ -23,6 +23,7 @@ from connector.adapters.courier import TRANSIENT, HttpCourier
 from connector.adapters.files import make_folder, write_once
 from connector.adapters.keys import load_or_create_key, load_or_create_secret
 from connector.adapters.ledgers import HttpLedgers
+from connector.adapters.progress import FileProgress
 from connector.adapters.push import HttpPushLines
 from connector.adapters.received import ReceivedFiles
 from connector.adapters.sources import ParquetSources
@@ -225,6 +226,7 @@ class Connector:
             clock=self.clock,
             new_id=self._world.new_id,
             tiles=FileTiles(self._state / "log"),
+            progress=FileProgress(self._state / "progress"),
         )
 
     @cached_property

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from policies.account import UseSummary
 from policies.evidence.checkpoint import Checkpoint, verify_checkpoint
 from policies.evidence.commitment import SALT_BYTES, commit
 from policies.evidence.note import Note, VerifierKey
@@ -30,7 +31,7 @@ from policies.evidence.tiles import (
 )
 from policies.evidence.tree import leaf_hash, root
 from policies.findings import Check, Finding
-from policies.replay import Refusal, Replay, UseSummary
+from policies.replay import Refusal, Replay
 from schemas.canonical import canonical
 from schemas.errors import DataspaceError, EvidenceBroken, Malformed, NotFound
 from schemas.usage import AgreedTerms, UsageRecord

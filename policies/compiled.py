@@ -5,13 +5,17 @@ Source: ODRL Information Model 2.2; Dataspace Protocol 2025-1, contract-schema.j
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, assert_never
 
-from policies.constraints import direct_constraints, read_condition, read_constraint
-from policies.profile import ACTIONS, PROFILES, Action, Operator, action_named
+from policies import operands
+from policies.constraints import Atom, direct_constraints, read_constraint
+from policies.contradictions import refuse_nothing_left
+from policies.durations import Duration
+from policies.profile import ACTIONS, PROFILES, Action, action_named
+from policies.readings import read_fixed, read_interval, read_word
 from policies.rules import (
     AggregateOnly,
     ByteLimit,
@@ -25,19 +29,22 @@ from policies.rules import (
     CompiledProhibition,
     Condition,
     Consent,
+    Consequence,
     CountLimit,
     DataLimit,
     KAnonymity,
+    MovingLimit,
     NotTogether,
     RateLimit,
+    Revocable,
+    RowFilter,
     RowLimit,
     Sample,
     TimeLimit,
 )
-from policies.values import fit_value, shown
-from schemas.dcat import Column
+from policies.values import read_time, shown
 from schemas.errors import PolicyMismatch, TooLarge, UnknownTerm
-from schemas.odrl import Duty, Policy, Rule
+from schemas.odrl import Agreement, Duty, Policy, Rule
 
 MOST_CONSTRAINTS = 2_000
 """The most constraints of one policy."""
@@ -52,7 +59,9 @@ _PARTIES = ("target", "assigner", "assignee")
 class CompiledPolicy:
     """A policy of which every term is understood.
 
-    `instants` are the times at which a condition may change, in order.
+    `instants` are the times that its conditions name, in order; `moving` are the conditions that change at
+    instants which they do not name. `agreed` is when an agreement says that it was made; `is_offer` that
+    nothing is agreed yet. `warnings` name what was understood, but should be written more clearly.
     """
 
     id: str
@@ -62,13 +71,20 @@ class CompiledPolicy:
     prohibitions: tuple[CompiledProhibition, ...]
     duties: tuple[CompiledDuty, ...]
     instants: tuple[datetime, ...]
+    moving: tuple[MovingLimit, ...] = ()
+    agreed: datetime | None = None
+    is_offer: bool = False
+    warnings: tuple[str, ...] = ()
 
     def columns_named(self) -> tuple[str, ...]:
         """Return every column that the policy speaks of, each once, in alphabetical order."""
-        return tuple(sorted({name for limit in self._limits() for name in _columns_of(limit)}))
+        return tuple(sorted({name for limit in self.data_limits() for name in columns_of(limit)}))
 
-    def _limits(self) -> Iterable[DataLimit]:
-        return (limit for permission in self.permissions for limit in permission.limits)
+    def data_limits(self) -> Iterable[DataLimit]:
+        """Return every limit on the data, of permissions first."""
+        rules: tuple[CompiledPermission | CompiledProhibition, ...] = (*self.permissions, *self.prohibitions)
+        for rule in rules:
+            yield from rule.limits if isinstance(rule, CompiledPermission) else rule.filters
 
 
 def compile_policy(policy: Policy) -> CompiledPolicy:
@@ -90,9 +106,12 @@ def compile_policy(policy: Policy) -> CompiledPolicy:
     if not policy.permission and not policy.prohibition:
         raise PolicyMismatch("policy has neither permission nor prohibition; write at least one permission")
     _bound(policy)
-    permissions = tuple(_permission(rule, policy, index) for index, rule in enumerate(policy.permission))
-    prohibitions = tuple(_prohibition(rule, policy, index) for index, rule in enumerate(policy.prohibition))
-    duties = tuple(_duty(rule, policy, index) for index, rule in enumerate(policy.obligation))
+    warnings: list[str] = []
+    permissions = tuple(_permission(rule, policy, at, warnings) for at, rule in enumerate(policy.permission))
+    prohibitions = tuple(
+        _prohibition(rule, policy, at, warnings) for at, rule in enumerate(policy.prohibition)
+    )
+    duties = tuple(_duty(rule, policy, at, warnings) for at, rule in enumerate(policy.obligation))
     rules: tuple[CompiledPermission | CompiledProhibition, ...] = (*permissions, *prohibitions)
     conditions = [condition for rule in rules for condition in rule.conditions]
     return CompiledPolicy(
@@ -103,53 +122,21 @@ def compile_policy(policy: Policy) -> CompiledPolicy:
         prohibitions=prohibitions,
         duties=duties,
         instants=tuple(sorted(set(_instants(conditions)))),
+        moving=tuple(dict.fromkeys(_moving(conditions))),
+        agreed=_agreed(policy),
+        is_offer=not isinstance(policy, Agreement),
+        warnings=tuple(warnings),
     )
 
 
-def fit_to_columns(compiled: CompiledPolicy, columns: Sequence[Column]) -> None:
-    """Check that a policy can be kept on data with these columns.
-
-    Raises:
-        PolicyMismatch: naming a column that the data lack or hold twice (and those that exist), or a value
-            that does not fit the type of its column.
-    """
-    types: dict[str, str] = {}
-    twice = set()
-    for column in columns:
-        if column.name in types:
-            twice.add(column.name)
-        types[column.name] = column.datatype
-    for limit in compiled._limits():
-        for name in _columns_of(limit):
-            if name not in types:
-                existing = ", ".join(repr(known) for known in list(types)[:40]) or "none"
-                raise PolicyMismatch(
-                    f"{limit.place} names column {shown(name)}, which the data lack; columns: {existing}"
-                )
-            if name in twice:
-                raise PolicyMismatch(
-                    f"{limit.place} names column {shown(name)}, which the data hold twice; rename one"
-                )
-        if isinstance(limit, ColumnFilter):
-            _fit_filter(limit, types[limit.column])
+def _agreed(policy: Policy) -> datetime | None:
+    if not isinstance(policy, Agreement) or policy.timestamp is None:
+        return None
+    return read_time(policy.timestamp, "agreement.timestamp")[0]
 
 
-def _fit_filter(limit: ColumnFilter, datatype: str) -> None:
-    for value in limit.values:
-        fitted = fit_value(value, datatype, limit.place)
-        if isinstance(fitted, bool) and limit.operator in (
-            Operator.LT,
-            Operator.LTEQ,
-            Operator.GT,
-            Operator.GTEQ,
-        ):
-            raise PolicyMismatch(
-                f"{limit.place}: '{limit.operator}' has no meaning for the truth values of "
-                f"{shown(limit.column)}; write eq or neq"
-            )
-
-
-def _columns_of(limit: DataLimit) -> tuple[str, ...]:
+def columns_of(limit: DataLimit) -> tuple[str, ...]:
+    """Return the columns that a limit on the data names."""
     match limit:
         case ColumnFilter() | ColumnRegion() | ColumnMask() | Consent():
             return (limit.column,)
@@ -166,11 +153,21 @@ def _columns_of(limit: DataLimit) -> tuple[str, ...]:
 
 
 def _instants(conditions: Iterable[Condition]) -> Iterable[datetime]:
+    """Return the instants that conditions name."""
     for condition in conditions:
         if isinstance(condition, Combination):
             yield from _instants(condition.parts)
         elif isinstance(condition, TimeLimit):
             yield from (instant for instant in (condition.since, condition.until) if instant is not None)
+
+
+def _moving(conditions: Iterable[Condition]) -> Iterable[MovingLimit]:
+    """Return the conditions that turn at instants which they do not name."""
+    for condition in conditions:
+        if isinstance(condition, Combination):
+            yield from _moving(condition.parts)
+        elif isinstance(condition, MovingLimit):
+            yield condition
 
 
 def _bound(policy: Policy) -> None:
@@ -228,59 +225,94 @@ def _action(rule: Rule, place: str, kind: str) -> Action:
     return action
 
 
-def _permission(rule: Rule, policy: Policy, index: int) -> CompiledPermission:
+def _permission(rule: Rule, policy: Policy, index: int, warnings: list[str]) -> CompiledPermission:
     place = f"permission[{index}]"
     _refuse_rule_members(rule, policy, place)
     action = _action(rule, place, "permission")
     conditions: list[Condition] = []
     limits: list[DataLimit] = []
-    for item in direct_constraints(rule.constraint, place):
+    revocable: list[Revocable] = []
+    for item in direct_constraints(rule.constraint, place, warnings):
         found = read_constraint(*item)
-        if isinstance(found, DataLimit):
+        if isinstance(found, Atom):
+            raise UnknownTerm(
+                f"cannot enforce {found.operand.name} in {found.place}; it stands in an obligation"
+            )
+        if isinstance(found, Revocable):
+            revocable.append(found)
+        elif isinstance(found, DataLimit):
             limits.append(found)
         else:
             conditions.append(found)
-    _refuse_nothing_left(limits, place)
-    return CompiledPermission(action.iri, tuple(conditions), tuple(limits), place)
-
-
-def _refuse_nothing_left(limits: Iterable[DataLimit], place: str) -> None:
-    """Refuse column lists that share no column, and masks over columns that they hide: both are slips."""
-    lists = [set(limit.columns) for limit in limits if isinstance(limit, ColumnList)]
-    if not lists:
-        return
-    if not set.intersection(*lists):
+    if len(revocable) > 1:
         raise PolicyMismatch(
-            f"{place}: its column lists have no column in common, so nothing could be released"
+            f"{revocable[1].place} repeats {revocable[0].place}; say once that it is revocable"
         )
-    released = set.intersection(*lists)
-    for limit in limits:
-        if isinstance(limit, ColumnMask) and limit.column not in released:
-            raise PolicyMismatch(
-                f"{limit.place} masks column {shown(limit.column)}, which the column list of {place} hides; "
-                "add it to the list, or leave the mask out"
-            )
+    refuse_nothing_left(conditions, limits, place)
+    return CompiledPermission(action.iri, tuple(conditions), tuple(limits), place, *revocable)
 
 
-def _prohibition(rule: Rule, policy: Policy, index: int) -> CompiledProhibition:
+def _prohibition(rule: Rule, policy: Policy, index: int, warnings: list[str]) -> CompiledProhibition:
     place = f"prohibition[{index}]"
     _refuse_rule_members(rule, policy, place)
     action = _action(rule, place, "prohibition")
-    conditions = tuple(read_condition(*item) for item in direct_constraints(rule.constraint, place))
-    return CompiledProhibition(action.iri, conditions, not action.permitted, place)
+    conditions: list[Condition] = []
+    filters: list[RowFilter] = []
+    for item in direct_constraints(rule.constraint, place, warnings):
+        found = read_constraint(*item)
+        if isinstance(found, RowFilter) and action.permitted:
+            filters.append(found)
+        elif isinstance(found, RowFilter):
+            raise UnknownTerm(
+                f"cannot enforce a row filter in {found.place}: {action.name} happens out of our sight; "
+                "prohibit odrl:use of these rows, or leave the filter out"
+            )
+        elif isinstance(found, DataLimit | Revocable | Atom):
+            raise UnknownTerm(
+                f"cannot enforce {shown(item[0].left_operand)} in {item[1]}; a prohibition takes conditions "
+                "on the use, and row filters (hansa:column/, hansa:rowSpatial/)"
+            )
+        else:
+            conditions.append(found)
+    return CompiledProhibition(action.iri, tuple(conditions), not action.permitted, place, tuple(filters))
 
 
-def _duty(rule: Duty, policy: Policy, index: int) -> CompiledDuty:
+def _duty(rule: Duty, policy: Policy, index: int, warnings: list[str]) -> CompiledDuty:
     place = f"obligation[{index}]"
     _refuse_rule_members(rule, policy, place)
     action = _action(rule, place, "obligation")
-    limits = []
-    for item in direct_constraints(rule.constraint, place):
-        limit = read_condition(*item)
-        if not isinstance(limit, TimeLimit) or limit.until is None:
+    limits: list[TimeLimit] = []
+    said: dict[str, Atom] = {}
+    for item in direct_constraints(rule.constraint, place, warnings):
+        found = read_constraint(*item)
+        if isinstance(found, TimeLimit) and found.until is not None:
+            limits.append(found)
+        elif not isinstance(found, Atom):
             raise UnknownTerm(
-                f"cannot enforce this constraint in {item[1]}; "
-                "an obligation takes odrl:dateTime with lt or lteq"
+                f"cannot enforce this constraint in {item[1]}; an obligation takes odrl:dateTime with lt or "
+                "lteq, odrl:delayPeriod, odrl:timeInterval and hansa:consequence"
             )
-        limits.append(limit)
-    return CompiledDuty(action.iri, tuple(limits), place)
+        elif found.operand.iri in said:
+            raise PolicyMismatch(f"{found.where} is said twice; write one")
+        else:
+            said[found.operand.iri] = found
+    return CompiledDuty(action.iri, tuple(limits), place, *_when_and_what(said, place))
+
+
+def _when_and_what(
+    said: Mapping[str, Atom], place: str
+) -> tuple[Duration | None, Duration | None, Consequence]:
+    delay, every = said.get(operands.DELAY_PERIOD.iri), said.get(operands.TIME_INTERVAL.iri)
+    if delay is not None and every is not None:
+        raise PolicyMismatch(
+            f"{place} is due once after {delay.place}, or again and again by {every.place}; write one of them"
+        )
+    consequence = said.get(operands.CONSEQUENCE.iri)
+    word = Consequence.SUSPEND.value
+    if consequence is not None:
+        word = read_word(consequence.value, tuple(str(word) for word in Consequence), consequence.where)
+    return (
+        read_fixed(delay.value, delay.where) if delay is not None else None,
+        read_interval(every.value, every.where) if every is not None else None,
+        Consequence(word),
+    )

@@ -1,57 +1,146 @@
-"""Constraints, one by one: JSON as ODRL writes it -> typed conditions and limits, or a refusal by name.
+"""The constraints of a rule: JSON as ODRL writes it -> typed conditions and limits, or a refusal by name.
+
+Some terms explain another: a time zone the times of the day, a unit a count. Such a term stands beside its
+partner, in the same rule or under the same `and`, and is gathered before the partner is read.
 
 Source: ODRL Information Model 2.2, constraint class; our profile table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from policies import operands, profile
-from policies.masking import Masking
-from policies.operands import OPERANDS
-from policies.profile import Operand, Operator
+from policies import operands, readings
+from policies.operands import OPERANDS, operand_named
+from policies.profile import Operand, Operator, Role, operator_named
 from policies.rules import (
+    AggregateOnly,
+    ByteLimit,
     ColumnFilter,
     ColumnList,
     ColumnMask,
+    ColumnRegion,
     Combination,
     Condition,
+    Consent,
+    CountLimit,
+    CountUnit,
     DataLimit,
-    ParticipantLimit,
-    PurposeLimit,
+    KAnonymity,
+    NotTogether,
+    RateLimit,
+    Revocable,
     RowLimit,
-    TimeLimit,
+    Sample,
+    Since,
 )
-from policies.values import read_count, read_many, read_scalar, read_text, read_time, shown
-from schemas.base import IRI_PATTERN
+from policies.values import read_scalar, shown
 from schemas.errors import PolicyMismatch, UnknownTerm
 from schemas.odrl import Constraint
 
-_TICK = timedelta(microseconds=1)
 _KNOWN_MEMBERS = "leftOperand, operator, rightOperand, and, or, xone"
+LEAST_GROUP = 10
+"""The least size of a group of statistics, unless `hansa:minGroupSize` states another."""
 
 
-def direct_constraints(constraints: Iterable[Constraint], place: str) -> Iterable[tuple[Constraint, str]]:
-    """Walk the constraints that must all hold, with their places: a rule's own, and those under its `and`s.
+@dataclass(frozen=True, slots=True)
+class Atom:
+    """One comparison, its operand and operator looked up, its value not yet read."""
+
+    operand: Operand
+    named: str
+    operator: Operator
+    value: Any
+    place: str
+
+    @property
+    def where(self) -> str:
+        """The place and the term, as messages name them."""
+        return f"{self.place} ({self.operand.name})"
+
+
+@dataclass(slots=True)
+class Scope:
+    """What stands beside a constraint, and what is to be said of the rule besides its terms.
+
+    `own` are the terms of this group, by operand; `outer` is the group around it. `used` are the places of
+    those that explained something.
+    """
+
+    own: Mapping[str, Atom]
+    outer: Scope | None = None
+    used: set[str] = field(default_factory=set)
+    warnings: list[str] = field(default_factory=list)
+
+    def beside(self, operand: Operand) -> Atom | None:
+        """Return the nearest term that explains the one that is read."""
+        atom = self.own.get(operand.iri)
+        if atom is not None:
+            self.used.add(atom.place)
+            return atom
+        return self.outer.beside(operand) if self.outer is not None else None
+
+    def refuse_unused(self) -> None:
+        """Refuse what stands beside nothing that it could explain.
+
+        Raises:
+            PolicyMismatch: naming it, and its partner.
+        """
+        for atom in self.own.values():
+            if atom.place not in self.used:
+                partners = " or ".join(row.name for row in OPERANDS if row.iri in atom.operand.beside)
+                raise PolicyMismatch(
+                    f"{atom.where} explains nothing there; write it beside {partners}, in the same rule"
+                )
+
+
+def direct_constraints(
+    constraints: Iterable[Constraint], place: str, warnings: list[str]
+) -> Iterable[tuple[Constraint, str, Scope]]:
+    """Walk the constraints that must all hold, with their places and what stands beside them.
+
+    These are a rule's own, and those under its `and`s; terms that only explain others are not among them.
 
     Raises:
         UnknownTerm: if an `and` carries members that we do not know.
+        PolicyMismatch: if a term explains nothing, or the same is said twice.
     """
-    for index, constraint in enumerate(constraints):
-        where = f"{place}.constraint[{index}]"
-        yield from _conjuncts(constraint, where)
+    placed = [(item, f"{place}.constraint[{index}]") for index, item in enumerate(constraints)]
+    yield from _group(placed, None, warnings)
 
 
-def _conjuncts(constraint: Constraint, place: str) -> Iterable[tuple[Constraint, str]]:
-    if not constraint.and_:
-        yield constraint, place
-        return
-    _refuse_constraint_members(constraint, place)
-    for index, part in enumerate(constraint.and_):
-        yield from _conjuncts(part, f"{place}.and[{index}]")
+def _group(
+    placed: list[tuple[Constraint, str]], outer: Scope | None, warnings: list[str]
+) -> Iterable[tuple[Constraint, str, Scope]]:
+    scope = Scope(_own(placed), outer, warnings=warnings)
+    explaining = {atom.place for atom in scope.own.values()}
+    for constraint, where in placed:
+        if where in explaining:
+            continue
+        if not constraint.and_:
+            yield constraint, where, scope
+            continue
+        _refuse_constraint_members(constraint, where)
+        parts = [(part, f"{where}.and[{index}]") for index, part in enumerate(constraint.and_)]
+        yield from _group(parts, scope, warnings)
+    scope.refuse_unused()
+
+
+def _own(placed: list[tuple[Constraint, str]]) -> dict[str, Atom]:
+    own: dict[str, Atom] = {}
+    for constraint, where in placed:
+        found = operand_named(constraint.left_operand or "")
+        if found is None or found[0].role is not Role.BESIDE:
+            continue
+        atom = _atom_of(constraint, where)
+        if atom.operand.iri in own:
+            raise PolicyMismatch(
+                f"{atom.where} is said twice, also in {own[atom.operand.iri].place}; write one"
+            )
+        own[atom.operand.iri] = atom
+    return own
 
 
 def _refuse_constraint_members(constraint: Constraint, place: str) -> None:
@@ -63,120 +152,164 @@ def _refuse_constraint_members(constraint: Constraint, place: str) -> None:
         raise UnknownTerm(f"cannot enforce {shown(name)} in {place}; known there: {_KNOWN_MEMBERS}")
 
 
-def read_condition(constraint: Constraint, place: str) -> Condition:
-    """Read a constraint that speaks of the use; one that speaks of the data cannot stand here.
-
-    Raises:
-        UnknownTerm, PolicyMismatch, Malformed: as `read_constraint`.
-    """
-    found = read_constraint(constraint, place)
-    if isinstance(found, DataLimit):
-        raise UnknownTerm(
-            f"cannot enforce {shown(constraint.left_operand)} in {place}; "
-            "a limit on the data stands directly in a permission, or under its 'and'"
-        )
-    return found
-
-
-def read_constraint(constraint: Constraint, place: str) -> Condition | DataLimit:
-    """Read one constraint.
-
-    Raises:
-        UnknownTerm: naming a member, operand, operator or purpose that we do not know, and its place.
-        PolicyMismatch: naming a value that the operand cannot take.
-        Malformed: naming a value that cannot be read at all.
-    """
+def _atom_of(constraint: Constraint, place: str) -> Atom:
     _refuse_constraint_members(constraint, place)
-    if constraint.and_sequence:
-        raise UnknownTerm(f"cannot enforce 'andSequence' in {place}; known: and, or, xone")
-    for form, parts in (("and", constraint.and_), ("or", constraint.or_), ("xone", constraint.xone)):
-        if parts:
-            read = tuple(read_condition(part, f"{place}.{form}[{index}]") for index, part in enumerate(parts))
-            return Combination(form, read, place)
     spelled = constraint.left_operand or ""
-    found = operands.operand_named(spelled)
+    found = operand_named(spelled)
     if found is None:
         known = ", ".join(operand.name for operand in OPERANDS)
         raise UnknownTerm(f"cannot enforce {shown(spelled)} in {place}; known: {known}")
-    operand, column = found
-    operator = profile.operator_named(constraint.operator or "")
+    operand, named = found
+    operator = operator_named(constraint.operator or "")
     if operator not in operand.operators:
         known = ", ".join(operand.operators)
         raise UnknownTerm(
             f"cannot enforce operator {shown(constraint.operator)} of {operand.name} in {place}; "
             f"known: {known}"
         )
-    return _atom(operand, column, operator, constraint.right_operand, place)
+    return Atom(operand, named or "", operator, constraint.right_operand, place)
 
 
-def _atom(
-    operand: Operand, column: str | None, operator: Operator, value: Any, place: str
-) -> Condition | DataLimit:
-    where = f"{place} ({operand.name})"
-    match operand:
+def read_condition(constraint: Constraint, place: str, scope: Scope) -> Condition:
+    """Read a constraint that speaks of the use; one that speaks of the data cannot stand here.
+
+    Raises:
+        UnknownTerm, PolicyMismatch, Malformed: as `read_constraint`.
+    """
+    found = read_constraint(constraint, place, scope)
+    if isinstance(found, DataLimit | Revocable | Atom):
+        operand = operand_named(constraint.left_operand or "")
+        stands = operand[0].role.value if operand is not None else Role.DATA.value
+        raise UnknownTerm(f"cannot enforce {shown(constraint.left_operand)} in {place}; it is {stands}")
+    return found
+
+
+def read_constraint(
+    constraint: Constraint, place: str, scope: Scope
+) -> Condition | DataLimit | Revocable | Atom:
+    """Read one constraint; what only an obligation can say comes back unread.
+
+    Raises:
+        UnknownTerm: naming a member, operand, operator or purpose that we do not know, and its place.
+        PolicyMismatch: naming a value that the operand cannot take.
+        Malformed: naming a value that cannot be read at all.
+    """
+    if constraint.and_sequence:
+        raise UnknownTerm(f"cannot enforce 'andSequence' in {place}; known: and, or, xone")
+    for form, parts in (("or", constraint.or_), ("xone", constraint.xone)):
+        if parts:
+            _refuse_constraint_members(constraint, place)
+            read = tuple(
+                read_condition(part, f"{place}.{form}[{index}]", scope) for index, part in enumerate(parts)
+            )
+            return Combination(form, read, place)
+    if constraint.and_:
+        # Only under `or` and `xone`: what stands directly in a rule was walked by `direct_constraints`.
+        group = _group([(constraint, place)], scope, scope.warnings)
+        return Combination("and", tuple(read_condition(*item) for item in group), place)
+    atom = _atom_of(constraint, place)
+    match atom.operand.role:
+        case Role.DATA:
+            return _data_limit(atom, scope)
+        case Role.RULE:
+            readings.read_true(atom.value, atom.where)
+            notice = scope.beside(operands.NOTICE)
+            return Revocable(readings.read_fixed(notice.value, notice.where) if notice else None, place)
+        case Role.BESIDE:
+            raise PolicyMismatch(f"{atom.where} explains nothing there; write it directly in the rule")
+        case Role.DUTY:
+            return atom
+        case Role.USE:
+            return _use_condition(atom, scope)
+
+
+def _use_condition(atom: Atom, scope: Scope) -> Condition:
+    operator, value, place, where = atom.operator, atom.value, atom.place, atom.where
+    match atom.operand:
         case operands.DATE_TIME:
-            return _time_limit(operator, _single(value, where), place, where)
-        case operands.PURPOSE:
-            names = [read_text(item, where) for item in _values(operator, value, where)]
-            return PurposeLimit(operator, tuple(_purpose(name, where) for name in names), place)
-        case operands.PARTICIPANT:
-            ids = [read_text(item, where) for item in _values(operator, value, where)]
-            return ParticipantLimit(tuple(_participant(name, where) for name in ids), place)
-        case operands.COLUMNS:
-            names = [read_text(item, where) for item in _values(operator, value, where)]
-            return ColumnList(tuple(dict.fromkeys(names)), place)
-        case operands.MASK:
-            return ColumnMask(column or "", Masking.read(_single(value, where), where), place)
-        case operands.ROW_COUNT:
-            return RowLimit(read_count(_single(value, where), where), place)
-        case operands.COLUMN:
-            values = tuple(read_scalar(item, where) for item in _values(operator, value, where))
-            return ColumnFilter(column or "", operator, values, place)
+            said = readings.single(value, where)
+            limit = readings.read_time_limit(operator, said, place, where)
+            if warning := readings.zoneless(said, where):
+                scope.warnings.append(warning)
+            return limit
+        case operands.ELAPSED:
+            return readings.read_elapsed(operator, Since.AGREEMENT, value, place, where)
+        case operands.ELAPSED_SINCE_DELIVERY:
+            return readings.read_elapsed(operator, Since.DELIVERY, value, place, where)
+        case operands.DAY_OF_WEEK:
+            return readings.read_days(operator, value, _zone(scope), place, where)
+        case operands.TIME_OF_DAY:
+            return readings.read_windows(operator, value, _zone(scope), place, where)
         case _:
-            raise UnknownTerm(f"cannot enforce {operand.name} in {place} yet; leave it out")
+            return readings.read_use_condition(atom.operand, atom.named, operator, value, place)
 
 
-def _values(operator: Operator, value: Any, where: str) -> tuple[Any, ...]:
-    several = operator in (Operator.IS_A, Operator.IS_ANY_OF, Operator.IS_NONE_OF)
-    return read_many(value, where) if several else (_single(value, where),)
+def _zone(scope: Scope) -> str:
+    said = scope.beside(operands.TIME_ZONE)
+    return readings.read_zone(said.value, said.where) if said is not None else "UTC"
 
 
-def _single(value: Any, where: str) -> Any:
-    items = read_many(value, where)
-    if len(items) != 1:
-        raise PolicyMismatch(f"{where}: {len(items)} values where one is meant; write one, or use isAnyOf")
-    return items[0]
+def _data_limit(atom: Atom, scope: Scope) -> DataLimit:
+    operator, value, place, where = atom.operator, atom.value, atom.place, atom.where
+    match atom.operand:
+        case operands.COLUMN:
+            values = tuple(read_scalar(item, where) for item in readings.values_of(operator, value, where))
+            return ColumnFilter(atom.named, operator, values, place)
+        case operands.ROW_SPATIAL:
+            names = readings.names_of(operator, value, where)
+            return ColumnRegion(atom.named, readings.read_regions(names, where), place)
+        case operands.COLUMNS:
+            return ColumnList(readings.names_of(operator, value, where), place)
+        case operands.MASK:
+            return ColumnMask(atom.named, readings.read_mask(value, where), place)
+        case operands.NOT_TOGETHER:
+            names = readings.names_of(operator, value, where)
+            if len(names) < 2:
+                raise PolicyMismatch(f"{where}: one column is never together with itself; write two or more")
+            return NotTogether(names, place)
+        case operands.PERCENTAGE:
+            return Sample(readings.read_percentage(value, where), place)
+        case operands.K_ANONYMITY:
+            return _anonymity(atom, scope)
+        case operands.AGGREGATE_ONLY:
+            return _aggregate(atom, scope)
+        case operands.CONSENT:
+            readings.read_word(value, ("given",), where)
+            return Consent(atom.named, place)
+        case _:
+            return _counted(atom, scope)
 
 
-def _purpose(name: str, where: str) -> str:
-    try:
-        return profile.purpose_iri(name)
-    except UnknownTerm as error:
-        raise UnknownTerm(f"{where}: {error}") from None
-
-
-def _participant(name: str, where: str) -> str:
-    if not IRI_PATTERN.match(name):
+def _anonymity(atom: Atom, scope: Scope) -> KAnonymity:
+    k = readings.read_group_size(atom.value, atom.where)
+    names = scope.beside(operands.QUASI_IDENTIFIERS)
+    if names is None:
         raise PolicyMismatch(
-            f"{where}: {shown(name)} is no participant id; write one like did:web:lab.example"
+            f"{atom.where} does not say among which columns; write hansa:quasiIdentifiers isAllOf beside it"
         )
-    return name
+    return KAnonymity(k, readings.names_of(names.operator, names.value, names.where), atom.place)
 
 
-def _time_limit(operator: Operator, value: Any, place: str, where: str) -> TimeLimit:
-    start, after = read_time(value, where)
-    whole_day = start != after
-    past = after if whole_day or after is None else _next(after)
-    since, until = {
-        Operator.GTEQ: (start, None),
-        Operator.GT: (past, None),
-        Operator.LT: (None, start),
-        Operator.LTEQ: (None, past),
-    }.get(operator, (start, past))
-    if operator is Operator.GT and since is None:
-        raise PolicyMismatch(f"{where}: nothing comes after {start.date()}; write an earlier time")
-    return TimeLimit(operator, start, whole_day, since, until, place)
+def _aggregate(atom: Atom, scope: Scope) -> AggregateOnly:
+    readings.read_true(atom.value, atom.where)
+    size, subject = scope.beside(operands.MIN_GROUP_SIZE), scope.beside(operands.SUBJECT)
+    return AggregateOnly(
+        readings.read_group_size(size.value, size.where) if size is not None else LEAST_GROUP,
+        readings.read_column(subject.value, subject.where) if subject is not None else None,
+        atom.place,
+    )
 
 
-def _next(instant: datetime) -> datetime | None:
-    return instant + _TICK if instant < datetime.max.replace(tzinfo=instant.tzinfo) else None
+def _counted(atom: Atom, scope: Scope) -> DataLimit:
+    if atom.operand is operands.RATE:
+        return RateLimit(*readings.read_rate(atom.value, atom.where), atom.place)
+    most = readings.read_most(atom.operator, atom.value, atom.where)
+    if atom.operand is operands.ROW_COUNT:
+        return RowLimit(most, atom.place)
+    if atom.operand is operands.BYTE_COUNT:
+        return ByteLimit(most, atom.place)
+    said = scope.beside(operands.UNIT_OF_COUNT)
+    unit = readings.read_unit(said.value, said.where) if said is not None else CountUnit.REQUEST
+    if isinstance(unit, CountUnit):
+        return CountLimit(unit, most, atom.place)
+    return RowLimit(most, atom.place) if unit == "row" else ByteLimit(most, atom.place)

@@ -1,47 +1,28 @@
 """The one decision function: may this use happen, now, and within which limits?
 
 Catalogue, negotiation, stream and auditor all call `decide`. Three values: what cannot be known never
-grants, and never lifts a prohibition. A prohibition beats every permission. Of several permissions the
-first that holds decides, and its limits apply alone; they are never mixed.
+grants, and never lifts a prohibition. A prohibition beats every permission; one on some rows excludes these
+rows from what every permission releases. Of several permissions the first that holds decides how much may be
+used; all others that hold and count alike join it, cell by cell (`policies.plan`).
 
 Source: ODRL Information Model 2.2; our decisions D1 to D11 stand in this room's README.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from policies.compiled import CompiledPolicy
-from policies.counting import Rate
+from policies.counting import Bound, Rate
+from policies.instants import MOST_STEPS, turns
 from policies.plan import DataPlan, plan_for
-from policies.profile import (
-    ACTIONS,
-    PURPOSES,
-    Operator,
-    action_of,
-    has_narrower,
-    is_action_within,
-    is_purpose,
-)
-from policies.rules import (
-    Combination,
-    CompiledPermission,
-    CompiledProhibition,
-    Condition,
-    ParticipantLimit,
-    PurposeLimit,
-    TimeLimit,
-)
-from policies.truth import all_hold, applies, holds
+from policies.profile import is_action_within
+from policies.reasons import Case, Reason, forbidden, standing, why_not
+from policies.rules import AggregateOnly, CompiledPermission, CompiledProhibition
+from policies.truth import all_hold, applies
 from policies.use import Use, UseTotals
-from policies.values import spell_time
-from policies.wording import compact, listed, phrase
 from schemas.errors import Malformed
-from schemas.vocab import DPV, compact_iri
-
-_EXAMPLE = DPV + "ScientificResearch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,26 +41,23 @@ class Limits:
     rate: Rate | None = None
     until: datetime | None = None
 
+    def bound(self, totals: UseTotals) -> Bound:
+        """Return what the agreement may reach in all: what it had when this was decided, and what is left."""
+        return Bound(
+            None if self.rows is None else totals.rows + self.rows,
+            None if self.bytes is None else totals.bytes + self.bytes,
+            self.rate,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Yes, within limits, by the permission with index `rule`."""
+    """Yes, within limits, by the permissions with the indexes `rules`, of which `rule` is the first."""
 
     limits: Limits
     plan: DataPlan
     rule: int
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why not, what would make it pass (if anything would), and the term that it hangs on."""
-
-    text: str
-    fix: str | None
-    term: str
-
-    def __str__(self) -> str:
-        return f"{self.text}; {self.fix}" if self.fix else self.text
+    rules: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,210 +81,108 @@ def decide(policy: CompiledPolicy, use: Use, totals: UseTotals, at: datetime) ->
     """
     if at.tzinfo is None:
         raise Malformed(f"decide: time {at.isoformat()} has no zone; give one in UTC")
-    reasons = _standing(policy, use) or _forbidden(policy, use, at)
+    if policy.moving:
+        totals = _dated(policy, totals, at)
+    case = Case(policy, use, totals, at)
+    reasons = standing(case) or forbidden(case)
     if reasons:
         return Deny(reasons)
-    for rule, permission in enumerate(policy.permissions):
+    rules = _holding(case)
+    if not rules:
+        return Deny(why_not(case))
+    permissions = tuple(policy.permissions[rule] for rule in rules)
+    excluding = tuple(rule for rule in policy.prohibitions if rule.filters and applies(rule, use, totals, at))
+    limits = _limits(permissions[0], totals, _until(case, permissions, excluding))
+    return Permit(limits, plan_for(permissions, excluding, use.purpose), rules[0], rules)
+
+
+def _dated(policy: CompiledPolicy, totals: UseTotals, at: datetime) -> UseTotals:
+    """Say when the agreement was made: as it says itself; an offer would be agreed now."""
+    agreed = at if policy.is_offer else policy.agreed or totals.agreed
+    return replace(totals, agreed=agreed) if agreed != totals.agreed else totals
+
+
+def _holding(case: Case) -> tuple[int, ...]:
+    """Find the first permission that holds and is not used up, and those that join it."""
+    use, totals = case.use, case.totals
+    first: CompiledPermission | None = None
+    rules: list[int] = []
+    for rule, permission in enumerate(case.policy.permissions):
+        if first is not None and not _joins(permission, first):
+            continue
         if (
             is_action_within(use.action, permission.action)
-            and all_hold(permission.conditions, use, at) is True
+            and not used_up(permission, totals)
+            and all_hold(permission.conditions, use, totals, case.at) is True
         ):
-            cap = permission.rows
-            if cap is None or totals.rows < cap:
-                rows = None if cap is None else cap - totals.rows
-                plan = plan_for((permission,), purpose=use.purpose)
-                return Permit(Limits(rows, until=_until(policy, permission, use, at)), plan, rule)
-    return Deny(_why_not(policy, use, totals, at))
+            first = first or permission
+            rules.append(rule)
+            if _is_alone(permission):
+                break
+    return tuple(rules)
 
 
-def _until(policy: CompiledPolicy, permission: CompiledPermission, use: Use, at: datetime) -> datetime | None:
-    """Find the first instant at which the permission ceases or a prohibition begins."""
-    for instant in policy.instants:
-        if instant > at and (
-            all_hold(permission.conditions, use, instant) is not True
-            or any(applies(prohibition, use, instant) for prohibition in policy.prohibitions)
-        ):
-            return instant
-    return None
+def _is_alone(permission: CompiledPermission) -> bool:
+    return any(isinstance(limit, AggregateOnly) for limit in permission.limits)
 
 
-def _standing(policy: CompiledPolicy, use: Use) -> tuple[Reason, ...]:
-    """Check what needs no rule: a known action, and the party that the policy is for."""
-    row = action_of(use.action)
-    if row is None or not row.permitted:
-        known = compact(action.iri for action in ACTIONS if action.permitted)
-        return (
-            Reason(
-                f"action {compact_iri(use.action)} cannot be granted here",
-                f"use {known}",
-                compact_iri(use.action),
-            ),
+def _counts(permission: CompiledPermission) -> tuple[object, ...]:
+    rate = permission.rate
+    speed = (rate.rows, rate.period) if rate is not None else None
+    return permission.rows, permission.bytes, permission.requests, permission.epochs, speed
+
+
+def _joins(permission: CompiledPermission, first: CompiledPermission) -> bool:
+    """Only permissions that count alike join: what is used is used under all of them."""
+    return not _is_alone(permission) and _counts(permission) == _counts(first)
+
+
+def used_up(permission: CompiledPermission, totals: UseTotals) -> bool:
+    """Say whether a counted limit of a permission leaves nothing for one more use."""
+    return any(
+        most is not None and used >= most
+        for most, used in (
+            (permission.rows, totals.rows),
+            (permission.bytes, totals.bytes),
+            (permission.requests, totals.requests),
+            (permission.epochs, totals.epochs),
         )
-    if policy.assignee is not None and use.participant != policy.assignee:
-        return (
-            Reason(
-                f"the policy is for {policy.assignee}, not for {use.participant or 'an unnamed participant'}",
-                "negotiate an agreement of your own",
-                "odrl:assignee",
-            ),
-        )
-    return ()
-
-
-def _forbidden(policy: CompiledPolicy, use: Use, at: datetime) -> tuple[Reason, ...]:
-    return tuple(
-        _prohibited(policy, prohibition, use, at)
-        for prohibition in policy.prohibitions
-        if applies(prohibition, use, at)
     )
 
 
-def _prohibited(policy: CompiledPolicy, prohibition: CompiledProhibition, use: Use, at: datetime) -> Reason:
-    named = compact_iri(prohibition.action)
-    words = [phrase(condition) for condition in prohibition.conditions]
-    text = f"{named} is prohibited" + (" " + " and ".join(words) if words else "")
-    if all_hold(prohibition.conditions, use, at) is None:
-        stated = compact_iri(use.purpose) if use.purpose else "no purpose"
-        text += f" ({stated} is stated, which leaves open whether that is so)"
-    if is_action_within(use.action, prohibition.action):
-        example, opens = _example(policy, use, at), _opens(policy, use, at)
-        if example:
-            return Reason(text, f"state another purpose, for example {example}", named)
-        return Reason(text, f"ask again from {spell_time(opens)}" if opens else None, named)
-    others = [
-        row.iri
-        for row in ACTIONS
-        if row.permitted
-        and row.iri != use.action
-        and is_action_within(row.iri, use.action)
-        and not any(applies(other, replace(use, action=row.iri), at) for other in policy.prohibitions)
-    ]
-    fix = f"ask for {compact(others)} instead" if others else None
-    return Reason(f"{text}, and {compact_iri(use.action)} includes it", fix, named)
+def _limits(permission: CompiledPermission, totals: UseTotals, until: datetime | None) -> Limits:
+    rate = permission.rate
+    return Limits(
+        _left(permission.rows, totals.rows),
+        _left(permission.bytes, totals.bytes),
+        _left(permission.requests, totals.requests),
+        _left(permission.epochs, totals.epochs),
+        Rate(rate.rows, rate.period) if rate is not None else None,
+        until,
+    )
 
 
-def _opens(policy: CompiledPolicy, use: Use, at: datetime) -> datetime | None:
-    """Find the first instant at which the same use would pass, row limits aside."""
-    for instant in policy.instants:
-        if instant > at and not any(applies(item, use, instant) for item in policy.prohibitions):
-            for permission in policy.permissions:
-                within = is_action_within(use.action, permission.action)
-                if within and all_hold(permission.conditions, use, instant) is True:
-                    return instant
+def _left(most: int | None, used: int) -> int | None:
+    return None if most is None else most - used
+
+
+def _until(
+    case: Case,
+    permissions: tuple[CompiledPermission, ...],
+    excluding: tuple[CompiledProhibition, ...],
+) -> datetime | None:
+    """Find the first instant at which a permission ceases, or a prohibition begins, if only for some rows.
+
+    Where windows recur for longer than is looked ahead, it is the last instant that was looked at: whoever
+    asks again then is told again.
+    """
+    policy, use, totals = case.policy, case.use, case.totals
+    new = [rule for rule in policy.prohibitions if rule not in excluding]
+    for seen, instant in enumerate(turns(policy.instants, policy.moving, totals, case.at), start=1):
+        if any(
+            all_hold(permission.conditions, use, totals, instant) is not True for permission in permissions
+        ) or any(applies(rule, use, totals, instant) for rule in new):
+            return instant
+        if policy.moving and seen >= MOST_STEPS:
+            return instant
     return None
-
-
-def _example(policy: CompiledPolicy, use: Use, at: datetime) -> str | None:
-    """Find a purpose under which the same use would pass now, preferring the plainest."""
-    candidates = [_EXAMPLE, *_purposes_in(policy), *PURPOSES]
-    for purpose in dict.fromkeys(candidates):
-        tried = replace(use, purpose=purpose)
-        if any(applies(prohibition, tried, at) for prohibition in policy.prohibitions):
-            continue
-        for permission in policy.permissions:
-            within = is_action_within(use.action, permission.action)
-            timeless = [
-                condition for condition in permission.conditions if not isinstance(condition, TimeLimit)
-            ]
-            if within and purpose != use.purpose and all_hold(timeless, tried, at) is True:
-                return compact_iri(purpose)
-    return None
-
-
-def _purposes_in(policy: CompiledPolicy) -> Iterable[str]:
-    for permission in policy.permissions:
-        for condition in permission.conditions:
-            if isinstance(condition, PurposeLimit) and condition.operator is not Operator.IS_NONE_OF:
-                yield from condition.purposes
-
-
-def _why_not(policy: CompiledPolicy, use: Use, totals: UseTotals, at: datetime) -> tuple[Reason, ...]:
-    covering = [
-        permission for permission in policy.permissions if is_action_within(use.action, permission.action)
-    ]
-    if not covering:
-        return (_no_permission(policy, use),)
-    found: list[Reason] = []
-    for permission in covering:
-        unmet = [condition for condition in permission.conditions if holds(condition, use, at) is not True]
-        found += [_unmet(policy, condition, use, at) for condition in _once(unmet, use)]
-        if permission.rows is not None and totals.rows >= permission.rows:
-            text = f"{totals.rows:,} of {permission.rows:,} rows of this agreement are used up"
-            found.append(Reason(text, "negotiate a new agreement", "hansa:rowCount"))
-    return tuple(dict.fromkeys(found))
-
-
-def _once(conditions: Iterable[Condition], use: Use) -> Iterable[Condition]:
-    """Keep one of several conditions on a purpose that was never stated: they all say the same."""
-    told = False
-    for condition in conditions:
-        if isinstance(condition, PurposeLimit) and use.purpose is None:
-            if told:
-                continue
-            told = True
-        yield condition
-
-
-def _no_permission(policy: CompiledPolicy, use: Use) -> Reason:
-    named = compact_iri(use.action)
-    if not policy.permissions:
-        return Reason("the policy permits nothing", "ask for an offer with a permission", named)
-    permitted = compact(dict.fromkeys(permission.action for permission in policy.permissions))
-    return Reason(f"action {named} is not permitted", f"ask for {permitted}", named)
-
-
-def _unmet(policy: CompiledPolicy, condition: Condition, use: Use, at: datetime) -> Reason:
-    if isinstance(condition, TimeLimit):
-        return _out_of_time(policy, condition, use, at)
-    if isinstance(condition, PurposeLimit):
-        return _wrong_purpose(policy, condition, use, at)
-    if isinstance(condition, ParticipantLimit):
-        text = (
-            f"{use.participant or 'an unnamed participant'} is not among the participants of this permission"
-        )
-        return Reason(text, f"it is open to {listed(condition.participants)}", "hansa:participant")
-    if not isinstance(condition, Combination):
-        return Reason(f"it is not known whether this holds: {phrase(condition)}", None, "odrl:constraint")
-    return _unmet_combination(policy, condition, use, at)
-
-
-def _unmet_combination(policy: CompiledPolicy, condition: Combination, use: Use, at: datetime) -> Reason:
-    unmet = [part for part in condition.parts if holds(part, use, at) is not True]
-    if len(condition.parts) == 1 and unmet:
-        return _unmet(policy, unmet[0], use, at)
-    words = "; ".join(phrase(part) for part in condition.parts)
-    if condition.form == "xone" and len(unmet) < len(condition.parts):
-        return Reason(f"not exactly one of these holds: {words}", None, "odrl:xone")
-    inner = [_unmet(policy, part, use, at) for part in unmet]
-    lead, word = ("not all", ", and ") if condition.form == "and" else ("none", ", or ")
-    fixes = dict.fromkeys(reason.fix for reason in inner if reason.fix)
-    return Reason(f"{lead} of these holds: {words}", word.join(fixes) or None, inner[0].term)
-
-
-def _out_of_time(policy: CompiledPolicy, limit: TimeLimit, use: Use, at: datetime) -> Reason:
-    now = spell_time(at.replace(microsecond=0))
-    opens = _opens(policy, use, at)
-    if limit.since is not None and at < limit.since:
-        fix = f"ask again from {spell_time(opens or limit.since)}"
-        return Reason(f"use is allowed {phrase(limit)}, and it is {now}", fix, "odrl:dateTime")
-    fix = f"ask again from {spell_time(opens)}" if opens else "negotiate a new agreement"
-    return Reason(f"use was allowed {phrase(limit)}, and it is {now}", fix, "odrl:dateTime")
-
-
-def _wrong_purpose(policy: CompiledPolicy, limit: PurposeLimit, use: Use, at: datetime) -> Reason:
-    if use.purpose is None:
-        text = f"no purpose is stated, and use is allowed {phrase(limit)}"
-    elif not is_purpose(use.purpose):
-        text = f"purpose {compact_iri(use.purpose)} is unknown here, and use is allowed {phrase(limit)}"
-    else:
-        text = f"purpose {compact_iri(use.purpose)} does not fit: use is allowed {phrase(limit)}"
-    example = _example(policy, use, at)
-    more = f", for example {example}" if example else ""
-    wide = any(has_narrower(purpose) for purpose in limit.purposes)
-    if limit.operator is Operator.IS_NONE_OF:
-        fix = f"use a purpose wholly outside {compact(limit.purposes, 'and')}{more}"
-    elif limit.operator is Operator.EQ or not wide:
-        fix = f"use the purpose {compact(limit.purposes)}"
-    else:
-        fix = f"use a purpose under {compact(limit.purposes)}{more}"
-    return Reason(text, fix, "odrl:purpose")

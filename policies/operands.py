@@ -85,7 +85,7 @@ TIME_ZONE = Operand(
         "die Zeitzone der Wochentage und Tageszeiten (ohne Angabe UTC)",
     ),
     Role.BESIDE,
-    beside=HANSA + "timeOfDay",
+    beside=(HANSA + "timeOfDay", HANSA + "dayOfWeek"),
 )
 PURPOSE = Operand(
     ODRL + "purpose",
@@ -162,7 +162,7 @@ NOTICE = Operand(
         "wie lange vorher ein Widerruf angekündigt wird",
     ),
     Role.BESIDE,
-    beside=HANSA + "revocable",
+    beside=(HANSA + "revocable",),
 )
 
 # --- counted over the life of an agreement --------------------------------------------------------------
@@ -187,7 +187,7 @@ UNIT_OF_COUNT = Operand(
     _COUNT,
     ("what a count counts (requests unless stated)", "was gezählt wird (ohne Angabe Abrufe)"),
     Role.BESIDE,
-    beside=ODRL + "count",
+    beside=(ODRL + "count",),
 )
 ROW_COUNT = Operand(
     HANSA + "rowCount",
@@ -241,7 +241,7 @@ COLUMN = Operand(
 ROW_SPATIAL = Operand(
     HANSA + "rowSpatial/",
     ValueKind.REGION,
-    _PARTS,
+    (Operator.IS_PART_OF, Operator.IS_ANY_OF),
     ValueSource.DATA,
     _PLAN,
     (
@@ -314,7 +314,7 @@ QUASI_IDENTIFIERS = Operand(
     _PLAN,
     ("which columns together could tell who a row is about", "welche Spalten zusammen eine Person verraten"),
     Role.BESIDE,
-    beside=HANSA + "kAnonymity",
+    beside=(HANSA + "kAnonymity",),
 )
 AGGREGATE_ONLY = Operand(
     HANSA + "aggregateOnly",
@@ -336,7 +336,7 @@ MIN_GROUP_SIZE = Operand(
     _PLAN,
     ("how large a group must be to be counted", "wie groß eine Gruppe sein muss, um gezählt zu werden"),
     Role.BESIDE,
-    beside=HANSA + "aggregateOnly",
+    beside=(HANSA + "aggregateOnly",),
 )
 SUBJECT = Operand(
     HANSA + "subject",
@@ -346,7 +346,7 @@ SUBJECT = Operand(
     _PLAN,
     ("which column says whom a row is about", "welche Spalte sagt, um wen es geht"),
     Role.BESIDE,
-    beside=HANSA + "aggregateOnly",
+    beside=(HANSA + "aggregateOnly",),
 )
 CONSENT = Operand(
     HANSA + "consent/",

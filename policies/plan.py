@@ -16,6 +16,7 @@ from typing import Any
 
 from policies.masking import UNITS, Masking, MaskKind
 from policies.profile import Operator
+from policies.regions_geo import countries_in, countries_outside
 from policies.rules import (
     AggregateOnly,
     ColumnFilter,
@@ -268,7 +269,7 @@ def plan_for(
     limits = tuple(limit for permission in permissions for limit in permission.limits)
     return DataPlan(
         tuple(dict.fromkeys(_branch(permission, purpose) for permission in permissions)),
-        tuple(dict.fromkeys(_comparisons(rule.filters) for rule in prohibitions if rule.filters)),
+        tuple(dict.fromkeys(_forbidden(rule.filters) for rule in prohibitions if rule.filters)),
         tuple(dict.fromkeys(limit.columns for limit in limits if isinstance(limit, NotTogether))),
         _aggregation(limits),
     )
@@ -326,5 +327,16 @@ def _comparisons(filters: Iterable[RowFilter]) -> tuple[Comparison, ...]:
             case ColumnFilter():
                 found.append(Comparison(item.column, item.operator, item.values))
             case ColumnRegion():
-                raise PolicyMismatch(f"{item.place}: regions of {item.column!r} cannot be looked up yet")
+                codes = countries_in(item.regions)
+                found.append(Comparison(item.column, Operator.IS_ANY_OF, codes))
     return tuple(found)
+
+
+def _forbidden(filters: Iterable[RowFilter]) -> tuple[Comparison, ...]:
+    """A cell is outside a forbidden region only if it names a country that surely is."""
+    return tuple(
+        Comparison(item.column, Operator.IS_NONE_OF, countries_outside(item.regions))
+        if isinstance(item, ColumnRegion)
+        else Comparison(item.column, item.operator, item.values)
+        for item in filters
+    )

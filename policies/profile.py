@@ -107,7 +107,7 @@ class Operand:
     """One left operand: its spellings, its values, and where it is kept.
 
     `meaning` follows "this says", in English and German. `suffix` names what follows the IRI, where it
-    speaks of one column or one claim. `beside` is the IRI of the operand that it needs in the same rule.
+    speaks of one column or one claim. `beside` are the IRIs of the operands that it explains.
     """
 
     iri: str
@@ -118,7 +118,7 @@ class Operand:
     meaning: tuple[str, str]
     role: Role = Role.USE
     suffix: str = ""
-    beside: str = ""
+    beside: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -1,18 +1,20 @@
 """Living a log through again: every decision made anew, every row counted anew.
 
-The totals come from the log itself. A decision is logged after it was made, so rows that another stream
-reserved meanwhile may stand before it: it may have seen any of the last `RACE` totals of its agreement, but
-none that the agreement never had. Reservations are exact: each names the total that it found.
+The totals come from the log itself: rows, bytes, requests, epochs, and when rows were first and last let go.
+The opening of a stream is decided and logged in one step with them, and so is every reservation: each names
+the totals that it found, and they must be those that the log makes. Only a decision that opens no stream is
+logged after it was made: it may have seen any of the last `RACE` totals of rows, but none that never was.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
+from policies.account import EPOCH, Account, Stream, UseSummary, Wrong, time_of
 from policies.compiled import CompiledPolicy, compile_policy
+from policies.counting import Bound
 from policies.decision import Deny, Limits, Permit, decide
 from policies.findings import Check, Finding
 from policies.use import Use, UseTotals
@@ -20,10 +22,6 @@ from schemas.canonical import digest
 from schemas.errors import DataspaceError
 from schemas.usage import AgreedTerms, UsageKind, UsageRecord
 
-RACE = 256
-"""How many totals back a decision may have looked, with that many streams of one agreement at a time."""
-GRACE = timedelta(seconds=2)
-"""Between looking at the clock and writing the record that says so."""
 BACK = timedelta(seconds=60)
 """How much earlier than a record before it a record may say that it is."""
 
@@ -53,28 +51,6 @@ _NAMED = _SIGNED | _GIVEN | {UsageKind.TRANSFER_STARTED}
 _TALK = frozenset({UsageKind.NEGOTIATION_AGREED, UsageKind.NEGOTIATION_TERMINATED})
 """What a consumer also logs of an agreement that it was handed and refused, whatever that said."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass
-class UseSummary:
-    """Who used what, under which agreement and for which purpose, and how much.
-
-    Units: rows. `open_rows` are reserved by streams that are not settled: at most so many more were sent.
-    """
-
-    counterparty: str
-    dataset: str
-    agreement: str
-    action: str
-    purpose: str | None
-    streams: int = 0
-    denied: int = 0
-    rows: int = 0
-    open_rows: int = 0
-    first: datetime | None = None
-    last: datetime | None = None
-
 
 @dataclass(frozen=True)
 class Refusal:
@@ -89,36 +65,6 @@ class Refusal:
     reasons: tuple[str, ...]
 
 
-@dataclass
-class _Stream:
-    summary: UseSummary
-    agreement: str
-    limits: Limits | None  # None: denied
-    most: int | None
-    told: tuple[str | None, ...]
-    reserved: int = 0
-    settled: bool = False
-
-
-@dataclass
-class _Account:
-    """What the log says of one agreement."""
-
-    terms: AgreedTerms | None
-    digest: str | None
-    policy: CompiledPolicy | None = None
-    final: bool = False
-    strange: bool = False  # it is between others, which was said
-    behalf: str | None = None  # for whom the log says that it was kept, where that is somebody else
-    revoked: UsageRecord | None = None
-    total: int = 0
-    totals: deque[int] = field(default_factory=lambda: deque([0], maxlen=RACE))
-
-    def now_at(self, total: int) -> None:
-        self.total = total
-        self.totals.append(total)
-
-
 class Replay:
     """One pass over the records of a log, in order; `findings` and `summaries` grow with it."""
 
@@ -128,11 +74,11 @@ class Replay:
         self.decisions = 0
         self._did = did
         self._agreements = agreements
-        self._accounts: dict[str, _Account] = {}
-        self._streams: dict[str, _Stream] = {}
+        self._accounts: dict[str, Account] = {}
+        self._streams: dict[str, Stream] = {}
         self._summaries: dict[tuple[str | None, ...], UseSummary] = {}
         self._ids: set[str] = set()
-        self._latest = _EPOCH
+        self._latest = EPOCH
 
     @property
     def summaries(self) -> tuple[UseSummary, ...]:
@@ -175,7 +121,7 @@ class Replay:
 
     def _dated(self, entry: int, record: UsageRecord) -> None:
         """Check that a record is not dated back; two clocks of one participant may differ a little."""
-        at = _time(record)
+        at = time_of(record)
         if at < self._latest - BACK:
             text = f"the record says {at.isoformat()}, after one that says {self._latest.isoformat()}"
             self._say(Check.RECORD, entry, record, text)
@@ -183,7 +129,7 @@ class Replay:
 
     # --- agreements ----------------------------------------------------------------------------------
 
-    def _account(self, entry: int, record: UsageRecord, agreement: str) -> _Account:
+    def _account(self, entry: int, record: UsageRecord, agreement: str) -> Account:
         account = self._accounts.get(agreement)
         if account is None:
             account = self._accounts[agreement] = self._opened(entry, record, agreement)
@@ -199,7 +145,7 @@ class Replay:
             self._fits(entry, record, account, account.terms)
         return account
 
-    def _fits(self, entry: int, record: UsageRecord, account: _Account, terms: AgreedTerms) -> None:
+    def _fits(self, entry: int, record: UsageRecord, account: Account, terms: AgreedTerms) -> None:
         """Check that an agreement is ours, and about the dataset that a record names."""
         agreed, takes = terms.agreement, terms.role == "consumer"
         if takes and record.kind in _TALK:
@@ -217,50 +163,55 @@ class Replay:
         elif record.dataset is None and record.kind is UsageKind.ACCESS_DECISION:
             self._say(Check.AGREEMENT, entry, record, "the decision does not say about which dataset")
 
-    def _opened(self, entry: int, record: UsageRecord, agreement: str) -> _Account:
+    def _opened(self, entry: int, record: UsageRecord, agreement: str) -> Account:
         terms = self._agreements.get(agreement)
         if terms is None:
             self._say(Check.AGREEMENT, entry, record, f"agreement {agreement} cannot be had")
-            return _Account(None, None)
+            return Account(None, None)
         try:
             found = digest(terms.agreement.wire())
             if terms.agreement.id != agreement or found != terms.digest:
                 text = f"agreement {agreement} was shown with digest {terms.digest}, its terms make {found}"
                 self._say(Check.AGREEMENT, entry, record, text)
-            return _Account(terms, found)
+            return Account(terms, found)
         except DataspaceError as error:
             self._say(Check.AGREEMENT, entry, record, f"agreement {agreement} has no exact form: {error}")
-            return _Account(None, None)
+            return Account(None, None)
 
     # --- streams -------------------------------------------------------------------------------------
 
-    def _decision(self, entry: int, record: UsageRecord, account: _Account) -> None:
+    def _decision(self, entry: int, record: UsageRecord, account: Account) -> None:
         self.decisions += 1
-        before, at = record.rows_before or 0, _time(record)
+        at, totals = time_of(record), account.seen(record)
         summary = self._summary(record)
         summary.first, summary.last = summary.first or at, at
-        limits = self._replayed(entry, record, account, UseTotals(max(before, 0)), at)
-        if before not in account.totals:
-            text = f"decided on {before} rows used, but the agreement stood at {account.total}"
-            self._say(Check.DECISION, entry, record, text)
+        limits = self._replayed(entry, record, account, totals, at)
         permitted = record.decision == "permit"
-        if permitted and (not account.final or _long_revoked(account, record)):
+        if permitted and (not account.final or account.long_revoked(record)):
             why = "was revoked" if account.final else "is not final"
             self._say(Check.DECISION, entry, record, f"permitted, although the agreement {why} at that point")
         summary.streams += permitted
         summary.denied += not permitted
-        if record.stream is None:
-            return  # a decision about a transfer, of which no stream came
+        if record.stream is None:  # a decision about a transfer, of which no stream came
+            if totals.rows not in account.totals:
+                text = f"decided on {totals.rows} rows used, but the agreement stood at {account.total}"
+                self._say(Check.DECISION, entry, record, text)
+            return
         if record.stream in self._streams:
             self._say(Check.STREAM, entry, record, f"stream {record.stream} was decided on twice")
             return
-        most = before + limits.rows if limits is not None and limits.rows is not None else None
-        self._streams[record.stream] = _Stream(
-            summary, str(record.agreement), limits if permitted else None, most, _told(record)
+        self._tell(entry, record, account.opens(record, permitted))
+        self._streams[record.stream] = Stream(
+            summary,
+            str(record.agreement),
+            limits if permitted else None,
+            Bound() if limits is None else limits.bound(totals),
+            _told(record),
+            record.transfer or "",
         )
 
     def _replayed(
-        self, entry: int, record: UsageRecord, account: _Account, totals: UseTotals, at: datetime
+        self, entry: int, record: UsageRecord, account: Account, totals: UseTotals, at: datetime
     ) -> Limits | None:
         policy = self._policy(entry, record, account)
         if policy is None:
@@ -280,7 +231,7 @@ class Replay:
                     self._say(Check.DECISION, entry, record, text)
                 return None
 
-    def _policy(self, entry: int, record: UsageRecord, account: _Account) -> CompiledPolicy | None:
+    def _policy(self, entry: int, record: UsageRecord, account: Account) -> CompiledPolicy | None:
         if account.policy is None and account.terms is not None:
             try:
                 account.policy = compile_policy(account.terms.agreement)
@@ -290,62 +241,7 @@ class Replay:
                 account.terms = None
         return account.policy
 
-    def _reserved(self, entry: int, record: UsageRecord, account: _Account) -> None:
-        rows, stream = record.rows or 0, self._stream_of(entry, record)
-        if rows <= 0:
-            self._say(Check.LIMIT, entry, record, f"reserved {rows} rows")
-            return
-        if record.rows_before != account.total:
-            text = f"reserved at {record.rows_before} rows, but the agreement stood at {account.total}"
-            self._say(Check.LIMIT, entry, record, text)
-        if account.revoked is not None:
-            text = f"{rows} rows reserved after the agreement was revoked by {account.revoked.id}"
-            self._say(Check.LIMIT, entry, record, text)
-        if stream is not None:
-            self._within(entry, record, stream, account.total + rows)
-            stream.reserved += rows
-            stream.summary.open_rows += 0 if stream.settled else rows
-        account.now_at(account.total + rows)
-
-    def _within(self, entry: int, record: UsageRecord, stream: _Stream, total: int) -> None:
-        if stream.settled:
-            self._say(
-                Check.STREAM, entry, record, f"stream {record.stream} reserved rows after it was settled"
-            )
-        if stream.limits is None:
-            self._say(Check.STREAM, entry, record, f"stream {record.stream} was denied, and reserved rows")
-            return
-        if stream.most is not None and total > stream.most:
-            text = f"the agreement reached {total} rows; at most {stream.most} were permitted"
-            self._say(Check.LIMIT, entry, record, text)
-        until = stream.limits.until
-        if until is not None and _time(record) >= until + GRACE:
-            text = (
-                f"rows reserved at {_time(record).isoformat()}; the permission ended at {until.isoformat()}"
-            )
-            self._say(Check.LIMIT, entry, record, text)
-
-    def _settled(self, entry: int, record: UsageRecord, account: _Account) -> None:
-        rows, stream = record.rows or 0, self._stream_of(entry, record)
-        if stream is None:
-            return
-        if stream.settled:
-            self._say(Check.STREAM, entry, record, f"stream {record.stream} was settled twice")
-            return
-        if not 0 <= rows <= stream.reserved:
-            text = f"stream {record.stream} sent {rows} rows, but had reserved {stream.reserved}"
-            self._say(Check.LIMIT, entry, record, text)
-        without = account.total - stream.reserved
-        if record.rows_before is not None and record.rows_before != without:
-            text = f"settled at {record.rows_before} rows besides its own; the log makes {without}"
-            self._say(Check.LIMIT, entry, record, text)
-        stream.settled = True
-        stream.summary.rows += rows
-        stream.summary.open_rows -= stream.reserved
-        stream.summary.last = _time(record)
-        account.now_at(without + rows)
-
-    def _stream_of(self, entry: int, record: UsageRecord) -> _Stream | None:
+    def _stream_of(self, entry: int, record: UsageRecord) -> Stream | None:
         stream = self._streams.get(record.stream or "")
         if stream is None or stream.agreement != record.agreement:
             text = f"stream {record.stream} has no decision under agreement {record.agreement}"
@@ -357,6 +253,15 @@ class Replay:
                 self._say(Check.STREAM, entry, record, text)
         return stream
 
+    def _reserved(self, entry: int, record: UsageRecord, account: Account) -> None:
+        stream = self._stream_of(entry, record)
+        self._tell(entry, record, account.reserved(record, stream))
+
+    def _settled(self, entry: int, record: UsageRecord, account: Account) -> None:
+        stream = self._stream_of(entry, record)
+        if stream is not None:
+            self._tell(entry, record, account.settled(record, stream))
+
     # --- telling -------------------------------------------------------------------------------------
 
     def _summary(self, record: UsageRecord) -> UseSummary:
@@ -365,6 +270,10 @@ class Replay:
             who, what, agreement, action, purpose = (part or "" for part in key)
             self._summaries[key] = UseSummary(who, what, agreement, action, purpose or None)
         return self._summaries[key]
+
+    def _tell(self, entry: int, record: UsageRecord, wrong: Wrong) -> None:
+        for check, what in wrong:
+            self._say(check, entry, record, what)
 
     def _say(self, check: Check, entry: int, record: UsageRecord, what: str) -> None:
         self.findings.append(Finding(check, what, entry, record.agreement))
@@ -379,18 +288,10 @@ def _told(record: UsageRecord) -> tuple[str | None, ...]:
     return (record.counterparty, record.dataset, record.transfer, record.action, record.purpose)
 
 
-def _long_revoked(account: _Account, record: UsageRecord) -> bool:
-    return account.revoked is not None and _time(record) >= _time(account.revoked) + GRACE
-
-
-def _time(record: UsageRecord) -> datetime:
-    return _EPOCH + timedelta(microseconds=record.at)
-
-
 def _refusal(entry: int, record: UsageRecord) -> Refusal:
     return Refusal(
         entry,
-        _time(record),
+        time_of(record),
         record.counterparty or "",
         record.dataset or "",
         record.action,

@@ -59,7 +59,7 @@ def report(policy: CompiledPolicy, use: Use, totals: UseTotals, at: datetime) ->
         at: the time, with a zone.
     """
     permissions = tuple(_permission(rule, use, totals, at) for rule in policy.permissions)
-    return permissions + tuple(_prohibition(rule, use, at) for rule in policy.prohibitions)
+    return permissions + tuple(_prohibition(rule, use, totals, at) for rule in policy.prohibitions)
 
 
 def _state(state: bool | None) -> Satisfaction:
@@ -68,15 +68,17 @@ def _state(state: bool | None) -> Satisfaction:
     return Satisfaction.SATISFIED if state else Satisfaction.UNSATISFIED
 
 
-def _conditions(conditions: tuple[Condition, ...], use: Use, at: datetime) -> tuple[ConditionReport, ...]:
+def _conditions(
+    conditions: tuple[Condition, ...], use: Use, totals: UseTotals, at: datetime
+) -> tuple[ConditionReport, ...]:
     return tuple(
-        ConditionReport(condition.place, phrase(condition), _state(holds(condition, use, at)))
+        ConditionReport(condition.place, phrase(condition), _state(holds(condition, use, totals, at)))
         for condition in conditions
     )
 
 
 def _permission(rule: CompiledPermission, use: Use, totals: UseTotals, at: datetime) -> RuleReport:
-    conditions = _conditions(rule.conditions, use, at)
+    conditions = _conditions(rule.conditions, use, totals, at)
     if rule.rows is not None:
         text = f"at most {rule.rows:,} rows, {totals.rows:,} used"
         conditions += (ConditionReport(rule.place, text, _state(totals.rows < rule.rows)),)
@@ -85,7 +87,7 @@ def _permission(rule: CompiledPermission, use: Use, totals: UseTotals, at: datet
     return RuleReport(rule.place, compact_iri(rule.action), asked, active, conditions)
 
 
-def _prohibition(rule: CompiledProhibition, use: Use, at: datetime) -> RuleReport:
+def _prohibition(rule: CompiledProhibition, use: Use, totals: UseTotals, at: datetime) -> RuleReport:
     asked = is_action_within(use.action, rule.action) or is_action_within(rule.action, use.action)
-    conditions = _conditions(rule.conditions, use, at)
-    return RuleReport(rule.place, compact_iri(rule.action), asked, applies(rule, use, at), conditions)
+    conditions = _conditions(rule.conditions, use, totals, at)
+    return RuleReport(rule.place, compact_iri(rule.action), asked, applies(rule, use, totals, at), conditions)

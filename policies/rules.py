@@ -151,6 +151,9 @@ Atom = (
 
 Condition = Atom | Combination
 
+MovingLimit = ElapsedLimit | DayLimit | DayTimeLimit
+"""A condition that changes at instants which it does not name."""
+
 
 @dataclass(frozen=True, slots=True)
 class ColumnFilter:

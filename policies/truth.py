@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import assert_never
 
+from policies.instants import elapsed_end
 from policies.profile import (
     Operator,
     do_purposes_overlap,
@@ -15,19 +17,36 @@ from policies.profile import (
     is_narrower_or_equal,
     is_purpose,
 )
+from policies.regions_geo import do_regions_overlap, is_part_of, is_region
 from policies.rules import (
     Combination,
     CompiledProhibition,
     Condition,
+    CredentialLimit,
+    DayLimit,
+    DayTimeLimit,
+    ElapsedLimit,
+    EnvironmentLimit,
+    GroupLimit,
     ParticipantLimit,
     PurposeLimit,
+    RegionLimit,
+    Since,
     TimeLimit,
 )
-from policies.use import Use
+from policies.use import Claims, Use, UseTotals
+from policies.zones import zone
 
 
-def holds(condition: Condition, use: Use, at: datetime) -> bool | None:
-    """Say whether a condition holds; None where it cannot be known."""
+def holds(condition: Condition, use: Use, totals: UseTotals, at: datetime) -> bool | None:
+    """Say whether a condition holds; None where it cannot be known.
+
+    Args:
+        condition: of a permission or a prohibition.
+        use: what somebody means to do, and what is known of them.
+        totals: when the agreement was made and first used.
+        at: the time, with a zone.
+    """
     if isinstance(condition, TimeLimit):
         since, until = condition.since, condition.until
         return (since is None or since <= at) and (until is None or at < until)
@@ -35,9 +54,18 @@ def holds(condition: Condition, use: Use, at: datetime) -> bool | None:
         return _purpose_holds(condition, use.purpose)
     if isinstance(condition, ParticipantLimit):
         return use.participant in condition.participants if use.participant else None
-    if not isinstance(condition, Combination):
-        return None  # nothing here can know it yet
-    states = [holds(part, use, at) for part in condition.parts]
+    if isinstance(condition, Combination):
+        return _combined(condition, [holds(part, use, totals, at) for part in condition.parts])
+    if isinstance(condition, ElapsedLimit):
+        return _in_time(condition, totals, at)
+    if isinstance(condition, DayLimit):
+        return at.astimezone(zone(condition.zone)).weekday() in condition.days
+    if isinstance(condition, DayTimeLimit):
+        return _in_window(condition, at)
+    return _claimed(condition, use.claims)
+
+
+def _combined(condition: Combination, states: list[bool | None]) -> bool | None:
     if condition.form == "and":
         return False if False in states else None if None in states else True
     if condition.form == "or":
@@ -66,19 +94,65 @@ def _purpose_holds(limit: PurposeLimit, purpose: str | None) -> bool | None:
     return inside
 
 
-def all_hold(conditions: Iterable[Condition], use: Use, at: datetime) -> bool | None:
+def _in_time(limit: ElapsedLimit, totals: UseTotals, at: datetime) -> bool | None:
+    if limit.since is Since.AGREEMENT and totals.agreed is None:
+        return None
+    end = elapsed_end(limit, totals, at)
+    return end is None or at < end
+
+
+def _in_window(limit: DayTimeLimit, at: datetime) -> bool:
+    """A window over midnight is the time from its start on, and the time up to its end."""
+    now = at.astimezone(zone(limit.zone)).time()
+    return any(
+        start <= now < end if start < end else now >= start or now < end for start, end in limit.windows
+    )
+
+
+def _claimed(
+    condition: GroupLimit | CredentialLimit | RegionLimit | EnvironmentLimit, claims: Claims
+) -> bool | None:
+    match condition:
+        case GroupLimit():
+            return True if not claims.groups.isdisjoint(condition.groups) else claims.unless_stated
+        case CredentialLimit():
+            stated = {value for name, value in claims.credentials if name == condition.claim}
+            return True if not stated.isdisjoint(condition.values) else claims.unless_stated
+        case RegionLimit():
+            return _placed(condition, claims.region)
+        case EnvironmentLimit():
+            if claims.environment is None:
+                return None
+            return claims.environment in condition.environments
+        case _:
+            assert_never(condition)
+
+
+def _placed(limit: RegionLimit, region: str | None) -> bool | None:
+    if region is None or not is_region(region):
+        return None
+    if limit.operator is Operator.EQ:
+        if region in limit.regions:
+            return True
+    elif any(is_part_of(region, whole) for whole in limit.regions):
+        return True
+    # Whose stated place is wider than the one asked for may be inside or outside it.
+    return None if any(do_regions_overlap(region, named) for named in limit.regions) else False
+
+
+def all_hold(conditions: Iterable[Condition], use: Use, totals: UseTotals, at: datetime) -> bool | None:
     """Say whether all conditions hold; None where none fails but one cannot be known."""
     known = True
     for condition in conditions:
-        state = holds(condition, use, at)
+        state = holds(condition, use, totals, at)
         if state is False:
             return False
         known = known and state is True
     return True if known else None
 
 
-def applies(prohibition: CompiledProhibition, use: Use, at: datetime) -> bool:
-    """Say whether a prohibition stands against a use; what cannot be known counts as yes.
+def applies(prohibition: CompiledProhibition, use: Use, totals: UseTotals, at: datetime) -> bool:
+    """Say whether a prohibition stands against a use, or some rows of it; what cannot be known counts as yes.
 
     A promise (such as not to hand data on) is no answer to a question of use, so it never stands here.
     Asking for a wide action is asking for all that lies under it.
@@ -88,4 +162,9 @@ def applies(prohibition: CompiledProhibition, use: Use, at: datetime) -> bool:
     touches = is_action_within(use.action, prohibition.action) or is_action_within(
         prohibition.action, use.action
     )
-    return touches and all_hold(prohibition.conditions, use, at) is not False
+    return touches and all_hold(prohibition.conditions, use, totals, at) is not False
+
+
+def forbids(prohibition: CompiledProhibition, use: Use, totals: UseTotals, at: datetime) -> bool:
+    """Say whether a prohibition stands against a whole use; one on some rows only excludes these."""
+    return not prohibition.filters and applies(prohibition, use, totals, at)

@@ -14,14 +14,22 @@ from schemas.vocab import ODRL
 class Claims:
     """What the data space's authority says of a participant, by its signed member list.
 
-    What is not stated is not known: it grants nothing, and lifts no prohibition. Groups are IRIs or names,
-    the region is a code such as `DE`, credentials are pairs of claim and value.
+    Groups are IRIs or names, the region is a code such as `DE`, credentials are pairs of claim and value.
+    Who stands on a list (`listed`) is in no other group and has no other credential than it states. Where
+    there is no list, and where a region or environment is not stated, nothing is known: that grants nothing,
+    and lifts no prohibition.
     """
 
     groups: frozenset[str] = frozenset()
     credentials: tuple[tuple[str, str], ...] = ()
     region: str | None = None
     environment: str | None = None
+    listed: bool = False
+
+    @property
+    def unless_stated(self) -> bool | None:
+        """What is to be made of a group or credential that is not stated."""
+        return False if self.listed else None
 
 
 NO_CLAIMS = Claims()

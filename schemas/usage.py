@@ -40,8 +40,9 @@ class UsageKind(StrEnum):
 class UsageRecord(Document):
     """What happened, under which terms, and how much.
 
-    Units: `at` microseconds since 1970-01-01 UTC; `rows` and `byte_count` are counts of this event;
-    `rows_before` is what the agreement had used before it (the total that the decision saw).
+    Units: `at` microseconds since 1970-01-01 UTC; `rows`, `byte_count`, `requests` and `epochs` are counts
+    of this event; those with `_before` are what the agreement had used before it (the totals that the
+    decision saw). A stream that goes on with an epoch does not count that one among those before.
     """
 
     id: str
@@ -61,7 +62,12 @@ class UsageRecord(Document):
     reasons: tuple[str, ...] = ()
     rows: int | None = None
     byte_count: int | None = None
+    requests: int | None = None
+    epochs: int | None = None
     rows_before: int | None = None
+    bytes_before: int | None = None
+    requests_before: int | None = None
+    epochs_before: int | None = None
     detail: dict[str, str | int] = Field(default_factory=dict)
 
     def canonical(self) -> bytes:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 
+from connector.adapters.progress import FileProgress
 from connector.adapters.sql import SqlStores
 from connector.adapters.tiles import FileTiles
 from connector.api.evidence import evidence_router
@@ -17,7 +18,9 @@ from connector.api.identity import identity_router
 from connector.negotiation.ports import SignedAgreement
 from connector.trust.ports import Caller
 from connector.usage.mandate import AuditGate, mandate
+from connector.usage.ports import Sent
 from connector.usage.service import UsageLog
+from policies.counting import Amount, Bound
 from schemas.base import Role
 from schemas.binding.server import install_errors
 from schemas.canonical import digest
@@ -47,6 +50,7 @@ class Audited:
             clock=self.clock,
             new_id=lambda: f"urn:uuid:record-{next(self._numbers)}",
             tiles=FileTiles(folder / "log"),
+            progress=FileProgress(folder / "progress"),
         )
         self.agreed = agreement().model_copy(update={"assigner": self.did})
         self.auditors: dict[str, Caller] = {}
@@ -89,13 +93,13 @@ class Audited:
 
     def read(self, stream: str, rows: int, sent: int | None = None) -> None:
         """Let the lab read, as a stream does."""
-        before = self.log.totals(self.agreed.id).rows
-        fields = {"stream": stream, "rows_before": before, "decision": "permit"}
-        self.log.append(self.tell(UsageKind.ACCESS_DECISION, **fields))
+        asked = self.tell(UsageKind.ACCESS_DECISION, stream=stream, detail={"start": 0})
+        self.log.admit(asked, lambda _: {"decision": "permit"})
         told = self.tell(UsageKind.STREAM_RESERVED, stream=stream)
-        self.log.reserve(self.agreed.id, stream, rows, 1000, told)
+        self.log.reserve(self.agreed.id, stream, Amount(rows, 10 * rows), Bound(1000), told)
         settled = self.tell(UsageKind.STREAM_SETTLED, stream=stream)
-        self.log.settle(self.agreed.id, stream, rows if sent is None else sent, settled)
+        left = rows if sent is None else sent
+        self.log.settle(self.agreed.id, stream, Sent(left, 10 * left), settled)
 
     def live(self) -> None:
         """Agree, let the lab read twice, and sign."""

@@ -29,6 +29,8 @@ ORIGIN = "hospital.example/usage"
 DATASET = "urn:hansa:hospital:lung"
 AGREEMENT = "urn:uuid:agreement-1"
 KEY = SigningKey(ORIGIN, Ed25519PrivateKey.from_private_bytes(b"k" * 32))
+ROW_BYTES = 10
+"""How many bytes each row of these logs has."""
 EPOCH = datetime(1970, 1, 1, tzinfo=NOON.tzinfo)
 
 
@@ -71,6 +73,8 @@ class Told:
     records: list[UsageRecord] = field(default_factory=list)
     used: int = 0
     held: dict[str, int] = field(default_factory=dict)
+    requests: int = 0
+    epochs: int = 0
 
     @property
     def total(self) -> int:
@@ -101,15 +105,24 @@ class Told:
         self.tell(UsageKind.NEGOTIATION_FINALIZED)
         return self
 
-    def decided(self, stream: str, decision: str = "permit", **fields: Any) -> Told:
+    def decided(self, stream: str | None, decision: str = "permit", **fields: Any) -> Told:
         """A stream was asked for."""
-        own = {"rows_before": self.total, "stream": stream, "transfer": "urn:uuid:transfer-1"}
-        self.tell(UsageKind.ACCESS_DECISION, decision=decision, **{**own, **fields})
+        own: dict[str, Any] = {
+            **self._about(stream),
+            "requests_before": self.requests,
+            "epochs_before": self.epochs,
+            "detail": {"start": 0},
+        }
+        if decision == "permit":
+            own |= {"requests": 1, "epochs": 1}
+        told = self.tell(UsageKind.ACCESS_DECISION, decision=decision, **{**own, **fields})
+        self.requests += told.requests or 0
+        self.epochs += told.epochs or 0
         return self
 
     def reserved(self, stream: str, rows: int, **fields: Any) -> Told:
         """A stream took rows."""
-        own = {"rows": rows, "rows_before": self.total, "stream": stream, "transfer": "urn:uuid:transfer-1"}
+        own = {**self._about(stream), "rows": rows, "byte_count": ROW_BYTES * rows}
         self.tell(UsageKind.STREAM_RESERVED, **{**own, **fields})
         self.held[stream] = self.held.get(stream, 0) + rows
         return self
@@ -117,10 +130,18 @@ class Told:
     def settled(self, stream: str, rows: int, **fields: Any) -> Told:
         """A stream ended."""
         self.held.pop(stream, None)
-        own = {"rows": rows, "rows_before": self.total, "stream": stream, "transfer": "urn:uuid:transfer-1"}
+        own = {**self._about(stream), "rows": rows, "byte_count": ROW_BYTES * rows}
         self.tell(UsageKind.STREAM_SETTLED, **{**own, **fields})
         self.used += rows
         return self
+
+    def _about(self, stream: str | None) -> dict[str, Any]:
+        return {
+            "rows_before": self.total,
+            "bytes_before": ROW_BYTES * self.total,
+            "stream": stream,
+            "transfer": "urn:uuid:transfer-1",
+        }
 
     def evidence(self, **changes: Any) -> Evidence:
         """Everything that an audit of this log looks at."""

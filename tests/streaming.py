@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from joserfc.jwk import OKPKey
 
+from connector.adapters.progress import FileProgress
 from connector.adapters.sources import ParquetSources
 from connector.adapters.sql import SqlStores
 from connector.adapters.tiles import FileTiles
@@ -73,9 +74,9 @@ class FullDisk:
         if self.writes < 0:
             raise StorageUnavailable("the disk is full; free some space")
 
-    def append(self, *records: UsageRecord) -> None:
+    def admit(self, *arguments: Any) -> Any:
         self._write()
-        self.real.append(*records)
+        return self.real.admit(*arguments)
 
     def reserve(self, *arguments: Any) -> Any:
         self._write()
@@ -117,6 +118,7 @@ class Provider:
             clock=self.clock,
             new_id=self.new_id,
             tiles=FileTiles(self.folder / "tiles"),
+            progress=FileProgress(self.folder / "progress"),
         )
         self.usage = FullDisk(log)
         self.offerings = Offerings(

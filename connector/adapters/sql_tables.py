@@ -9,7 +9,8 @@ flows  left_planes           data flows of foreign control planes; which of thos
 agreements                   what both sides hold
 obligations                  what is owed under agreements that we gave, by when, and whether it was done
 obligation_books             agreements that were looked through for what is owed
-usage_totals  usage_streams  rows used and reserved: by agreement, by stream
+usage_totals  usage_streams  what was used and reserved: by agreement, by stream
+usage_readings               how far each transfer has read, so that a resumed one is no new epoch
 usage_records                what happened, with its salt; `place` is its leaf, once it has one
 log_leaves  log_heads        the tree: entry and leaf hash by place; one root a size, signed later
 ```
@@ -208,8 +209,15 @@ usage_totals = Table(
     "usage_totals",
     metadata,
     Column("agreement", Name, primary_key=True),
-    Column("used", BigInteger, nullable=False),
-    Column("reserved", BigInteger, nullable=False),
+    Column("used", BigInteger, nullable=False, default=0),
+    Column("reserved", BigInteger, nullable=False, default=0),
+    Column("used_bytes", BigInteger, nullable=False, default=0),
+    Column("reserved_bytes", BigInteger, nullable=False, default=0),
+    Column("requests", BigInteger, nullable=False, default=0),
+    Column("epochs", BigInteger, nullable=False, default=0),
+    Column("full", BigInteger, nullable=False, default=0),  # when the bucket of a rate will be full again
+    Column("first_delivery", BigInteger),
+    Column("last_delivery", BigInteger),
 )
 
 usage_streams = Table(
@@ -218,7 +226,10 @@ usage_streams = Table(
     Column("stream", Name, primary_key=True),
     Column("agreement", Name, nullable=False),
     Column("owner", Integer, nullable=False),
-    Column("reserved", BigInteger, nullable=False),
+    Column("transfer", Name),
+    Column("requests", Integer, nullable=False, default=0),
+    Column("reserved", BigInteger, nullable=False, default=0),
+    Column("reserved_bytes", BigInteger, nullable=False, default=0),
     Column("settled", BigInteger),
 )
 Index(
@@ -226,6 +237,18 @@ Index(
     usage_streams.c.stream,
     sqlite_where=usage_streams.c.settled.is_(None),
     postgresql_where=usage_streams.c.settled.is_(None),
+)
+
+usage_readings = Table(
+    "usage_readings",
+    metadata,
+    Column("agreement", Name, primary_key=True),
+    Column("transfer", Name, primary_key=True),
+    Column("begin", BigInteger, nullable=False),
+    Column("end", BigInteger, nullable=False),
+    Column("again", BigInteger, nullable=False),
+    Column("stream", Name),
+    Column("start", BigInteger, nullable=False),
 )
 
 usage_records = Table(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select, text, update
@@ -15,17 +16,20 @@ from sqlalchemy import Connection, bindparam, func, select, text, update
 from connector.adapters.sql_database import Database, insert_new
 from connector.adapters.sql_tables import (
     agreements,
+    from_micros,
     log_heads,
     log_leaves,
+    usage_readings,
     usage_records,
     usage_streams,
     usage_totals,
 )
-from connector.usage.ports import LoggedRecord, LogHead, Reservation
+from connector.usage.ports import Judge, LeftOpen, LoggedRecord, LogHead, Reservation, Sent
+from policies.counting import Amount, Bound, Reading, opened
 from policies.evidence.commitment import commit
 from policies.evidence.tree import leaf_hash
 from policies.use import UseTotals
-from schemas.errors import AlreadyExists, EvidenceBroken, Forbidden, StaleState
+from schemas.errors import AlreadyExists, EvidenceBroken, Forbidden, Malformed, StaleState
 from schemas.usage import UsageRecord
 
 Salts = Callable[[], bytes]
@@ -60,16 +64,55 @@ def _stored_record(connection: Connection, record_id: str) -> bytes | None:
     ).scalar_one_or_none()
 
 
-def lock_totals(database: Database, connection: Connection, agreement: str) -> int:
-    """Hold an agreement's row until the transaction ends, and return its total."""
-    start = {"agreement": agreement, "used": 0, "reserved": 0}
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """An agreement's row, as its lock found it. Units: rows, bytes; `full` in microseconds."""
+
+    used: int = 0
+    reserved: int = 0
+    used_bytes: int = 0
+    reserved_bytes: int = 0
+    requests: int = 0
+    epochs: int = 0
+    full: int = 0
+    first_delivery: int | None = None
+    last_delivery: int | None = None
+
+    @property
+    def rows(self) -> int:
+        """Rows that count: sent, or reserved."""
+        return self.used + self.reserved
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that count: sent, or reserved."""
+        return self.used_bytes + self.reserved_bytes
+
+    def totals(self, begun: bool = False) -> UseTotals:
+        """Return the totals; an epoch that was `begun` and goes on is counted out."""
+        first, last = self.first_delivery, self.last_delivery
+        return UseTotals(
+            rows=self.rows,
+            bytes=self.bytes,
+            requests=self.requests,
+            epochs=self.epochs - begun,
+            first_delivery=None if first is None else from_micros(first),
+            last_delivery=None if last is None else from_micros(last),
+        )
+
+
+_ACCOUNT = tuple(usage_totals.c[name] for name in _Account.__dataclass_fields__)
+
+
+def lock_totals(database: Database, connection: Connection, agreement: str) -> _Account:
+    """Hold an agreement's row until the transaction ends, and return it."""
     # Writing the row as it is takes its lock, whether or not it was there.
     statement = (
         database.insert(usage_totals)
         .on_conflict_do_update(index_elements=["agreement"], set_={"used": usage_totals.c.used})
-        .returning(usage_totals.c.used + usage_totals.c.reserved)
+        .returning(*_ACCOUNT)
     )
-    return int(connection.execute(statement, start).scalar_one())
+    return _Account(*connection.execute(statement, {"agreement": agreement}).one())
 
 
 class SqlUsage:
@@ -89,73 +132,126 @@ class SqlUsage:
         with self._database.write() as connection:
             put_records(self._database, connection, records, self._salts)
 
-    def totals(self, agreement: str) -> UseTotals:
+    def totals(self, agreement: str, transfer: str | None = None) -> UseTotals:
         """Return what an agreement has used, open reservations included."""
-        statement = select(usage_totals.c.used + usage_totals.c.reserved).where(
-            usage_totals.c.agreement == agreement
-        )
+        statement = select(*_ACCOUNT).where(usage_totals.c.agreement == agreement)
         with self._database.read() as connection:
-            return UseTotals(rows=connection.execute(statement).scalar_one_or_none() or 0)
+            row = connection.execute(statement).first()
+            begun = transfer is not None and self._reading(connection, agreement, transfer) is not None
+        return UseTotals() if row is None else _Account(*row).totals(begun)
+
+    def admit(self, record: UsageRecord, judge: Judge) -> UsageRecord:
+        """Decide on the opening of a stream, count it if it is permitted, and save the decision, all at once.
+
+        Raises:
+            Malformed: if the record does not name agreement, transfer, stream and first row.
+        """
+        agreement, transfer, stream = record.agreement, record.transfer, record.stream
+        start = record.detail.get("start")
+        if agreement is None or transfer is None or stream is None or not isinstance(start, int):
+            raise Malformed(f"record {record.id} names no agreement, transfer, stream or start")
+        with self._database.write() as connection:
+            account = lock_totals(self._database, connection, agreement)
+            earlier, _ = self._before(connection, agreement, record.id)
+            if earlier is not None:
+                return UsageRecord.model_validate_json(earlier)
+            reading, begins = opened(self._reading(connection, agreement, transfer), stream, start)
+            totals = account.totals(begun=not begins)
+            found = {
+                "rows_before": totals.rows,
+                "bytes_before": totals.bytes,
+                "requests_before": totals.requests,
+                "epochs_before": totals.epochs,
+            }
+            told = record.model_copy(update={**found, **judge(totals)})
+            if told.decision == "permit":
+                told = told.model_copy(update={"requests": 1, "epochs": int(begins)})
+                self._count(connection, agreement, {"requests": 1, "epochs": int(begins)})
+                self._put_reading(connection, agreement, transfer, reading)
+                row = {**self._row(agreement, stream), "transfer": transfer, "requests": 1}
+                connection.execute(self._database.insert(usage_streams), row)
+            put_records(self._database, connection, [told], self._salts)
+            return told
 
     def reserve(
-        self, agreement: str, stream: str, rows: int, most: int | None, record: UsageRecord
+        self, agreement: str, stream: str, wanted: Amount, most: Bound, record: UsageRecord
     ) -> Reservation:
-        """Take up to `rows` rows for a stream, so that the agreement's total never passes `most`.
+        """Take up to what is wanted for a stream, so that the agreement's totals never pass `most`.
 
         Repeating the same record grants what it granted before, once.
         """
         with self._database.write() as connection:
-            total = lock_totals(self._database, connection, agreement)
+            account = lock_totals(self._database, connection, agreement)
             earlier, revoked = self._before(connection, agreement, record.id)
             if earlier is not None:
                 held = json.loads(earlier)
-                return Reservation(rows=held["rows"], total=held["rowsBefore"])
+                return Reservation(held["rows"], held["rowsBefore"], held["byteCount"], held["bytesBefore"])
             if revoked:
                 raise Forbidden(f"agreement {agreement} was revoked; no more rows leave under it")
-            granted = rows if most is None else max(0, min(rows, most - total))
-            if granted == 0:
-                return Reservation(rows=0, total=total)
-            self._take(connection, agreement, stream, granted)
-            filled = record.model_copy(update={"rows": granted, "rows_before": total})
-            put_records(self._database, connection, [filled], self._salts)
-            return Reservation(rows=granted, total=total)
+            granted = _granted(account, wanted, most, record.at)
+            if granted.rows or granted.bytes:
+                self._take(connection, agreement, stream, granted)
+                self._delivered(connection, agreement, account, granted, most, record.at)
+                counts = {"rows": granted.rows, "byte_count": granted.bytes}
+                found = {"rows_before": account.rows, "bytes_before": account.bytes}
+                filled = record.model_copy(update={**counts, **found})
+                put_records(self._database, connection, [filled], self._salts)
+            return granted
 
-    def settle(self, agreement: str, stream: str, rows: int, record: UsageRecord) -> None:
-        """Replace a stream's reservations by the rows that it sent; a second time changes nothing."""
+    def settle(self, agreement: str, stream: str, sent: Sent, record: UsageRecord) -> None:
+        """Replace a stream's reservations by what it sent; a second time changes nothing."""
+        columns = usage_streams.c
         with self._database.write() as connection:
-            total = lock_totals(self._database, connection, agreement)
+            account = lock_totals(self._database, connection, agreement)
             connection.execute(
-                self._database.insert(usage_streams).on_conflict_do_nothing(),
-                self._row(agreement, stream, 0),
+                self._database.insert(usage_streams).on_conflict_do_nothing(), self._row(agreement, stream)
             )
-            reserved = connection.execute(
+            held = connection.execute(
                 update(usage_streams)
-                .where(usage_streams.c.stream == stream, usage_streams.c.settled.is_(None))
-                .values(settled=rows)
-                .returning(usage_streams.c.reserved)
-            ).scalar_one_or_none()
-            if reserved is None:
+                .where(columns.stream == stream, columns.settled.is_(None))
+                .values(settled=sent.rows)
+                .returning(columns.reserved, columns.reserved_bytes, columns.requests, columns.transfer)
+            ).first()
+            if held is None:
                 return
-            connection.execute(
-                update(usage_totals)
-                .where(usage_totals.c.agreement == agreement)
-                .values(used=usage_totals.c.used + rows, reserved=usage_totals.c.reserved - reserved)
-            )
-            filled = record.model_copy(update={"rows": rows, "rows_before": total - reserved})
-            put_records(self._database, connection, [filled], self._salts)
+            back = held.requests if sent.requests == 0 else 0
+            change = {
+                "used": sent.rows,
+                "reserved": -held.reserved,
+                "used_bytes": sent.bytes,
+                "reserved_bytes": -held.reserved_bytes,
+                "requests": -back,
+            }
+            self._count(connection, agreement, change)
+            reading = held.transfer and self._reading(connection, agreement, held.transfer)
+            if reading and reading.stream == stream:
+                ended = reading.settled(stream, sent.rows)
+                self._put_reading(connection, agreement, held.transfer, ended)
+            filled = {
+                "rows": sent.rows,
+                "byte_count": sent.bytes,
+                "rows_before": account.rows - held.reserved,
+                "bytes_before": account.bytes - held.reserved_bytes,
+                "requests": 0 if back else None,
+            }
+            put_records(self._database, connection, [record.model_copy(update=filled)], self._salts)
 
-    def open_streams(self) -> Sequence[tuple[str, str, int]]:
-        """Return (agreement, stream, rows reserved) of streams that a crash left behind."""
+    def open_streams(self) -> Sequence[LeftOpen]:
+        """Return the streams that a crash left behind."""
         columns = usage_streams.c
         statement = (
-            select(columns.agreement, columns.stream, columns.reserved, columns.owner)
+            select(columns.agreement, columns.stream, columns.reserved, columns.reserved_bytes, columns.owner)
             .where(columns.settled.is_(None), columns.owner != self._database.owner)
             .order_by(columns.stream)
         )
         with self._database.read() as connection:
             alive = self._database.others_alive(connection)
             rows = connection.execute(statement).all()
-        return [(row.agreement, row.stream, row.reserved) for row in rows if row.owner not in alive]
+        return [
+            LeftOpen(row.agreement, row.stream, row.reserved, row.reserved_bytes)
+            for row in rows
+            if row.owner not in alive
+        ]
 
     def sequence(self, most: int = 1000) -> int:
         """Give the oldest records without a place the next places in the log; return how many."""
@@ -281,24 +377,93 @@ class SqlUsage:
         row = connection.execute(select(earlier.scalar_subquery(), revoked.scalar_subquery())).one()
         return row[0], bool(row[1])
 
-    def _row(self, agreement: str, stream: str, rows: int) -> dict[str, Any]:
-        return {"stream": stream, "agreement": agreement, "owner": self._database.owner, "reserved": rows}
+    def _row(self, agreement: str, stream: str) -> dict[str, Any]:
+        return {"stream": stream, "agreement": agreement, "owner": self._database.owner}
 
-    def _take(self, connection: Connection, agreement: str, stream: str, rows: int) -> None:
+    def _take(self, connection: Connection, agreement: str, stream: str, taken: Reservation) -> None:
         columns = usage_streams.c
         insert = self._database.insert(usage_streams)
         statement = insert.on_conflict_do_update(
             index_elements=["stream"],
-            set_={"reserved": columns.reserved + insert.excluded.reserved},
+            set_={
+                "reserved": columns.reserved + insert.excluded.reserved,
+                "reserved_bytes": columns.reserved_bytes + insert.excluded.reserved_bytes,
+            },
             where=(columns.agreement == insert.excluded.agreement) & columns.settled.is_(None),
         ).returning(columns.stream)
-        if connection.execute(statement, self._row(agreement, stream, rows)).first() is None:
+        row = {**self._row(agreement, stream), "reserved": taken.rows, "reserved_bytes": taken.bytes}
+        if connection.execute(statement, row).first() is None:
             raise StaleState(f"stream {stream} was settled, or is of another agreement; open a new one")
+
+    def _delivered(  # noqa: PLR0913  one row, written once
+        self,
+        connection: Connection,
+        agreement: str,
+        account: _Account,
+        taken: Reservation,
+        most: Bound,
+        at: int,
+    ) -> None:
+        """Count a reservation in the agreement's row, whose lock is held."""
+        full = account.full if most.rate is None else most.rate.taken(account.full, taken.rows, at)
         connection.execute(
             update(usage_totals)
             .where(usage_totals.c.agreement == agreement)
-            .values(reserved=usage_totals.c.reserved + rows)
+            .values(
+                reserved=account.reserved + taken.rows,
+                reserved_bytes=account.reserved_bytes + taken.bytes,
+                full=full,
+                first_delivery=at if account.first_delivery is None else account.first_delivery,
+                last_delivery=max(at, account.last_delivery or at),
+            )
         )
+
+    def _count(self, connection: Connection, agreement: str, change: dict[str, int]) -> None:
+        connection.execute(
+            update(usage_totals)
+            .where(usage_totals.c.agreement == agreement)
+            .values({name: usage_totals.c[name] + by for name, by in change.items()})
+        )
+
+    def _reading(self, connection: Connection, agreement: str, transfer: str) -> Reading | None:
+        columns = usage_readings.c
+        row = connection.execute(
+            select(columns.begin, columns.end, columns.again, columns.stream, columns.start).where(
+                columns.agreement == agreement, columns.transfer == transfer
+            )
+        ).first()
+        return None if row is None else Reading(*row)
+
+    def _put_reading(self, connection: Connection, agreement: str, transfer: str, reading: Reading) -> None:
+        values = {
+            "begin": reading.begin,
+            "end": reading.end,
+            "again": reading.again,
+            "stream": reading.stream,
+            "start": reading.start,
+        }
+        statement = self._database.insert(usage_readings).on_conflict_do_update(
+            index_elements=["agreement", "transfer"], set_=values
+        )
+        connection.execute(statement, {"agreement": agreement, "transfer": transfer, **values})
+
+
+def _granted(account: _Account, wanted: Amount, most: Bound, at: int) -> Reservation:
+    """Say how much of what is wanted may be taken now: all or some of both, or nothing."""
+    rows = _within(wanted.rows, account.rows, most.rows)
+    size = _within(wanted.bytes, account.bytes, most.bytes)
+    nothing = Reservation(0, account.rows, 0, account.bytes)
+    if (wanted.rows and not rows) or (wanted.bytes and not size):
+        return nothing
+    if most.rate is not None and rows:
+        rows, wait = most.rate.grant(account.full, rows, at)
+        if not rows:
+            return replace(nothing, wait=wait)
+    return Reservation(rows, account.rows, size, account.bytes)
+
+
+def _within(wanted: int, total: int, most: int | None) -> int:
+    return wanted if most is None else max(0, min(wanted, most - total))
 
 
 def _size(connection: Connection) -> int:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Protocol
 
 import pyarrow as pa
 
 from connector.transfer.ports import Received, Transfer
-from connector.usage.ports import Reservation
+from connector.usage.ports import Judge, Reservation, Sent
+from policies.counting import Amount, Bound
 from policies.plan import DataPlan
-from policies.use import UseTotals
 from schemas.usage import UsageKind, UsageRecord
 
 
@@ -163,27 +163,27 @@ class Ledger(Protocol):
         """Make a record with id, time and log filled in; nothing is saved."""
         ...
 
-    def append(self, *records: UsageRecord) -> None:
-        """Save records durably.
+    def admit(self, record: UsageRecord, judge: Judge) -> UsageRecord:
+        """Decide on the opening of a stream, count it, and save the decision, all at once.
 
         Raises:
-            StorageUnavailable: if they were not saved; then nothing may leave.
+            StorageUnavailable: if it was not saved; then nothing may leave.
         """
         ...
 
-    def totals(self, agreement: str) -> UseTotals:
-        """Return what an agreement has used, open reservations included."""
+    def progress(self, stream: str) -> Callable[[Amount], None]:
+        """Return what is to be told, before anything of a stream leaves, how much will then have left."""
         ...
 
     def reserve(
-        self, agreement: str, stream: str, rows: int, most: int | None, record: UsageRecord
+        self, agreement: str, stream: str, wanted: Amount, most: Bound, record: UsageRecord
     ) -> Reservation:
-        """Take rows for a stream, so that the agreement's total never passes `most`; save the record too.
+        """Take rows and bytes for a stream, so that the agreement's totals never pass `most`; save a record.
 
-        Grants 0 rows, and saves nothing, when nothing is left.
+        Grants nothing, and saves nothing, when nothing is left, or while a rate allows nothing.
         """
         ...
 
-    def settle(self, agreement: str, stream: str, rows: int, record: UsageRecord) -> None:
-        """Replace a stream's reservations by the rows that it sent, and save the record; once per stream."""
+    def settle(self, agreement: str, stream: str, sent: Sent, record: UsageRecord) -> None:
+        """Replace a stream's reservations by what it sent, and save the record; once per stream."""
         ...

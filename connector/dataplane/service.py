@@ -18,10 +18,12 @@ from connector.dataplane.stream import Admission, OpenStream, shorten
 from connector.negotiation.ports import NegotiationStore, SignedAgreement
 from connector.offering.ports import OfferingStore
 from connector.transfer.ticket import Ticket, verify
+from connector.usage.ports import Sent
 from policies.compiled import compile_policy
+from policies.counting import Bound
 from policies.decision import Deny, Permit, decide
 from policies.plan import DataPlan
-from policies.use import Use
+from policies.use import Use, UseTotals
 from schemas.base import Role
 from schemas.errors import (
     DataspaceError,
@@ -90,7 +92,7 @@ class Streams:
         self.block_rows, self._batch_bytes = block_rows, batch_bytes
         self._lock = threading.Lock()
         self._open: dict[str, OpenStream] = {}
-        self._unsettled: dict[str, OpenStream] = {}
+        self._unsettled: dict[str, Callable[[], None]] = {}
 
     def open(
         self,
@@ -135,19 +137,14 @@ class Streams:
             "transfer": pass_.transfer,
             "stream": stream,
         }
-        permit, used = self._decided(pass_, agreement, fields, start)
-        offering = self._offerings.get(pass_.dataset)
-        plan = _narrowed(permit.plan, [column.name for column in offering.dataset.columns], columns)
-        scan = self._scans.scan(offering.source, plan, batch_bytes=self._batch_bytes, start=start)
+        permit, most = self._decided(pass_, agreement, fields, start)
         try:
-            enforcement = Enforcement.of(plan, scan.schema, mask_key(self._mask_secret, pass_.agreement))
-            most = None if permit.limits.rows is None else used + permit.limits.rows
-            expected = max(0, (offering.dataset.rows or 0) - start)
-            of_member = agreement.control_plane is None
-            admission = Admission(stream, pass_, permit.limits, most, start, expected, fields, of_member)
-            opened = OpenStream(admission, scan, enforcement, self._usage, self)
-        except DataspaceError:
-            scan.close()
+            opened = self._opened(
+                pass_, permit, most, fields, start, columns, agreement.control_plane is None
+            )
+        except DataspaceError as error:
+            why = str(error)
+            self._settle(stream, lambda: self._settle_unopened(fields, why))
             raise
         with self._lock:
             self._open[stream] = opened
@@ -172,26 +169,64 @@ class Streams:
             raise Forbidden(why)
         return agreement
 
+    def _opened(  # noqa: PLR0913  one stream, put together once
+        self,
+        ticket: Ticket,
+        permit: Permit,
+        most: Bound,
+        fields: Mapping[str, Any],
+        start: int,
+        columns: Sequence[str] | None,
+        of_member: bool,
+    ) -> OpenStream:
+        offering = self._offerings.get(ticket.dataset)
+        plan = _narrowed(permit.plan, [column.name for column in offering.dataset.columns], columns)
+        scan = self._scans.scan(offering.source, plan, batch_bytes=self._batch_bytes, start=start)
+        try:
+            enforcement = Enforcement.of(plan, scan.schema, mask_key(self._mask_secret, ticket.agreement))
+            expected = max(0, (offering.dataset.rows or 0) - start)
+            admission = Admission(
+                fields["stream"], ticket, permit.limits, most, start, expected, fields, of_member
+            )
+            return OpenStream(admission, scan, enforcement, self._usage, self)
+        except DataspaceError:
+            scan.close()
+            raise
+
     def _decided(
         self, ticket: Ticket, agreement: SignedAgreement, fields: Mapping[str, Any], start: int
-    ) -> tuple[Permit, int]:
-        """Decide, log the decision, and return the permit with the rows used before."""
-        totals = self._usage.totals(ticket.agreement)
-        record = self._usage.record(
-            UsageKind.ACCESS_DECISION, **fields, rows_before=totals.rows, detail={"start": start}
-        )
+    ) -> tuple[Permit, Bound]:
+        """Decide, log the decision, and return the permit with the totals that the agreement may reach."""
+        record = self._usage.record(UsageKind.ACCESS_DECISION, **fields, detail={"start": start})
         # The time of the record is the time of the decision, so that an auditor replays exactly this.
         at = _EPOCH + timedelta(microseconds=record.at)
-        use = Use(ticket.consumer, ticket.action, ticket.purpose)
-        decision = decide(compile_policy(agreement.agreement), use, totals, at)
+        use, policy = Use(ticket.consumer, ticket.action, ticket.purpose), compile_policy(agreement.agreement)
+        said: list[tuple[Permit | Deny, UseTotals]] = []
+
+        def judge(totals: UseTotals) -> Mapping[str, Any]:
+            decision = decide(policy, use, totals, at)
+            said.append((decision, totals))
+            if isinstance(decision, Permit):
+                return {"decision": "permit"}
+            return {"decision": "deny", "reasons": _texts(decision)}
+
+        self._usage.admit(record, judge)
+        ((decision, totals),) = said
         match decision:
-            case Permit():
-                self._usage.append(record.model_copy(update={"decision": "permit"}))
-                return decision, totals.rows
-            case Deny(reasons):
-                texts = tuple(shorten(str(reason)) for reason in reasons[:8])
-                self._usage.append(record.model_copy(update={"decision": "deny", "reasons": texts}))
-                raise UseDenied(texts)
+            case Permit(limits=limits):
+                return decision, limits.bound(totals)
+            case Deny():
+                raise UseDenied(_texts(decision))
+
+    def _settle_unopened(self, fields: Mapping[str, Any], reason: str) -> None:
+        """Give back the request of a stream that was permitted, and could not be opened."""
+        detail: dict[str, str | int] = {"end": "failed", "reason": shorten(reason)}
+        record = self._usage.record(UsageKind.STREAM_SETTLED, **fields, detail=detail)
+        self._usage.settle(fields["agreement"], fields["stream"], Sent(requests=0), record)
+
+    def wait(self, look: threading.Event, most: timedelta) -> None:
+        """Wait so long, or until the event is set."""
+        look.wait(most.total_seconds())
 
     def now(self) -> datetime:
         """Return the time, UTC."""
@@ -229,30 +264,36 @@ class Streams:
         with self._lock:
             if self._open.pop(stream.id, None) is None:
                 return  # settled before
-        self._settle(stream)
+
+        def settle() -> None:
+            stream.settle()
+            if stream.end is not None and stream.end.rows:
+                self._settled(stream.ticket.agreement)
+
+        self._settle(stream.id, settle)
 
     def tick(self) -> None:
         """Settle what could not be settled when it closed; called once a second."""
         with self._lock:
-            waiting, self._unsettled = list(self._unsettled.values()), {}
-        for stream in waiting:
-            self._settle(stream)
+            waiting, self._unsettled = list(self._unsettled.items()), {}
+        for stream, settle in waiting:
+            self._settle(stream, settle)
 
-    def _settle(self, stream: OpenStream) -> None:
+    def _settle(self, stream: str, settle: Callable[[], None]) -> None:
         try:
-            stream.settle()
+            settle()
         except DataspaceError as error:
-            # Until it is, its reservations count as used; if we die first, the next start settles them so.
+            # Until it is, its reservations count as used; if we die first, the next start settles it.
             tell = _log.error
             if isinstance(error, Unavailable):
                 tell = _log.warning
                 with self._lock:
-                    self._unsettled[stream.id] = stream
-            rows = stream.end and stream.end.rows
-            tell("stream not settled", stream=stream.id, rows=rows, problem=str(error))
-        else:
-            if stream.end is not None and stream.end.rows:
-                self._settled(stream.ticket.agreement)
+                    self._unsettled[stream] = settle
+            tell("stream not settled", stream=stream, problem=str(error))
+
+
+def _texts(decision: Deny) -> tuple[str, ...]:
+    return tuple(shorten(str(reason)) for reason in decision.reasons[:8])
 
 
 def _narrowed(plan: DataPlan, described: Sequence[str], columns: Sequence[str] | None) -> DataPlan:

@@ -10,7 +10,17 @@ from connector.transfer.ports import Transfer
 from connector.transfer.ticket import Ticket
 from schemas.dsp.transfer import TransferState
 
-EndKind = Literal["complete", "row-limit", "expired", "revoked", "suspended", "terminated", "failed"]
+EndKind = Literal[
+    "complete",
+    "row-limit",
+    "byte-limit",
+    "rate-limit",
+    "expired",
+    "revoked",
+    "suspended",
+    "terminated",
+    "failed",
+]
 
 
 def stop(

@@ -1,7 +1,8 @@
 """A stream under way: read, enforce, meter, and let go only what the log covers.
 
 What a crash leaves behind: a stream that was never settled, its reserved rows counted as used. The usage log
-settles it so at the next start: rows may be counted that never left, but none leaves uncounted.
+settles it at the next start by what it noted as it went, which is what left or a piece more; where that note
+is not to be trusted, by all that was reserved. Rows may be counted that never left, none leaves uncounted.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ import pyarrow as pa
 import structlog
 
 from connector.dataplane.enforce import Enforcement, exact
-from connector.dataplane.meter import Meter
+from connector.dataplane.meter import Meter, rows_within
 from connector.dataplane.ports import Ledger, Scan
 from connector.dataplane.standing import EndKind
 from connector.transfer.ticket import Ticket
+from connector.usage.ports import Reservation, Sent
+from policies.counting import Amount, Bound
 from policies.decision import Limits
 from schemas.errors import DataspaceError, Forbidden, Unavailable, WorldMoved
 from schemas.usage import UsageKind
@@ -30,6 +33,9 @@ LOOK_EVERY = timedelta(milliseconds=500)
 
 UNLIMITED_BLOCKS = 8
 """How many blocks are reserved at once where no limit counts rows."""
+
+MOST_WAIT = timedelta(seconds=20)
+"""How long a stream waits for its rate before it ends, and tells its reader when to come again."""
 
 _MOST_REASON = 300
 _log = structlog.get_logger("connector.dataplane")
@@ -54,15 +60,15 @@ class End:
 class Admission:
     """What was decided when a stream was opened.
 
-    `most` is the total of rows that the agreement may reach, `expected` how many this stream has, as far as
-    its description tells, `fields` what every record of the stream says, `of_member` whether the consumer
-    has to be a member of our data space (a foreign control plane answers for its own). Units: rows.
+    `most` is what the agreement may reach in all, `expected` how many rows this stream has, as far as its
+    description tells, `fields` what every record of the stream says, `of_member` whether the consumer has to
+    be a member of our data space (a foreign control plane answers for its own). Units: rows.
     """
 
     stream: str
     ticket: Ticket
     limits: Limits
-    most: int | None
+    most: Bound
     start: int
     expected: int
     fields: Mapping[str, Any]
@@ -76,6 +82,10 @@ class Room(Protocol):
 
     def now(self) -> datetime:
         """Return the time, UTC."""
+        ...
+
+    def wait(self, look: threading.Event, most: timedelta) -> None:
+        """Wait so long, or until the event is set."""
         ...
 
     def why_halt(self, ticket: Ticket) -> tuple[EndKind, str] | None:
@@ -107,9 +117,13 @@ class OpenStream:
         self._admission, self._scan, self._enforcement = admission, scan, enforcement
         self._ledger, self._room = ledger, room
         # What a crash leaves reserved counts as used: the reader's loss under a limit, so it stays small.
-        blocks = 1 if admission.most is not None else UNLIMITED_BLOCKS
-        self._meter = Meter(blocks * room.block_rows, admission.expected)
-        self._is_last = False
+        most = admission.most
+        blocks = 1 if most.rows is not None or most.bytes is not None else UNLIMITED_BLOCKS
+        # Under a rate nothing is reserved ahead: what was could leave later, all at once.
+        block = 1 if most.rate is not None else blocks * room.block_rows
+        self._meter = Meter(block, admission.expected)
+        self._tell = ledger.progress(self.id)
+        self._is_last = self._is_ours = False
         self._looked = room.now()
         self._look = threading.Event()
         self._turn = threading.Lock()  # counting a piece, or ending: never both
@@ -142,6 +156,7 @@ class OpenStream:
                 return
             self._finish(kind, reason, passing=passing)
         self._scan.interrupt()
+        self._look.set()  # it may be waiting for its rate
         self._room.closed(self)
 
     def batches(self) -> Iterator[tuple[pa.RecordBatch, int]]:
@@ -169,6 +184,7 @@ class OpenStream:
                 return  # halted meanwhile: what an interrupted scan or a settled log says is no news
             # The log refuses rows under a revoked agreement before a look tells: then that is the reason.
             why = self._room.why_halt(self.ticket) if isinstance(error, Forbidden | WorldMoved) else None
+            self._is_ours = why is None
             self._finish(*(why or ("failed", str(error))), passing=isinstance(error, Unavailable))
             if self._meter.sent == 0:
                 raise
@@ -176,6 +192,7 @@ class OpenStream:
             if self.end is not None:
                 return
             _log.exception("stream failed", stream=self.id)
+            self._is_ours = True
             self._finish("failed", "something failed at the provider; it was logged there")
             if self._meter.sent == 0:
                 raise DataspaceError("reading failed; it was logged here") from error
@@ -199,36 +216,74 @@ class OpenStream:
 
     def _next_piece(self, batch: pa.RecordBatch) -> pa.RecordBatch | None:
         """Return as much of a batch as may leave now; None, with `end` set, if nothing may."""
-        why = self._why_halt()
-        if why is not None:
-            self._finish(*why)
-            return None
-        allowed = self._reserve(batch.num_rows)
-        if allowed == 0:
-            most = self._admission.most
-            self._finish("row-limit", f"the agreement allows {most} rows in all, and they are used")
-            return None
-        piece = batch.slice(0, allowed)
-        if self._is_last and allowed == self._meter.left:
-            piece = exact(piece)  # a slice would carry the beginning of rows beyond the limit
+        until = self._room.now() + MOST_WAIT
+        while True:
+            why = self._why_halt()
+            if why is not None:
+                self._finish(*why)
+                return None
+            reservation = self._reserve(batch)
+            piece = self._cut(batch)
+            if piece.num_rows:
+                break
+            if not reservation.wait:
+                self._finish(*self._used_up(reservation))
+                return None
+            self._pace(reservation.wait, until)
+            if self.end is not None:
+                return None
         with self._turn:
             if self.end is not None:
                 return None  # halted since we looked
             # Counted before it is handed over: what a broken connection swallowed may have arrived.
-            self._meter = self._meter.passed(piece.num_rows)
+            self._meter = self._meter.passed(piece.num_rows, piece.nbytes)
+            self._tell(Amount(self._meter.sent, self._meter.sent_bytes))
             self.position += piece.num_rows
         return piece
 
-    def _reserve(self, rows: int) -> int:
-        wanted = self._meter.wanted(rows)
-        if wanted:
-            admission = self._admission
-            record = self._ledger.record(UsageKind.STREAM_RESERVED, **admission.fields)
-            reservation = self._ledger.reserve(self.ticket.agreement, self.id, wanted, admission.most, record)
-            self._meter = self._meter.granted(reservation.rows)
-            most = admission.most
-            self._is_last = most is not None and reservation.total + reservation.rows >= most
-        return min(rows, self._meter.left)
+    def _cut(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the rows of a batch that are reserved, in buffers that hold no others where it was cut."""
+        rows = min(batch.num_rows, self._meter.left)
+        size = self._meter.left_bytes
+        piece = batch.slice(0, rows_within(batch.slice(0, rows), size))
+        if piece.num_rows < batch.num_rows or (self._is_last and piece.num_rows == self._meter.left):
+            piece = exact(piece)  # a slice would carry the beginning of rows beyond the limit
+            while piece.nbytes > size:  # laid out anew it may take a little more
+                piece = exact(piece.slice(0, rows_within(piece, size)))
+        return piece
+
+    def _reserve(self, batch: pa.RecordBatch) -> Reservation:
+        """Reserve what has to be before a batch, or a part of it, may leave."""
+        wanted, admission = self._meter.wanted(batch.num_rows, batch.nbytes), self._admission
+        if not wanted.rows and not wanted.bytes:
+            return Reservation(0, 0)
+        record = self._ledger.record(UsageKind.STREAM_RESERVED, **admission.fields)
+        reservation = self._ledger.reserve(self.ticket.agreement, self.id, wanted, admission.most, record)
+        self._meter = self._meter.granted(reservation.rows, reservation.bytes)
+        most = admission.most.rows
+        self._is_last = most is not None and reservation.total + reservation.rows >= most
+        return reservation
+
+    def _used_up(self, found: Reservation) -> tuple[EndKind, str]:
+        """Say which limit lets nothing more leave."""
+        most = self._admission.most
+        if most.rows is not None and self._meter.left == 0 and found.total + found.rows >= most.rows:
+            return "row-limit", f"the agreement allows {most.rows} rows in all, and they are used"
+        left = self._meter.left_bytes
+        return "byte-limit", (
+            f"the agreement allows {most.bytes} bytes in all; the {left} that are left hold no further row"
+        )
+
+    def _pace(self, wait: timedelta, until: datetime) -> None:
+        """Wait for the rate, still looking whether to halt; end the stream where it would take too long."""
+        now = self._room.now()
+        rate = self._admission.most.rate
+        if rate is not None and now + wait > until:
+            at = (now + wait).isoformat(timespec="seconds")
+            text = f"the agreement allows {rate.rows} rows per {rate.period}; go on from {at}"
+            self._finish("rate-limit", text, passing=True)
+            return
+        self._room.wait(self._look, min(wait, LOOK_EVERY))
 
     def _why_halt(self) -> tuple[EndKind, str] | None:
         now = self._room.now()
@@ -265,7 +320,9 @@ class OpenStream:
         end = self.end or End("failed", "unknown", self._meter.sent)
         detail: dict[str, str | int] = {"end": end.kind, "reason": end.reason, "position": self.position}
         record = self._ledger.record(UsageKind.STREAM_SETTLED, **self._admission.fields, detail=detail)
-        self._ledger.settle(self.ticket.agreement, self.id, self._meter.sent, record)
+        nothing = self._is_ours and self._meter.sent == 0
+        sent = Sent(self._meter.sent, self._meter.sent_bytes, requests=0 if nothing else 1)
+        self._ledger.settle(self.ticket.agreement, self.id, sent, record)
 
     def __enter__(self) -> Self:
         return self

@@ -23,7 +23,8 @@ from connector.outbox.ports import Delivery, Outgoing
 from connector.outbox.process import Processes, Stepped
 from connector.outbox.rules import Hold, Where
 from connector.trust.ports import Caller
-from policies.compiled import compile_policy, fit_to_columns
+from policies.compiled import compile_policy
+from policies.fitting import fit_to_columns
 from schemas.base import Message, Role
 from schemas.binding.paths import NEGOTIATION_PATH
 from schemas.dsp.negotiation import ContractOfferMessage, ContractRequestMessage

@@ -24,7 +24,8 @@ from connector.offering.ports import Offering, OfferingStore, Sources
 from connector.offering.profile import MOST_COLUMNS, profile, rows_to_profile
 from connector.offering.push import catalog_of
 from connector.outbox.ports import Outgoing
-from policies.compiled import CompiledPolicy, compile_policy, fit_to_columns
+from policies.compiled import CompiledPolicy, compile_policy
+from policies.fitting import fit_to_columns
 from schemas.arrow import columns_of
 from schemas.canonical import digest
 from schemas.dcat import Catalog, ColumnStatistics, Dataset

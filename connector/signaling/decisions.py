@@ -75,7 +75,10 @@ class Decisions:
         earlier = self.held(flow)
         held = shown if earlier is None else standing(earlier, shown)
         decision = decide(
-            policy, Use.declared(flow.consumer, flow.use), self._usage.totals(flow.agreement), self._clock()
+            policy,
+            Use.declared(flow.consumer, flow.use),
+            self._usage.totals(flow.agreement, flow.pid),
+            self._clock(),
         )
         if isinstance(decision, Deny):
             raise UseDenied(tuple(map(str, decision.reasons)))

@@ -24,8 +24,8 @@ from schemas.errors import Refused
 class Totals(Protocol):
     """Knows what was used under an agreement."""
 
-    def totals(self, agreement: str) -> UseTotals:
-        """Return what an agreement has used."""
+    def totals(self, agreement: str, transfer: str | None = None) -> UseTotals:
+        """Return what an agreement has used; an epoch that a transfer has begun is counted out."""
         ...
 
 
@@ -65,7 +65,8 @@ class Starts:
             return Say(Said.TERMINATION, code="obligation-overdue", reasons=(overdue,))
         use = Use.declared(transfer.counterparty, transfer.use)
         try:
-            decision = decide(compile_policy(held.agreement), use, self._usage.totals(transfer.agreement), at)
+            totals = self._usage.totals(transfer.agreement, transfer.pid)
+            decision = decide(compile_policy(held.agreement), use, totals, at)
             if isinstance(decision, Deny):
                 return Say(Said.TERMINATION, code=DENIED, reasons=tuple(map(str, decision.reasons)))
             ticket = granted(

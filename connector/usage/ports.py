@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import timedelta
+from typing import Any, Protocol
 
+from policies.counting import Amount, Bound
 from policies.use import UseTotals
 from schemas.usage import UsageRecord
 
@@ -28,15 +30,45 @@ class LogHead:
     note: str
 
 
+Judge = Callable[[UseTotals], Mapping[str, Any]]
+"""Decides on the totals that were found; returns the fields of the record that say how, `decision` first."""
+
+
 @dataclass(frozen=True)
 class Reservation:
-    """Rows that a stream may send, taken from the agreement before they leave.
+    """What a stream may send, taken from the agreement before it leaves.
 
-    `total` is what the agreement had used, reservations of other streams included, before this one.
+    `total` and `bytes_total` are what the agreement had used, reservations of other streams included, before
+    this one. `wait` is how long to wait before asking again, where a rate allows nothing now.
     """
 
     rows: int
     total: int
+    bytes: int = 0
+    bytes_total: int = 0
+    wait: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a stream sent in all; `requests` is 0 for one that failed here before it sent anything.
+
+    Units: rows, bytes, requests.
+    """
+
+    rows: int = 0
+    bytes: int = 0
+    requests: int = 1
+
+
+@dataclass(frozen=True)
+class LeftOpen:
+    """A stream that a process left open when it died, with what was reserved for it. Units: rows, bytes."""
+
+    agreement: str
+    stream: str
+    rows: int
+    bytes: int
 
 
 class UsageStore(Protocol):
@@ -50,18 +82,37 @@ class UsageStore(Protocol):
         """
         ...
 
-    def totals(self, agreement: str) -> UseTotals:
-        """Return what an agreement has used, open reservations included."""
+    def totals(self, agreement: str, transfer: str | None = None) -> UseTotals:
+        """Return what an agreement has used, open reservations included.
+
+        If a transfer is named, an epoch that it has begun and may go on with is counted out.
+        """
+        ...
+
+    def admit(self, record: UsageRecord, judge: Judge) -> UsageRecord:
+        """Decide on the opening of a stream, count it if it is permitted, and save the decision, all at once.
+
+        The record names agreement, transfer and stream, and in its detail `start`, the first row. The judge
+        is asked once, with totals that nobody changes meanwhile; if the stream goes on with an epoch that was
+        begun, they count that one out. The record is filled in with what the judge returns and with those
+        totals, and, if it is permitted, with the request and the epoch that it counts for. The same record
+        again is returned as it was saved, and counted once; then the judge is not asked.
+
+        Raises:
+            StorageUnavailable: if it was not saved; then nothing may leave.
+            Exception: whatever the judge raises; then nothing is saved.
+        """
         ...
 
     def reserve(
-        self, agreement: str, stream: str, rows: int, most: int | None, record: UsageRecord
+        self, agreement: str, stream: str, wanted: Amount, most: Bound, record: UsageRecord
     ) -> Reservation:
-        """Take up to `rows` rows for a stream, so that the agreement's total never passes `most`.
+        """Take up to what is wanted for a stream, so that the agreement's totals never pass `most`.
 
-        The record is saved too; its `rows` and `rows_before` are filled in with what was granted. Grants 0
-        rows (and saves nothing) when nothing is left. Exact under any number of threads and processes. The
-        same record again is granted what it was granted before, once.
+        The record is saved too; its counts are filled in with what was granted and found. Grants nothing
+        (and saves nothing) when one of the two that are wanted is used up, or when a rate lets no row go at
+        the time of the record. Exact under any number of threads and processes. The same record again
+        is granted what it was granted before, once.
 
         Raises:
             StaleState: if the stream was settled.
@@ -70,16 +121,16 @@ class UsageStore(Protocol):
         """
         ...
 
-    def settle(self, agreement: str, stream: str, rows: int, record: UsageRecord) -> None:
-        """Replace a stream's reservations by the rows that it sent, and save the record; once per stream.
+    def settle(self, agreement: str, stream: str, sent: Sent, record: UsageRecord) -> None:
+        """Replace a stream's reservations by what it sent, and save the record; once per stream.
 
-        The record's `rows` is filled in, and `rows_before` with the agreement's total without this stream.
-        A second time nothing happens.
+        The record's counts are filled in, those before with the agreement's totals without this stream's
+        reservations. A second time nothing happens.
         """
         ...
 
-    def open_streams(self) -> Sequence[tuple[str, str, int]]:
-        """Return (agreement, stream, rows reserved) of streams that a process left open when it died."""
+    def open_streams(self) -> Sequence[LeftOpen]:
+        """Return the streams that a process left open when it died."""
         ...
 
     def sequence(self, most: int = 1000) -> int:
@@ -147,4 +198,24 @@ class Tiles(Protocol):
 
     def size(self, path: str) -> int | None:
         """Return the length of a file in bytes, None where there is none."""
+        ...
+
+
+class Progress(Protocol):
+    """Remembers how much streams have sent, cheaply: it outlives the process, not always the machine."""
+
+    def begin(self, stream: str) -> Callable[[Amount], None]:
+        """Return what is to be told, before anything leaves, how much will then have left in all.
+
+        Raises:
+            StorageUnavailable: if it cannot be kept.
+        """
+        ...
+
+    def sent(self, stream: str) -> Amount | None:
+        """Return how much left at most, or None if that is not surely known."""
+        ...
+
+    def forget(self, stream: str) -> None:
+        """Keep nothing more of a stream; one that is unknown is no error."""
         ...

@@ -25,7 +25,18 @@ import structlog
 from joserfc.jwk import OKPKey
 
 from connector.usage.logkey import signing_key
-from connector.usage.ports import LoggedRecord, LogHead, Reservation, Tiles, UsageStore
+from connector.usage.ports import (
+    Judge,
+    LeftOpen,
+    LoggedRecord,
+    LogHead,
+    Progress,
+    Reservation,
+    Sent,
+    Tiles,
+    UsageStore,
+)
+from policies.counting import Amount, Bound
 from policies.evidence.checkpoint import Checkpoint
 from policies.evidence.note import sign
 from policies.evidence.tiles import (
@@ -81,6 +92,7 @@ class UsageLog:
         clock: Tells the time of records.
         new_id: Makes their ids.
         tiles: Keeps the files of the log.
+        progress: Remembers what streams have sent, over a crash.
     """
 
     def __init__(  # noqa: PLR0913  one place where a log is put together
@@ -93,6 +105,7 @@ class UsageLog:
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
         tiles: Tiles,
+        progress: Progress,
     ) -> None:
         self.origin = origin
         self.did = did
@@ -101,6 +114,7 @@ class UsageLog:
         self._clock = clock
         self._new_id = new_id
         self._tiles = tiles
+        self._progress = progress
         self._frontier: Frontier | None = None
         self._edge: dict[str, bytes] = {}  # partial tiles of the right edge, so that none is read back
         self._broken: EvidenceBroken | None = None
@@ -133,22 +147,34 @@ class UsageLog:
         self._store.append(records)
         self._work.set()
 
-    def totals(self, agreement: str) -> UseTotals:
-        """Return what an agreement has used, open reservations included."""
-        return self._store.totals(agreement)
+    def totals(self, agreement: str, transfer: str | None = None) -> UseTotals:
+        """Return what an agreement has used; see `UsageStore.totals`."""
+        return self._store.totals(agreement, transfer)
+
+    def admit(self, record: UsageRecord, judge: Judge) -> UsageRecord:
+        """Decide on the opening of a stream and save the decision at once; see `UsageStore.admit`."""
+        self._check()
+        told = self._store.admit(record, judge)
+        self._work.set()
+        return told
+
+    def progress(self, stream: str) -> Callable[[Amount], None]:
+        """Return what is to be told, before anything of a stream leaves, how much will then have left."""
+        return self._progress.begin(stream)
 
     def reserve(
-        self, agreement: str, stream: str, rows: int, most: int | None, record: UsageRecord
+        self, agreement: str, stream: str, wanted: Amount, most: Bound, record: UsageRecord
     ) -> Reservation:
-        """Take up to `rows` rows for a stream before they leave; see `UsageStore.reserve`."""
+        """Take up to what is wanted for a stream before it leaves; see `UsageStore.reserve`."""
         self._check()
-        reservation = self._store.reserve(agreement, stream, rows, most, record)
+        reservation = self._store.reserve(agreement, stream, wanted, most, record)
         self._work.set()
         return reservation
 
-    def settle(self, agreement: str, stream: str, rows: int, record: UsageRecord) -> None:
-        """Replace a stream's reservations by the rows that it sent, once per stream."""
-        self._store.settle(agreement, stream, rows, record)
+    def settle(self, agreement: str, stream: str, sent: Sent, record: UsageRecord) -> None:
+        """Replace a stream's reservations by what it sent, once per stream."""
+        self._store.settle(agreement, stream, sent, record)
+        self._progress.forget(stream)
         self._work.set()
 
     # --- growing -------------------------------------------------------------------------------------
@@ -296,11 +322,12 @@ class UsageLog:
             raise
 
     def _settle_crashed(self) -> None:
-        # What a dead process sent of its reserved rows nobody knows: all of them count as used.
-        for agreement, stream, rows in self._store.open_streams():
-            detail = {"end": "crashed", "reserved": rows}
-            record = self.record(UsageKind.STREAM_SETTLED, agreement=agreement, stream=stream, detail=detail)
-            self.settle(agreement, stream, rows, record)
+        for left in self._store.open_streams():
+            known = self._progress.sent(left.stream)
+            detail: dict[str, str | int] = {"end": "crashed", "reserved": left.rows}
+            fields = {"agreement": left.agreement, "stream": left.stream, "detail": detail}
+            record = self.record(UsageKind.STREAM_SETTLED, **fields)
+            self.settle(left.agreement, left.stream, _left(left, known), record)
 
     def _restore(self) -> Frontier:
         """Build the frontier from the stored leaves, compare it with what was signed, complete the files."""
@@ -369,6 +396,15 @@ class UsageLog:
     def _bundle(self, bundle: Bundle) -> bytes:
         start = bundle.index * WIDTH
         return encode_bundle(self._store.entry_bytes(start, start + bundle.width))
+
+
+def _left(left: LeftOpen, known: Amount | None) -> Sent:
+    """Say what a stream sent whose process died: what was reserved, or less where that is surely known."""
+    if known is None:
+        rows, size = left.rows, left.bytes
+    else:
+        rows, size = min(left.rows, known.rows), min(left.bytes, known.bytes)
+    return Sent(rows, size, requests=1 if rows or size else 0)
 
 
 def _edge_paths(size: int) -> set[str]:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from connector.adapters.sql import SqlStores
-from connector.usage.ports import LogHead, Reservation
+from connector.usage.ports import LeftOpen, LogHead, Reservation, Sent
+from policies.counting import Amount, Bound
 from policies.evidence.commitment import commit
 from policies.evidence.tree import leaf_hash
 from policies.use import UseTotals
@@ -83,61 +84,66 @@ def test_every_record_has_a_salt_of_its_own(stores: SqlStores) -> None:
     assert {len(salt) for salt in salts} == {32}
 
 
+def taken(
+    stores: SqlStores, rows: int, most: int | None, stream: str = STREAM, told: UsageRecord | None = None
+) -> Reservation:
+    """Reserve rows."""
+    return stores.usage.reserve(AGREEMENT, stream, Amount(rows), Bound(most), told or record())
+
+
 # --- rows --------------------------------------------------------------------------------------------
 
 
 def test_nothing_was_used_of_an_agreement_that_is_unknown(stores: SqlStores) -> None:
-    assert stores.usage.totals("urn:uuid:nowhere") == UseTotals(rows=0)
+    assert stores.usage.totals("urn:uuid:nowhere") == UseTotals()
 
 
 def test_a_reservation_counts_at_once_and_its_record_says_what_was_granted(stores: SqlStores) -> None:
-    assert stores.usage.reserve(AGREEMENT, STREAM, 30, 100, record()) == Reservation(rows=30, total=0)
-    assert stores.usage.reserve(AGREEMENT, "urn:stream:2", 30, 100, record()) == Reservation(
-        rows=30, total=30
-    )
-    assert stores.usage.totals(AGREEMENT) == UseTotals(rows=60)
+    assert taken(stores, 30, 100) == Reservation(rows=30, total=0)
+    assert taken(stores, 30, 100, "urn:stream:2") == Reservation(rows=30, total=30)
+    assert stores.usage.totals(AGREEMENT).rows == 60
     assert [(item.rows, item.rows_before) for item in placed(stores)] == [(30, 0), (30, 30)]
 
 
 def test_only_what_is_left_is_granted_and_nothing_is_saved_when_nothing_is_left(stores: SqlStores) -> None:
-    assert stores.usage.reserve(AGREEMENT, STREAM, 80, 100, record()).rows == 80
-    assert stores.usage.reserve(AGREEMENT, STREAM, 80, 100, record()) == Reservation(rows=20, total=80)
-    assert stores.usage.reserve(AGREEMENT, STREAM, 80, 100, record()) == Reservation(rows=0, total=100)
-    assert stores.usage.reserve(AGREEMENT, STREAM, 80, 50, record()) == Reservation(rows=0, total=100)
+    assert taken(stores, 80, 100).rows == 80
+    assert taken(stores, 80, 100) == Reservation(rows=20, total=80)
+    assert taken(stores, 80, 100) == Reservation(rows=0, total=100)
+    assert taken(stores, 80, 50) == Reservation(rows=0, total=100)
     assert stores.usage.backlog() == 2
 
 
 def test_without_a_limit_everything_is_granted(stores: SqlStores) -> None:
-    assert stores.usage.reserve(AGREEMENT, STREAM, 2**40, None, record()).rows == 2**40
+    assert taken(stores, 2**40, None).rows == 2**40
 
 
 def test_agreements_do_not_share_their_rows(stores: SqlStores) -> None:
-    stores.usage.reserve(AGREEMENT, STREAM, 100, 100, record())
-    assert stores.usage.reserve("urn:other", "urn:stream:2", 100, 100, record()).rows == 100
+    taken(stores, 100, 100)
+    assert stores.usage.reserve("urn:other", "urn:stream:2", Amount(100), Bound(100), record()).rows == 100
 
 
 def test_settling_replaces_reservations_by_what_was_sent(stores: SqlStores) -> None:
-    stores.usage.reserve(AGREEMENT, STREAM, 60, 100, record())
-    stores.usage.reserve(AGREEMENT, STREAM, 40, 100, record())
-    stores.usage.reserve(AGREEMENT, "urn:stream:2", 10, None, record())
-    stores.usage.settle(AGREEMENT, STREAM, 70, record(UsageKind.STREAM_SETTLED))
-    assert stores.usage.totals(AGREEMENT) == UseTotals(rows=80)
+    taken(stores, 60, 100)
+    taken(stores, 40, 100)
+    taken(stores, 10, None, "urn:stream:2")
+    stores.usage.settle(AGREEMENT, STREAM, Sent(70), record(UsageKind.STREAM_SETTLED))
+    assert stores.usage.totals(AGREEMENT).rows == 80
     assert (placed(stores)[-1].rows, placed(stores)[-1].rows_before) == (70, 10)
 
 
 def test_a_stream_is_settled_once(stores: SqlStores) -> None:
-    stores.usage.reserve(AGREEMENT, STREAM, 60, 100, record())
+    taken(stores, 60, 100)
     for rows in (20, 60):
-        stores.usage.settle(AGREEMENT, STREAM, rows, record(UsageKind.STREAM_SETTLED))
-    assert stores.usage.totals(AGREEMENT) == UseTotals(rows=20)
+        stores.usage.settle(AGREEMENT, STREAM, Sent(rows), record(UsageKind.STREAM_SETTLED))
+    assert stores.usage.totals(AGREEMENT).rows == 20
     assert stores.usage.backlog() == 2
     with pytest.raises(StaleState, match=STREAM):
-        stores.usage.reserve(AGREEMENT, STREAM, 1, 100, record())
+        taken(stores, 1, 100)
 
 
 def test_a_stream_that_sent_nothing_can_be_settled(stores: SqlStores) -> None:
-    stores.usage.settle(AGREEMENT, STREAM, 0, record(UsageKind.STREAM_SETTLED))
-    assert stores.usage.totals(AGREEMENT) == UseTotals(rows=0)
+    stores.usage.settle(AGREEMENT, STREAM, Sent(0), record(UsageKind.STREAM_SETTLED))
+    assert stores.usage.totals(AGREEMENT).rows == 0
     assert stores.usage.backlog() == 1
 
 
@@ -146,14 +152,14 @@ def test_a_reservation_that_failed_either_way_is_granted_once_when_repeated(
 ) -> None:
     told = record()
     with failing_write(stores), pytest.raises(StorageUnavailable):
-        stores.usage.reserve(AGREEMENT, STREAM, 30, 100, told)
-    assert stores.usage.reserve(AGREEMENT, STREAM, 30, 100, told) == Reservation(rows=30, total=0)
-    assert stores.usage.totals(AGREEMENT) == UseTotals(rows=30)
+        taken(stores, 30, 100, told=told)
+    assert taken(stores, 30, 100, told=told) == Reservation(rows=30, total=0)
+    assert stores.usage.totals(AGREEMENT).rows == 30
     settled = record(UsageKind.STREAM_SETTLED)
     with failing_write(stores), pytest.raises(StorageUnavailable):
-        stores.usage.settle(AGREEMENT, STREAM, 10, settled)
-    stores.usage.settle(AGREEMENT, STREAM, 10, settled)
-    assert stores.usage.totals(AGREEMENT) == UseTotals(rows=10)
+        stores.usage.settle(AGREEMENT, STREAM, Sent(10), settled)
+    stores.usage.settle(AGREEMENT, STREAM, Sent(10), settled)
+    assert stores.usage.totals(AGREEMENT).rows == 10
     assert stores.usage.backlog() == 2
 
 
@@ -165,14 +171,14 @@ def test_sixty_four_readers_of_two_processes_never_pass_the_limit_by_a_row(open_
         stores = both[at % 2]
         while True:
             told = record(agreement=AGREEMENT, stream=f"urn:stream:{at}")
-            rows = stores.usage.reserve(AGREEMENT, f"urn:stream:{at}", 7, 1000, told).rows
+            rows = stores.usage.reserve(AGREEMENT, f"urn:stream:{at}", Amount(7), Bound(1000), told).rows
             if rows == 0:
                 return
             granted.append(rows)
 
     together(64, read)
     assert sum(granted) == 1000
-    assert both[0].usage.totals(AGREEMENT) == UseTotals(rows=1000)
+    assert both[0].usage.totals(AGREEMENT).rows == 1000
     total = 0
     for item in placed(both[0]):  # the order of the log is the order in which the totals grew
         assert item.rows_before == total
@@ -182,16 +188,16 @@ def test_sixty_four_readers_of_two_processes_never_pass_the_limit_by_a_row(open_
 
 def test_streams_of_a_process_that_died_are_open_and_those_of_the_living_are_not(open_stores: Open) -> None:
     dead, living = open_stores(), open_stores()
-    dead.usage.reserve(AGREEMENT, STREAM, 30, 100, record())
-    dead.usage.reserve(AGREEMENT, "urn:stream:settled", 10, 100, record())
-    dead.usage.settle(AGREEMENT, "urn:stream:settled", 5, record())
-    living.usage.reserve(AGREEMENT, "urn:stream:mine", 20, 100, record())
-    assert (AGREEMENT, "urn:stream:mine", 20) not in living.usage.open_streams()
+    dead.usage.reserve(AGREEMENT, STREAM, Amount(30), Bound(100), record())
+    dead.usage.reserve(AGREEMENT, "urn:stream:settled", Amount(10), Bound(100), record())
+    dead.usage.settle(AGREEMENT, "urn:stream:settled", Sent(5), record())
+    living.usage.reserve(AGREEMENT, "urn:stream:mine", Amount(20), Bound(100), record())
+    assert LeftOpen(AGREEMENT, "urn:stream:mine", 20, 0) not in living.usage.open_streams()
     dead.close()
     deadline = time.monotonic() + 10  # a server takes a moment to notice that a connection ended
-    while living.usage.open_streams() != [(AGREEMENT, STREAM, 30)] and time.monotonic() < deadline:
+    while living.usage.open_streams() != [LeftOpen(AGREEMENT, STREAM, 30, 0)] and time.monotonic() < deadline:
         pass
-    assert living.usage.open_streams() == [(AGREEMENT, STREAM, 30)]
+    assert living.usage.open_streams() == [LeftOpen(AGREEMENT, STREAM, 30, 0)]
 
 
 @pytest.mark.postgres
@@ -201,7 +207,7 @@ def test_two_living_processes_on_one_server_do_not_settle_each_others_streams(
     url = postgres_url()
     one, other = SqlStores(url), SqlStores(url)
     try:
-        one.usage.reserve(AGREEMENT, STREAM, 30, 100, record())
+        one.usage.reserve(AGREEMENT, STREAM, Amount(30), Bound(100), record())
         assert other.usage.open_streams() == []
     finally:
         one.close()

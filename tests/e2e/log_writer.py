@@ -11,9 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from connector.adapters.keys import load_or_create_key
+from connector.adapters.progress import FileProgress
 from connector.adapters.sql import SqlStores
 from connector.adapters.tiles import FileTiles
+from connector.usage.ports import Sent
 from connector.usage.service import UsageLog
+from policies.counting import Amount, Bound
 from schemas.usage import UsageKind
 
 ORIGIN, DID, AGREEMENT = "us.example/usage", "did:web:us.example", "urn:uuid:agreement-1"
@@ -32,6 +35,7 @@ def open_log(url: str, folder: Path, run: str) -> tuple[SqlStores, UsageLog]:
         clock=lambda: datetime.fromtimestamp(time.monotonic(), UTC),
         new_id=lambda: f"urn:run:{run}:{next(numbers)}",
         tiles=FileTiles(folder / "log"),
+        progress=FileProgress(folder / "progress"),
     )
     return stores, log
 
@@ -49,11 +53,11 @@ def write(log: UsageLog, run: str, writer: int) -> None:
         say(f"record {told.id}")
         stream = f"urn:stream:{run}:{writer}:{turn}"
         told = log.record(UsageKind.STREAM_RESERVED, agreement=AGREEMENT, stream=stream)
-        rows = log.reserve(AGREEMENT, stream, 10, None, told).rows
+        rows = log.reserve(AGREEMENT, stream, Amount(10, 100), Bound(), told).rows
         say(f"reserved {told.id} {stream} {rows}")
         if turn % 3:
             told = log.record(UsageKind.STREAM_SETTLED, agreement=AGREEMENT, stream=stream)
-            log.settle(AGREEMENT, stream, 7, told)
+            log.settle(AGREEMENT, stream, Sent(7, 70), told)
             say(f"settled {told.id} {stream} 7")
 
 

@@ -208,6 +208,7 @@ def test_an_auditor_remembers_what_it_saw_and_finds_a_rewritten_log(
         clock=forged.clock,
         new_id=lambda: f"urn:uuid:forged-{next(forged._numbers)}",
         tiles=forged.log._tiles,
+        progress=forged.log._progress,
     )
     forged.live()
     forged.read("urn:stream:3", 10)

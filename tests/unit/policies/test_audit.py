@@ -298,9 +298,11 @@ def test_a_decision_on_totals_that_never_were_is_found() -> None:
     assert found(audit(told.evidence())) == {(Check.DECISION, 4)}
 
 
-def test_a_decision_may_have_been_overtaken_by_another_stream() -> None:
-    told = Told().finalized().decided("s1").reserved("s1", 400).decided("s2", rows_before=0)
+def test_a_decision_that_opens_no_stream_may_have_been_overtaken_by_one_that_reads() -> None:
+    told = Told().finalized().decided("s1").reserved("s1", 400).decided(None, rows_before=0)
     assert audit(told.evidence()).holds
+    told = Told().finalized().decided("s1").reserved("s1", 400).decided("s2", rows_before=0)
+    assert found(audit(told.evidence())) == {(Check.DECISION, 4)}
 
 
 def test_a_permit_before_the_agreement_stood_is_found() -> None:

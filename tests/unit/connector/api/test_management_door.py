@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from fastapi import FastAPI
 
+from connector.adapters.progress import FileProgress
 from connector.adapters.sources import ParquetSources
 from connector.adapters.tiles import FileTiles
 from connector.api.management import management_router
@@ -44,6 +45,7 @@ class Door:
             clock=clock,
             new_id=new_id,
             tiles=FileTiles(folder / "tiles"),
+            progress=FileProgress(folder / "progress"),
         )
         offerings = Offerings(
             store=party.stores.offerings,

@@ -7,20 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.dataplane.meter import Meter
+from policies.counting import Amount
 
 
 def test_a_block_is_reserved_once_and_used_up_before_the_next():
     meter = Meter(block=100, expected=1000)
-    assert meter.wanted(30) == 100
+    assert meter.wanted(30) == Amount(100)
     meter = meter.granted(100).passed(30)
-    assert meter.wanted(70) == 0
-    assert meter.wanted(71) == 100
+    assert meter.wanted(70) == Amount(0)
+    assert meter.wanted(71) == Amount(100)
 
 
 def test_no_more_is_reserved_than_will_come_and_a_large_batch_is_covered_whole():
-    assert Meter(block=100, expected=40).wanted(10) == 40
-    assert Meter(block=100, expected=40).wanted(150) == 150
-    assert Meter(block=100, expected=40, reserved=40, sent=40).wanted(5) == 100
+    assert Meter(block=100, expected=40).wanted(10) == Amount(40)
+    assert Meter(block=100, expected=40).wanted(150) == Amount(150)
+    assert Meter(block=100, expected=40, reserved=40, sent=40).wanted(5) == Amount(100)
 
 
 def test_rows_that_were_not_reserved_cannot_leave():
@@ -37,7 +38,7 @@ def test_a_stream_passes_exactly_what_the_limit_allows(
     meter, used = Meter(block, expected), 0
     for rows in batches:
         while rows:
-            if wanted := meter.wanted(rows):
+            if wanted := meter.wanted(rows).rows:
                 granted = min(wanted, limit - used)
                 used += granted
                 meter = meter.granted(granted)

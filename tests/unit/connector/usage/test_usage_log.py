@@ -12,16 +12,17 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from connector.adapters.progress import FileProgress
 from connector.adapters.sql import SqlStores
 from connector.adapters.tiles import FileTiles
 from connector.usage.logkey import verifier_keys
 from connector.usage.service import CHECKPOINT, UsageLog
+from policies.counting import Amount, Bound
 from policies.evidence.checkpoint import Checkpoint, verify_checkpoint
 from policies.evidence.commitment import commit
 from policies.evidence.note import VerifierKey
 from policies.evidence.tiles import verify_tiles
 from policies.evidence.tree import leaf_hash, root, verify_inclusion
-from policies.use import UseTotals
 from schemas.errors import EvidenceBroken, Malformed, NotFound, StorageUnavailable
 from schemas.identity import document_for, generate_key
 from schemas.usage import UsageKind, UsageRecord
@@ -52,6 +53,7 @@ class Bench:
             clock=lambda: NOON,
             new_id=lambda: f"urn:record:{next(self._numbers)}",
             tiles=FileTiles(self.folder / tiles),
+            progress=FileProgress(self.folder / "progress"),
         )
 
     @property
@@ -210,7 +212,7 @@ def test_a_log_that_contradicts_its_signature_does_not_open(bench: Bench, damage
     with pytest.raises(EvidenceBroken, match="nothing may leave"):
         tell(again, 1)
     with pytest.raises(EvidenceBroken, match="nothing may leave"):
-        again.reserve(AGREEMENT, "urn:s", 1, None, again.record(UsageKind.STREAM_RESERVED))
+        again.reserve(AGREEMENT, "urn:s", Amount(1), Bound(), again.record(UsageKind.STREAM_RESERVED))
 
 
 def test_a_second_root_for_a_signed_size_is_never_signed(bench: Bench) -> None:
@@ -284,11 +286,11 @@ def test_streams_left_by_a_crash_are_settled_with_all_that_they_reserved(bench: 
     log = bench.log()
     log.open()
     record = log.record(UsageKind.STREAM_RESERVED, agreement=AGREEMENT, stream="urn:s")
-    log.reserve(AGREEMENT, "urn:s", 40, 100, record)
+    log.reserve(AGREEMENT, "urn:s", Amount(40), Bound(100), record)
     again = bench.log()
     again.open()
     again.step()
-    assert again.totals(AGREEMENT) == UseTotals(rows=40)
+    assert again.totals(AGREEMENT).rows == 40
     last = UsageRecord.model_validate_json(again.entries(2, 1)[0].record)
     assert (last.kind, last.stream, last.rows) == (UsageKind.STREAM_SETTLED, "urn:s", 40)
     assert last.detail == {"end": "crashed", "reserved": 40}

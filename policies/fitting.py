@@ -1,0 +1,180 @@
+"""Can a policy be kept on these data? Asked once, when a dataset is published, column by column.
+
+Names are compared as they are written: case, accents and Unicode forms tell columns apart.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from policies.compiled import CompiledPolicy, columns_of
+from policies.masking import Masking, MaskKind
+from policies.profile import Operator
+from policies.rules import (
+    AggregateOnly,
+    ColumnFilter,
+    ColumnMask,
+    ColumnRegion,
+    CompiledPermission,
+    Consent,
+    DataLimit,
+    KAnonymity,
+)
+from policies.values import fit_value, shown
+from schemas.dcat import Column
+from schemas.errors import PolicyMismatch
+
+_ORDER = (Operator.LT, Operator.LTEQ, Operator.GT, Operator.GTEQ)
+_VALUES = re.compile(r"dictionary<values=(.+), indices=\w+, ordered=\d>")
+_TEXT = frozenset({"string", "large_string", "string_view", "utf8", "large_utf8"})
+_WHOLE = re.compile(r"u?int(8|16|32|64)")
+_NUMBER = re.compile(r"u?int(8|16|32|64)|double|float|halffloat|decimal.*")
+_DAY = re.compile(r"date(32|64).*")
+_MOMENT = re.compile(r"timestamp.*")
+_PLAIN = re.compile(_NUMBER.pattern + r"|bool|date.*|timestamp.*|time.*")
+
+
+def fit_to_columns(compiled: CompiledPolicy, columns: Sequence[Column]) -> None:
+    """Check that a policy can be kept on data with these columns.
+
+    Raises:
+        PolicyMismatch: naming the term, its place, and a column that the data lack (with near names) or hold
+            twice, or whose type the term cannot be kept on.
+    """
+    types: dict[str, str] = {}
+    twice = set()
+    for column in columns:
+        if column.name in types:
+            twice.add(column.name)
+        types[column.name] = column.datatype
+    for limit in compiled.data_limits():
+        for name in columns_of(limit):
+            if name not in types:
+                raise PolicyMismatch(
+                    f"{limit.place} names column {shown(name)}, which the data lack; {_near(name, types)}"
+                )
+            if name in twice:
+                raise PolicyMismatch(
+                    f"{limit.place} names column {shown(name)}, which the data hold twice; rename one"
+                )
+        _fit(limit, types)
+    for permission in compiled.permissions:
+        _something_left(permission, types)
+
+
+def _near(name: str, types: dict[str, str]) -> str:
+    """Say which columns there are, near ones first: often only case or the form of an accent differs."""
+    folded = {known: unicodedata.normalize("NFKC", known).casefold() for known in types}
+    wanted = unicodedata.normalize("NFKC", name).casefold()
+    same = [known for known, fold in folded.items() if fold == wanted]
+    close = difflib.get_close_matches(wanted, list(dict.fromkeys(folded.values()))[:2_000], 3, 0.75)
+    near = list(
+        dict.fromkeys((*same, *(known for fold in close for known in types if folded[known] == fold)))
+    )
+    existing = ", ".join(repr(known) for known in list(types)[:40]) or "none"
+    if not near:
+        return f"columns: {existing}"
+    return f"did you mean {' or '.join(ascii(known) for known in near[:3])}? columns: {existing}"
+
+
+def _inner(datatype: str) -> str:
+    found = _VALUES.fullmatch(datatype)
+    return found[1] if found else datatype
+
+
+def _fit(limit: DataLimit, types: dict[str, str]) -> None:
+    match limit:
+        case ColumnFilter():
+            _fit_filter(limit, types[limit.column])
+        case ColumnRegion():
+            _text(limit.column, types, limit.place, "region codes such as DE")
+        case ColumnMask():
+            _fit_mask(limit.mask, limit.column, _inner(types[limit.column]), limit.place)
+        case Consent():
+            _subject(limit.column, types, limit.place)
+        case AggregateOnly(subject=str() as subject):
+            _subject(subject, types, limit.place)
+        case KAnonymity():
+            for name in limit.quasi_identifiers:
+                _groups(name, types, limit.place)
+        case _:
+            pass  # it names columns only to show or to hide them, or none
+
+
+def _fit_filter(limit: ColumnFilter, datatype: str) -> None:
+    for value in limit.values:
+        fitted = fit_value(value, datatype, limit.place)
+        if isinstance(fitted, bool) and limit.operator in _ORDER:
+            raise PolicyMismatch(
+                f"{limit.place}: '{limit.operator}' has no meaning for the truth values of "
+                f"{shown(limit.column)}; write eq or neq"
+            )
+
+
+def _fit_mask(mask: Masking, column: str, datatype: str, place: str) -> None:
+    wanted: str | None = None
+    match mask.kind:
+        case MaskKind.NULL:
+            return
+        case MaskKind.HASH:
+            if datatype not in _TEXT and not _PLAIN.fullmatch(datatype) and "binary" not in datatype:
+                wanted = "a column of plain values"
+        case MaskKind.REDACT:
+            if datatype not in _TEXT:
+                wanted = "a column of text; write null for others"
+        case MaskKind.BUCKET:
+            if not _NUMBER.fullmatch(datatype):
+                wanted = "a column of numbers"
+            elif _WHOLE.fullmatch(datatype) and mask.argument != int(mask.argument or 0):
+                wanted = "a column of decimal numbers; write a whole number as the width for whole numbers"
+        case MaskKind.ROUND:
+            if not _NUMBER.fullmatch(datatype):
+                wanted = "a column of numbers"
+        case MaskKind.TRUNCATE:
+            if _DAY.fullmatch(datatype) and mask.argument == "hour":
+                wanted = "a column of timestamps; dates have no hours"
+            elif not _DAY.fullmatch(datatype) and not _MOMENT.fullmatch(datatype):
+                wanted = "a column of dates or timestamps"
+    if wanted is not None:
+        raise PolicyMismatch(
+            f"{place}: mask '{mask.text}' cannot be kept on column {shown(column)} of type {datatype[:80]}; "
+            f"it takes {wanted}"
+        )
+
+
+def _text(column: str, types: dict[str, str], place: str, what: str) -> None:
+    if _inner(types[column]) not in _TEXT:
+        raise PolicyMismatch(
+            f"{place}: column {shown(column)} is of type {types[column][:80]}; "
+            f"it takes a column of text with {what}"
+        )
+
+
+def _subject(column: str, types: dict[str, str], place: str) -> None:
+    datatype = _inner(types[column])
+    if datatype not in _TEXT and not _WHOLE.fullmatch(datatype):
+        raise PolicyMismatch(
+            f"{place}: column {shown(column)} of type {datatype[:80]} cannot name subjects; "
+            "it takes a column of text or whole numbers"
+        )
+
+
+def _groups(column: str, types: dict[str, str], place: str) -> None:
+    datatype = _inner(types[column])
+    if datatype not in _TEXT and not _PLAIN.fullmatch(datatype):
+        raise PolicyMismatch(
+            f"{place}: rows cannot be grouped by column {shown(column)} of type {datatype[:80]}; "
+            "it takes a column of plain values"
+        )
+
+
+def _something_left(permission: CompiledPermission, types: dict[str, str]) -> None:
+    """Refuse statistics on data that have only the subjects themselves to tell about."""
+    for limit in permission.limits:
+        if isinstance(limit, AggregateOnly) and not set(types) - {limit.subject}:
+            raise PolicyMismatch(
+                f"{limit.place}: besides {shown(limit.subject)} the data have no column to make statistics of"
+            )
