@@ -53,7 +53,7 @@ class HttpLedgers:
         if reply.ok and isinstance(document, dict):
             return document
         said = document if isinstance(document, dict) else {}
-        reasons = said.get("reason") or said.get("reasons") or []
+        reasons = said.get("reason") or said.get("reasons") or said.get("detail") or []
         texts = tuple(
             shorten(str(one), 400) for one in (reasons if isinstance(reasons, list) else [reasons])[:8]
         )

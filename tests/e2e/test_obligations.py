@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +19,7 @@ from schemas.binding.client import Egress
 from schemas.dsp.negotiation import NegotiationState as N
 from schemas.dsp.transfer import TransferState as T
 from schemas.errors import DataspaceError, IllegalMove, PeerRefused
-from schemas.identity import generate_key
+from schemas.identity import generate_key, sign_claims
 from schemas.odrl import Offer
 from schemas.receipts import Receipt, sign_receipt
 from schemas.usage import UsageKind
@@ -137,14 +139,14 @@ def test_delete_after_from_the_stream_to_the_suspension_and_with_the_receipt_bac
 
 def test_a_duty_may_end_the_agreement(space: FaultySpace):
     provider, consumer = space.sides
-    agreement = agreed(consumer, provider, duty("inform", timeInterval="PT2S", consequence="terminate"))
+    agreement = agreed(consumer, provider, duty("delete", delayPeriod="PT2S", consequence="terminate"))
     running = transferred(consumer, agreement)
     with stream(running) as reading:
         reading.read_all()
     ended = consumer.connector.transfers.wait(running.pid, {T.TERMINATED}, PATIENCE)
-    assert any("obligation overdue: inform" in reason for reason in ended.reasons), ended
+    assert any("obligation overdue: delete" in reason for reason in ended.reasons), ended
     held = provider.connector.stores.negotiations.agreement(agreement)
-    assert str(held.revoked).startswith("obligation overdue: inform")
+    assert str(held.revoked).startswith("obligation overdue: delete")
 
 
 def forged(space: FaultySpace, agreement: str, **changes: Any) -> str:
@@ -164,6 +166,12 @@ def forged(space: FaultySpace, agreement: str, **changes: Any) -> str:
     return sign_receipt(receipt, key, did, changes.get("audience", provider.did), changes.get("at", at))
 
 
+def read_claims(token: str) -> dict[str, Any]:
+    payload = token.split(".")[1]
+    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return claims
+
+
 def test_forged_receipts_are_refused_with_the_reason_and_change_nothing(space: FaultySpace):
     provider, consumer = space.sides
     agreement = agreed(consumer, provider, duty("attribute"))
@@ -175,12 +183,17 @@ def test_forged_receipts_are_refused_with_the_reason_and_change_nothing(space: F
     cases = {
         "signature does not hold": forged(space, agreement, key=generate_key()),
         "signature does not hold ": good[:-8] + ("A" * 8),
-        "'iss' is": forged(space, agreement, did="did:web:somebody.example"),
+        "'iss' is": sign_claims(
+            consumer.connector._key,
+            f"{consumer.did}#{consumer.connector._key.kid}",
+            read_claims(good) | {"iss": "did:web:somebody.example"},
+        ),
+        "InvalidKeyIdError": forged(space, agreement, did="did:web:somebody.example"),
         "'aud' is": forged(space, agreement, audience="did:web:somebody.example"),
         "it is about terms": forged(space, agreement, receipt={"policy": "sha256:" + "0" * 64}),
         "no agreement": forged(space, agreement, receipt={"agreement": "urn:uuid:another"}),
         "no 'delete' is owed": forged(space, agreement, receipt={"action": DELETE}),
-        "but now is": forged(space, agreement, receipt={"done": late}),
+        "which is after now": forged(space, agreement, receipt={"done": late}),
         "expected a signed|signature does not hold": "rubbish",
     }
     for reason, token in cases.items():
