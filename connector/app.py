@@ -207,7 +207,7 @@ class Connector:
                 self.negotiations.tick,
                 self.transfers.tick,
                 self.revocations.tick,
-                self.ledger.tick,
+                Aside("obligations", self.ledger.tick),
                 Aside("data flows", self.flows.tick),
                 self.pushes.tick,
                 self.streams.tick,
@@ -478,6 +478,7 @@ class Connector:
                 usage=self.usage,
                 mandate=self._mandate,
                 flows=self.flows,
+                ledger=self.ledger,
             )
         )
         app.include_router(

@@ -17,6 +17,7 @@ from pydantic import Field
 from connector.api import views
 from connector.negotiation.revocation import Revocations
 from connector.negotiation.service import Negotiations
+from connector.obligations.service import Ledger
 from connector.offering.describe import Publication
 from connector.offering.service import Offerings
 from connector.outbox.service import Outbox
@@ -125,10 +126,11 @@ def management_router(  # noqa: PLR0913 - the rooms that the door opens to
     usage: UsageLog,
     mandate: Callable[[int], str],
     flows: DataFlows | None = None,
+    ledger: Ledger | None = None,
 ) -> APIRouter:
     """Return the doors below `/management`; `mandate` makes an auditor's URL for so many days.
 
-    `flows` are the data flows of foreign control planes, where there may be any.
+    `flows` are the data flows of foreign control planes, where there may be any; `ledger` tells what is owed.
     """
     router = guarded(authorize)
     _offer_doors(router, offerings)
@@ -146,6 +148,7 @@ def management_router(  # noqa: PLR0913 - the rooms that the door opens to
                 views.negotiation(one, negotiations, outbox) for one in negotiations.unfinished()
             ],
             "transfers": [views.transfer(one, transfers, outbox) for one in transfers.unfinished()],
+            "obligations": [views.obligation(one) for one in (ledger.pressing() if ledger else ())],
             "outbox": [views.mail(one) for one in outbox.pending()],
             "log": {"size": health.size, "backlog": health.backlog, "problem": health.problem},
         }

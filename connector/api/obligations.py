@@ -13,9 +13,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
 
+from connector.api import views
 from connector.api.catalog_page import Admit
 from connector.api.management import Said, guarded
-from connector.api.views import instant
 from connector.negotiation.revocation import Revocations
 from connector.obligations.fulfilment import Fulfilments
 from connector.obligations.service import Ledger
@@ -68,12 +68,12 @@ def ledger_router(admit: Admit, ledger: Ledger) -> APIRouter:
     def owed(request: Request, agreement: Annotated[str | None, Query(max_length=512)] = None) -> Any:
         caller = admit(request.headers.get("authorization"))
         entries = [one for one in ledger.owed(caller.id) if agreement in (None, one.agreement)]
-        return {"obligations": [shown(one) for one in entries]}
+        return {"obligations": [views.obligation(one) for one in entries]}
 
     @router.post(RECEIPTS_PATH)
     def receipts(request: Request, said: Brought) -> Any:
         caller = admit(request.headers.get("authorization"))
-        return shown(ledger.receive(caller.id, Handed.read(said).receipt))
+        return views.obligation(ledger.receive(caller.id, Handed.read(said).receipt))
 
     return router
 
@@ -90,7 +90,10 @@ def obligations_router(
 
     @router.get("/obligations")
     def owed() -> Any:
-        return {"owedToUs": [shown(one) for one in ledger.owed()], "owedByUs": list(fulfilments.owed())}
+        return {
+            "owedToUs": [views.obligation(one) for one in ledger.owed()],
+            "owedByUs": list(fulfilments.owed()),
+        }
 
     @router.post("/obligations/fulfilments", status_code=201)
     def fulfil(said: Said) -> Any:
@@ -117,20 +120,3 @@ def obligations_router(
         return {"agreementsChanged": list(changed)}
 
     return router
-
-
-def shown(entry: Any) -> dict[str, Any]:
-    """Show an entry of the ledger."""
-    return {
-        "agreement": entry.agreement,
-        "duty": entry.place,
-        "period": entry.period,
-        "action": entry.action,
-        "owedBy": entry.counterparty,
-        "dataset": entry.dataset,
-        "since": instant(entry.since),
-        "due": None if entry.due is None else instant(entry.due),
-        "stage": entry.stage.value,
-        "consequence": entry.consequence.value,
-        "fulfilled": None if entry.fulfilled is None else instant(entry.fulfilled),
-    }

@@ -125,6 +125,23 @@ def agreement(held: Any) -> dict[str, Any]:
     }
 
 
+def obligation(entry: Any) -> dict[str, Any]:
+    """Show an entry of the ledger."""
+    return {
+        "agreement": entry.agreement,
+        "duty": entry.place,
+        "period": entry.period,
+        "action": entry.action,
+        "owedBy": entry.counterparty,
+        "dataset": entry.dataset,
+        "since": instant(entry.since),
+        "due": None if entry.due is None else instant(entry.due),
+        "stage": entry.stage.value,
+        "consequence": entry.consequence.value,
+        "fulfilled": None if entry.fulfilled is None else instant(entry.fulfilled),
+    }
+
+
 def mail(outgoing: Any) -> Mapping[str, Any]:
     """Show a message that waits, without what it says."""
     return {

@@ -316,6 +316,9 @@ def status(config: Config = HERE, as_json: Json = False) -> None:
     out.print(f"[accent]{answered['participant']}[/]")
     log = answered["log"]
     out.print(f"usage log: {log['size']:,} entries, {log['backlog']:,} waiting for their place")
+    for row in answered["obligations"]:
+        due = f"{row['owedBy']} owes {row['action'].rpartition('/')[2]} under {row['agreement']}"
+        out.print(f"{due}: {row['stage']}, due {row['due']}", style="waiting", markup=False)
     waiting = [
         (row["pid"], row["state"], row["turn"] or "nobody", row["since"], row["why"], row["nextTry"])
         for row in (*answered["negotiations"], *answered["transfers"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -106,6 +106,10 @@ class Consequences(Protocol):
 
     def resume(self, agreement: str) -> None:
         """Start those transfers again that were suspended for a duty that was overdue."""
+        ...
+
+    def resting(self) -> Collection[str]:
+        """Return the agreements under which transfers are suspended for a duty that was overdue."""
         ...
 
 

@@ -84,6 +84,15 @@ class Ledger:
         """Return what is owed to us, by one counterparty or all of them, the most urgent first."""
         return self._store.owed(None, most, counterparty)
 
+    def pressing(self, most: int = 100) -> Sequence[Entry]:
+        """Return what is due soon or overdue, the most urgent first."""
+        now = self._clock()
+        return [
+            one
+            for one in self._store.owed(now + SOON, most)
+            if one.stage is not Stage.OPEN or one.is_overdue(now)
+        ]
+
     # --- entering --------------------------------------------------------------------------------
 
     def delivered(self, agreement: str) -> None:
@@ -101,7 +110,10 @@ class Ledger:
         # What a foreign control plane agreed on is its own to follow up: its consumers sign nothing to us.
         own = held.control_plane is None
         duties = obligations_of(compile_policy(held.agreement)) if own else ()
-        entries = self._fresh(held, duties) if held.revoked is None or _was_delivered(duties) else ()
+        if held.revoked is not None:
+            # What was delivered has to be deleted all the same; nothing else is owed anew.
+            duties = tuple(duty for duty in duties if duty.action == DELETE)
+        entries = self._fresh(held, duties)
         if entries:
             try:
                 self._store.put(entries)
@@ -136,6 +148,9 @@ class Ledger:
             self._drawn.clear()
             for agreement in self._store.booked():
                 self.delivered(agreement)
+            for agreement in self._consequences.resting():
+                if self.hindrance(agreement) is None:
+                    self._consequences.resume(agreement)
         for entry in self._store.owed(now + SOON, MOST):
             try:
                 self._move(entry, now)
@@ -250,8 +265,3 @@ def told(entry: Entry, receipt: Receipt | None = None) -> dict[str, Any]:
 
 def _comes_again(duty: Obligation) -> bool:
     return duty.every is not None or duty.action == DELETE
-
-
-def _was_delivered(duties: Sequence[Obligation]) -> bool:
-    """A revoked agreement still obliges to delete what was delivered under it, and to nothing new."""
-    return any(duty.action == DELETE for duty in duties)

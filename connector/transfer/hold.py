@@ -63,3 +63,11 @@ class Held:
     def resume(self, agreement: str) -> None:
         """Start those transfers again that were suspended for a duty that was overdue."""
         resume_under(self._transfers, agreement, self._prefix)
+
+    def resting(self) -> set[str]:
+        """Return the agreements under which transfers are suspended for a duty that was overdue."""
+        return {
+            one.agreement
+            for one in self._transfers.unfinished()
+            if one.state is State.SUSPENDED and (one.held or "").startswith(self._prefix)
+        }
