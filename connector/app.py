@@ -35,30 +35,25 @@ from connector.api.evidence import evidence_router
 from connector.api.health import health_router
 from connector.api.identity import identity_router
 from connector.api.management import management_router
-from connector.api.obligations import ledger_router, obligations_router
 from connector.api.signaling import signaling_router
 from connector.api.sink import sink_router
 from connector.dataplane.service import Streams
 from connector.dataplane.sink import Sinks
 from connector.dataplane.watch import Watcher
 from connector.negotiation import judge as negotiation_judge
-from connector.negotiation.revocation import Revocations
 from connector.negotiation.service import Negotiations
-from connector.obligations.entry import OVERDUE_PREFIX
-from connector.obligations.fulfilment import Fulfilments
-from connector.obligations.service import Ledger
 from connector.offering.describe import Holder
 from connector.offering.push import CatalogPush
 from connector.offering.service import Offerings
 from connector.outbox.aside import Aside
 from connector.outbox.rules import Do, Rule
 from connector.outbox.service import Outbox
+from connector.promises import Promises, Rooms, Us
 from connector.settings import API_KEY_FILE, KEY_FILE, RuleSettings, Settings
 from connector.signaling.decisions import Decisions
 from connector.signaling.pushes import Pushes
 from connector.signaling.service import DataFlows
 from connector.transfer import judge as transfer_judge
-from connector.transfer.hold import Held
 from connector.transfer.service import Transfers
 from connector.transfer.starts import Starts
 from connector.trust.members import MembersTrust, fetch_members
@@ -206,8 +201,8 @@ class Connector:
             chores=(
                 self.negotiations.tick,
                 self.transfers.tick,
-                self.revocations.tick,
-                Aside("obligations", self.ledger.tick),
+                self.promises.revocations.tick,
+                Aside("obligations", self.promises.ledger.tick),
                 Aside("data flows", self.flows.tick),
                 self.pushes.tick,
                 self.streams.tick,
@@ -269,7 +264,7 @@ class Connector:
                 addresses=lambda transfer, ticket: self.doors.address(transfer.pid, transfer.format, ticket),
                 ticket_key=self._key,
                 clock=self.clock,
-                hindrance=lambda agreement: self.ledger.hindrance(agreement),
+                hindrance=lambda agreement: self.promises.ledger.hindrance(agreement),
             ),
             judge=transfer_judge.RuledJudge(rules, transfer_judge.Judge(given.automatic)),
             moved=lambda transfer: self.streams.look_again(transfer.pid),
@@ -291,49 +286,26 @@ class Connector:
             clock=self.clock,
             new_id=self._world.new_id,
             standing=lambda did: self.trust.standing(did, wait=True),
-            hindrance=lambda agreement: self.ledger.hindrance(agreement),
-            settled=lambda agreement: self.ledger.delivered(agreement),
+            hindrance=lambda agreement: self.promises.ledger.hindrance(agreement),
+            settled=lambda agreement: self.promises.ledger.delivered(agreement),
         )
 
     @cached_property
-    def revocations(self) -> Revocations:
-        """Ends agreements that we gave."""
-        return Revocations(
-            store=self.stores.negotiations,
-            revoke=self.negotiations.revoke,
-            record=self.usage.record,
-            clock=self.clock,
-            remind=lambda due: self.outbox.remind(due),
-            ended=lambda agreement, why: (
-                self.transfers.terminate_under(agreement, why) + self.flows.terminate_under(agreement, why)
-            ),
-        )
-
-    @cached_property
-    def ledger(self) -> Ledger:
-        """What others owe us."""
-        return Ledger(
-            store=self.stores.obligations,
+    def promises(self) -> Promises:
+        """How agreements end, and what is owed under them."""
+        return Promises(
+            us=Us(self._did, self._key, self.clock, self._world.new_id),
             agreements=self.stores.negotiations,
+            entries=self.stores.obligations,
             usage=self.usage,
-            signatures=self.trust,
-            consequences=Held(self.transfers, self.revocations.at_once, OVERDUE_PREFIX),
-            did=self._did,
-            clock=self.clock,
-            remind=lambda due: self.outbox.remind(due),
-        )
-
-    @cached_property
-    def fulfilments(self) -> Fulfilments:
-        """What we owe others."""
-        return Fulfilments(
-            agreements=self.stores.negotiations,
-            usage=self.usage,
+            trust=self.trust,
             peers=HttpLedgers(self._world.http, self.trust),
-            key=self._key,
-            did=self._did,
-            clock=self.clock,
-            new_id=self._world.new_id,
+            rooms=Rooms(
+                negotiations=lambda: self.negotiations,
+                transfers=lambda: self.transfers,
+                flows=lambda: self.flows,
+                remind=lambda due: self.outbox.remind(due),
+            ),
         )
 
     @cached_property
@@ -453,32 +425,25 @@ class Connector:
             ),
             prefix=DSP_PREFIX,
         )
-        app.include_router(ledger_router(self.trust.admit, self.ledger), prefix=DSP_PREFIX)
+        app.include_router(self.promises.ledger_door(), prefix=DSP_PREFIX)
 
         def authorize(token: str) -> bool:
             return hmac.compare_digest(token.encode(), api_key)
 
-        app.include_router(
-            obligations_router(
-                authorize=authorize,
-                ledger=self.ledger,
-                fulfilments=self.fulfilments,
-                revocations=self.revocations,
-            )
-        )
+        app.include_router(self.promises.management_door(authorize))
         app.include_router(
             management_router(
                 authorize=authorize,
                 participant=did,
                 negotiations=self.negotiations,
-                revocations=self.revocations,
+                revocations=self.promises.revocations,
                 transfers=self.transfers,
                 offerings=self.offerings,
                 outbox=self.outbox,
                 usage=self.usage,
                 mandate=self._mandate,
                 flows=self.flows,
-                ledger=self.ledger,
+                ledger=self.promises.ledger,
             )
         )
         app.include_router(

@@ -67,7 +67,7 @@ def ledger_router(admit: Admit, ledger: Ledger) -> APIRouter:
     @router.get(LEDGER_PATH)
     def owed(request: Request, agreement: Annotated[str | None, Query(max_length=512)] = None) -> Any:
         caller = admit(request.headers.get("authorization"))
-        entries = [one for one in ledger.owed(caller.id) if agreement in (None, one.agreement)]
+        entries = ledger.owed_under(agreement, caller.id) if agreement else ledger.owed(caller.id)
         return {"obligations": [views.obligation(one) for one in entries]}
 
     @router.post(RECEIPTS_PATH)

@@ -19,6 +19,9 @@ from schemas.errors import DataspaceError, Unavailable
 WAIT_SECONDS = 0.25
 """How long the watcher waits for news before it looks for itself: at clocks, members, and marks."""
 
+PAUSE_SECONDS = 0.02
+"""How long it rests after a look, so that a database which many write to is not asked without end."""
+
 _log = structlog.get_logger("connector.dataplane")
 
 
@@ -59,6 +62,9 @@ class Watcher:
         try:
             while not self._stopping.is_set():
                 changes.wait(WAIT_SECONDS)
+                if not self._opened():
+                    self._marks = {}
+                    continue
                 try:
                     self.look(changes)
                 except Unavailable as error:
@@ -67,6 +73,7 @@ class Watcher:
                 except Exception:
                     # A thread that dies would leave streams unwatched in silence.
                     _log.exception("watching streams failed")
+                self._stopping.wait(PAUSE_SECONDS)
         finally:
             changes.close()
 
@@ -83,9 +90,6 @@ class Watcher:
             elif stream.is_of_member:
                 self._check_member(stream)
         names = {name for one in streams for name in (one.ticket.agreement, one.ticket.transfer)}
-        if not names:
-            self._marks = {}
-            return
         marks = changes.marks(names)
         seen, self._marks = self._marks, {}
         for stream in streams:

@@ -30,6 +30,8 @@ LOOK = timedelta(seconds=10)
 """How often new agreements are looked for; those with deliveries are looked at when a stream has ended."""
 LOOK_AGAIN = timedelta(seconds=60)
 """How often all agreements with duties that come again are looked at, and consequences are drawn again."""
+MOST_FREE = 100_000
+"""Agreements without a duty that are remembered, so that nobody looks for one after each stream."""
 MOST = 500
 """Entries and agreements that one look takes."""
 LEEWAY = timedelta(minutes=5)
@@ -71,6 +73,7 @@ class Ledger:
         self._looked: datetime | None = None
         self._looked_again: datetime | None = None
         self._drawn: set[str] = set()
+        self._free: set[str] = set()  # agreements without a duty: their terms never change
 
     # --- what may go on --------------------------------------------------------------------------
 
@@ -83,6 +86,13 @@ class Ledger:
     def owed(self, counterparty: str | None = None, most: int = MOST) -> Sequence[Entry]:
         """Return what is owed to us, by one counterparty or all of them, the most urgent first."""
         return self._store.owed(None, most, counterparty)
+
+    def owed_under(self, agreement: str, counterparty: str) -> Sequence[Entry]:
+        """Return what a counterparty owes us under an agreement of its own."""
+        entries = self._store.of(agreement)
+        return [
+            one for one in entries if one.counterparty == counterparty and one.stage is not Stage.FULFILLED
+        ]
 
     def pressing(self, most: int = 100) -> Sequence[Entry]:
         """Return what is due soon or overdue, the most urgent first."""
@@ -104,16 +114,17 @@ class Ledger:
 
     def enter(self, agreement_id: str) -> None:
         """Enter what is owed under an agreement now; entering it again changes nothing."""
+        if agreement_id in self._free:
+            return
         held = self._agreements.agreement(agreement_id)
         if held.role is not Role.PROVIDER or not held.final:
             return
         # What a foreign control plane agreed on is its own to follow up: its consumers sign nothing to us.
         own = held.control_plane is None
         duties = obligations_of(compile_policy(held.agreement)) if own else ()
-        if held.revoked is not None:
-            # What was delivered has to be deleted all the same; nothing else is owed anew.
-            duties = tuple(duty for duty in duties if duty.action == DELETE)
-        entries = self._fresh(held, duties)
+        # What was delivered under a revoked one has to be deleted all the same; nothing else is owed anew.
+        owed = duties if held.revoked is None else [one for one in duties if one.action == DELETE]
+        entries = self._fresh(held, owed)
         if entries:
             try:
                 self._store.put(entries)
@@ -123,6 +134,8 @@ class Ledger:
             if entry.due is not None:
                 self._remind(entry.due)
         self._store.book(agreement_id, again=any(_comes_again(duty) for duty in duties))
+        if not duties and len(self._free) < MOST_FREE:
+            self._free.add(agreement_id)
 
     def _fresh(self, held: SignedAgreement, duties: Sequence[Obligation]) -> tuple[Entry, ...]:
         if not duties:

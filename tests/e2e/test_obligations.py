@@ -102,11 +102,11 @@ def kinds(side: Side, prefix: str = "obligation") -> list[str]:
 def test_delete_after_from_the_stream_to_the_suspension_and_with_the_receipt_back(space: FaultySpace):
     provider, consumer = space.sides
     agreement = agreed(consumer, provider, duty("delete", delayPeriod="PT2S"))
-    assert provider.connector.ledger.owed() == []
+    assert provider.connector.promises.ledger.owed() == []
     running = transferred(consumer, agreement)
     with stream(running) as reading:
         assert sum(batch.num_rows for batch in reading) == 5_000
-    (owed,) = until(provider.connector.ledger.owed, "nothing was entered")
+    (owed,) = until(provider.connector.promises.ledger.owed, "nothing was entered")
     assert (owed.action, owed.counterparty, owed.agreement) == (DELETE, consumer.did, agreement)
 
     transfers = consumer.connector.transfers
@@ -119,15 +119,17 @@ def test_delete_after_from_the_stream_to_the_suspension_and_with_the_receipt_bac
     assert another.state is T.TERMINATED
     assert f"hansa data deleted {agreement}" in another.reasons[0]
 
-    (told,) = consumer.connector.fulfilments.owed()
+    (told,) = consumer.connector.promises.fulfilments.owed()
     assert (told["says"], told["stage"], told["action"]) == ("provider", "overdue", DELETE)
-    taken = consumer.connector.fulfilments.fulfil(agreement, DELETE, statement="All copies are gone.")
+    taken = consumer.connector.promises.fulfilments.fulfil(
+        agreement, DELETE, statement="All copies are gone."
+    )
     assert (taken["stage"], taken["to"]) == ("fulfilled", provider.did)
     resumed = transfers.wait(running.pid, {T.STARTED}, PATIENCE)
     assert resumed.state is T.STARTED
     with stream(resumed) as reading:
         assert sum(batch.num_rows for batch in reading) == 5_000
-    again = until(provider.connector.ledger.owed, "what was delivered again is not owed again")
+    again = until(provider.connector.promises.ledger.owed, "what was delivered again is not owed again")
     assert again[0].period == 2
     assert kinds(provider)[:3] == ["obligation.due", "obligation.overdue", "obligation.fulfilled"] or kinds(
         provider
@@ -176,8 +178,8 @@ def test_forged_receipts_are_refused_with_the_reason_and_change_nothing(space: F
     provider, consumer = space.sides
     agreement = agreed(consumer, provider, duty("attribute"))
     held = consumer.connector.stores.negotiations.agreement(agreement)
-    peers = consumer.connector.fulfilments._peers
-    until(provider.connector.ledger.owed, "nothing was entered")
+    peers = consumer.connector.promises.fulfilments._peers
+    until(provider.connector.promises.ledger.owed, "nothing was entered")
     late = "2999-01-01T00:00:00Z"
     good = forged(space, agreement)
     cases = {
@@ -199,12 +201,12 @@ def test_forged_receipts_are_refused_with_the_reason_and_change_nothing(space: F
     for reason, token in cases.items():
         with pytest.raises(PeerRefused, match=reason.strip()):
             peers.hand_over(held, token)
-    (owed,) = provider.connector.ledger.owed()
+    (owed,) = provider.connector.promises.ledger.owed()
     assert owed.version == 1
     assert kinds(provider) == []
     # Somebody else's proof beside a receipt of ours does not help it either.
     with pytest.raises(DataspaceError):
-        provider.connector.ledger.receive(provider.did, good)
+        provider.connector.promises.ledger.receive(provider.did, good)
     first, second = peers.hand_over(held, good), peers.hand_over(held, good)
     assert first == second
     assert kinds(provider) == ["obligation.fulfilled"]
@@ -216,8 +218,8 @@ def test_only_duties_of_the_agreement_are_signed_and_only_by_who_owes_them(space
     provider, consumer = space.sides
     agreement = agreed(consumer, provider, duty("attribute"))
     with pytest.raises(IllegalMove, match="has no duty"):
-        consumer.connector.fulfilments.fulfil(agreement, DELETE)
+        consumer.connector.promises.fulfilments.fulfil(agreement, DELETE)
     with pytest.raises(DataspaceError, match="not us"):
-        provider.connector.fulfilments.fulfil(agreement, ODRL + "attribute")
+        provider.connector.promises.fulfilments.fulfil(agreement, ODRL + "attribute")
     assert [one.role for one in provider.connector.stores.negotiations.agreements()] == [Role.PROVIDER]
     assert kinds(consumer) == kinds(provider) == []
