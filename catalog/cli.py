@@ -14,6 +14,8 @@ from urllib.parse import quote
 import typer
 
 from catalog.settings import Settings, load_settings
+from policies.profile import ENVIRONMENTS
+from policies.regions_geo import region_code
 from schemas.errors import DataspaceError, Malformed, PeerRefused
 
 app = typer.Typer(
@@ -233,6 +235,17 @@ def add_member(  # noqa: PLR0913 (one parameter an option)
     ] = None,
     name: Annotated[str | None, typer.Option(help="its name for people")] = None,
     days: Annotated[int, typer.Option(help="days for which the membership holds")] = 365,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(help="a group that it is in; may be given several times"),
+    ] = None,
+    credential: Annotated[
+        list[str] | None, typer.Option(help="CLAIM=VALUE that you vouch for; may be given several times")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="its country (ISO 3166-1, such as DE)")] = None,
+    environment: Annotated[
+        str | None, typer.Option(help=f"where it attested to process data: {', '.join(ENVIRONMENTS)}")
+    ] = None,
     config: Config = DEFAULT_CONFIG,
 ) -> None:
     """Put a participant on the member list, and sign the list if this catalogue holds the authority's key."""
@@ -250,11 +263,31 @@ def add_member(  # noqa: PLR0913 (one parameter an option)
                 "roles": role,
                 "validTo": until.isoformat(timespec="seconds"),
                 "name": name,
+                "groups": group or [],
+                "credentials": _credentials(credential or []),
+                "region": region_code(region, "--region") if region else None,
+                "environment": _environment(environment) if environment else None,
             }
         )
         listed = open_members(settings).add(member)
     signed = f"signed as issue {listed.serial}" if settings.members.authority_key_file else "not signed yet"
     typer.echo(f"{participant} is on the list of {listed.space} ({len(listed.members)} members, {signed})")
+
+
+def _credentials(said: list[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for pair in said:
+        claim, equals, value = pair.partition("=")
+        if not claim or not equals or not value:
+            raise Malformed(f"--credential {pair[:80]!r} is not CLAIM=VALUE; write one like sme=true")
+        found.setdefault(claim, []).append(value)
+    return found
+
+
+def _environment(said: str) -> str:
+    if said not in ENVIRONMENTS:
+        raise Malformed(f"--environment {said[:80]!r} is unknown; known: {', '.join(ENVIRONMENTS)}")
+    return said
 
 
 @members.command("sign")

@@ -35,6 +35,7 @@ from connector.api.evidence import evidence_router
 from connector.api.health import health_router
 from connector.api.identity import identity_router
 from connector.api.management import management_router
+from connector.api.profile import profile_router
 from connector.api.signaling import signaling_router
 from connector.api.sink import sink_router
 from connector.dataplane.service import Streams
@@ -246,6 +247,7 @@ class Connector:
             store=self.stores.negotiations,
             offerings=self.stores.offerings,
             judge=negotiation_judge.RuledJudge(rules, negotiation_judge.Judge(given.automatic)),
+            claims=self.trust.claims,
             **self._process,
         )
 
@@ -265,6 +267,7 @@ class Connector:
                 ticket_key=self._key,
                 clock=self.clock,
                 hindrance=lambda agreement: self.promises.ledger.hindrance(agreement),
+                claims=self.trust.claims,
             ),
             judge=transfer_judge.RuledJudge(rules, transfer_judge.Judge(given.automatic)),
             moved=lambda transfer: self.streams.look_again(transfer.pid),
@@ -288,6 +291,7 @@ class Connector:
             standing=lambda did: self.trust.standing(did, wait=True),
             hindrance=lambda agreement: self.promises.ledger.hindrance(agreement),
             settled=lambda agreement: self.promises.ledger.delivered(agreement),
+            claims=self.trust.claims,
         )
 
     @cached_property
@@ -343,6 +347,7 @@ class Connector:
                 sink=self.sinks.address,
                 ticket_key=self._key,
                 clock=self.clock,
+                claims=self.trust.claims,
             ),
             wake=lambda process: self.outbox.wake(process),
             record=self.usage.record,
@@ -414,6 +419,7 @@ class Connector:
         install_errors(app, DSP_PREFIX)
         services = (DidService(id=f"{did}#dsp", type="DataService", service_endpoint=self._dsp_url),)
         app.include_router(identity_router(document_for(did, self._key, services)))
+        app.include_router(profile_router())
         app.include_router(version_router(DSP_PREFIX, auth=self.trust.described()))
         app.include_router(
             dsp_router(

@@ -97,9 +97,13 @@ def decide(policy: CompiledPolicy, use: Use, totals: UseTotals, at: datetime) ->
 
 
 def _dated(policy: CompiledPolicy, totals: UseTotals, at: datetime) -> UseTotals:
-    """Say when the agreement was made: as it says itself; an offer would be agreed now."""
+    """Say when the agreement was made and first used, as the use that is asked for would leave it.
+
+    An agreement says itself when it was made; an offer would be agreed now. Before the first delivery this
+    use is taken to be it.
+    """
     agreed = at if policy.is_offer else policy.agreed or totals.agreed
-    return replace(totals, agreed=agreed) if agreed != totals.agreed else totals
+    return replace(totals, agreed=agreed, first_delivery=totals.first_delivery or at)
 
 
 def _holding(case: Case) -> tuple[int, ...]:

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from policies.account import EPOCH, Account, Stream, UseSummary, Wrong, time_of
+from policies.claims import claims_in
 from policies.compiled import CompiledPolicy, compile_policy
 from policies.counting import Bound
 from policies.decision import Deny, Limits, Permit, decide
 from policies.findings import Check, Finding
-from policies.use import Use, UseTotals
+from policies.use import NO_CLAIMS, Use, UseTotals
 from schemas.canonical import digest
-from schemas.errors import DataspaceError
+from schemas.errors import DataspaceError, Malformed
 from schemas.usage import AgreedTerms, UsageKind, UsageRecord
 
 BACK = timedelta(seconds=60)
@@ -216,7 +217,12 @@ class Replay:
         policy = self._policy(entry, record, account)
         if policy is None:
             return Limits()  # said already; without the agreement nothing more can be checked
-        use = Use(record.counterparty or "", record.action or "", record.purpose)
+        try:
+            claims = claims_in(record.detail)
+        except Malformed as error:
+            self._say(Check.RECORD, entry, record, str(error))
+            claims = NO_CLAIMS
+        use = Use(record.counterparty or "", record.action or "", record.purpose, claims)
         decision = decide(policy, use, totals, at)
         match decision:
             case Permit(limits=limits):

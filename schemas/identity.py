@@ -11,7 +11,7 @@ import base64
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
 from joserfc import jwt
@@ -260,14 +260,30 @@ def verify_self_issued(token: str, document: DidDocument, audience: str, at: dat
     )
 
 
+MOST_CLAIMS = 64
+"""The most groups, credentials, or values of one credential, that a list states of a member."""
+
+ClaimText = Annotated[str, Field(min_length=1, max_length=200)]
+
+
 class Member(Document):
-    """A member of the data space: who, which key, in which roles, until when."""
+    """A member of the data space: who, which key, in which roles, until when, and what is known of it.
+
+    `groups` are names or IRIs, `credentials` values by the name of the claim, `region` an ISO 3166-1 code
+    such as `DE`; `environment` is what it attested to the authority about where it processes data.
+    """
 
     id: str
     thumbprint: str
     roles: tuple[Literal["provider", "consumer", "catalog", "auditor"], ...] = ()
     valid_to: datetime
     name: str | None = None
+    groups: tuple[ClaimText, ...] = Field(default=(), max_length=MOST_CLAIMS)
+    credentials: dict[ClaimText, Annotated[tuple[ClaimText, ...], Field(max_length=MOST_CLAIMS)]] = Field(
+        default_factory=dict, max_length=MOST_CLAIMS
+    )
+    region: Annotated[str, Field(max_length=16)] | None = None
+    environment: ClaimText | None = None
 
 
 class MemberList(Document):

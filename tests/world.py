@@ -299,7 +299,11 @@ class World:
         }
         negotiation_store, transfer_store = Failing(stores.negotiations), Failing(stores.transfers)
         negotiations = Negotiations(
-            store=negotiation_store, offerings=stores.offerings, judge=judges[0], **common
+            store=negotiation_store,
+            offerings=stores.offerings,
+            judge=judges[0],
+            claims=trust.claims,
+            **common,
         )
         sinks = Sinks(
             secret=b"s" * 32,
@@ -319,6 +323,7 @@ class World:
                 addresses=_address,
                 ticket_key=key,
                 clock=self.clock,
+                claims=trust.claims,
             ),
             judge=judges[1],
             sinks=sinks.address,

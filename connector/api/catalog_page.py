@@ -11,17 +11,20 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import Depends, Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
 from connector.offering.service import Offerings
+from policies.compiled import compile_policy
+from policies.reservation import Reservation, reservation
 from schemas.binding.paths import join
 from schemas.binding.server import bounded_body, parse_json
-from schemas.dcat import Catalog, RootDataset
+from schemas.dcat import Catalog, Dataset, RootDataset
 from schemas.dsp.catalog import CatalogRequestMessage
-from schemas.errors import Malformed, NotFound
+from schemas.errors import Malformed, NotFound, Refused
 from schemas.foreign import (
     MOST_OFFSET,
     SUPPORTED,
@@ -141,7 +144,7 @@ class CatalogDoor:
     def __init__(self, admit: Admit, offerings: Offerings, base_url: str) -> None:
         self._admit = admit
         self._offerings = offerings
-        self._url = join(base_url, "/catalog/request")
+        self._base, self._url = base_url, join(base_url, "/catalog/request")
 
     def request(self, request: Request, body: Body, continuation: str | None = None) -> Response:
         """Answer a catalogue request, one page at a time."""
@@ -174,7 +177,19 @@ class CatalogDoor:
                 raise
             dataset = self._offerings.dataset(id.removesuffix("/"))
         found = RootDataset.model_validate(dataset.model_dump(by_alias=True))
-        return _zipped(request, to_json(found.wire()), {})
+        where = join(self._base, "/catalog/datasets/" + quote(id, safe=""))
+        return _zipped(request, to_json(found.wire()), _reserved(dataset, where).headers())
+
+
+def _reserved(dataset: Dataset, where: str) -> Reservation:
+    """Return what the offers reserve of mining a dataset; an offer that we cannot read lifts nothing."""
+    policies = []
+    for offer in dataset.has_policy:
+        try:
+            policies.append(compile_policy(offer))
+        except Refused:
+            continue
+    return reservation(policies, where)
 
 
 def _with_datasets(catalog: Catalog, datasets: Sequence[bytes]) -> bytes:

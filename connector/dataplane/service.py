@@ -19,11 +19,12 @@ from connector.negotiation.ports import NegotiationStore, SignedAgreement
 from connector.offering.ports import OfferingStore
 from connector.transfer.ticket import Ticket, verify
 from connector.usage.ports import Sent
+from policies.claims import claims_detail
 from policies.compiled import compile_policy
 from policies.counting import Bound
 from policies.decision import Deny, Permit, decide
 from policies.plan import DataPlan
-from policies.use import Use, UseTotals
+from policies.use import NO_CLAIMS, Claims, Use, UseTotals
 from schemas.base import Role
 from schemas.errors import (
     DataspaceError,
@@ -64,6 +65,7 @@ class Streams:
         standing: says why a participant may not stream, if it is out of the data space.
         hindrance: says why nothing may be streamed under an agreement, if so.
         settled: is told the agreement of a stream that left rows, once they are settled.
+        claims: says what is known of a participant now.
     """
 
     def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
@@ -83,12 +85,14 @@ class Streams:
         standing: Callable[[str], str | None] = lambda _: None,
         hindrance: Callable[[str], str | None] = lambda _: None,
         settled: Callable[[str], None] = lambda _: None,
+        claims: Callable[[str], Claims] = lambda _: NO_CLAIMS,
     ) -> None:
         self._agreements, self._transfers, self._offerings = agreements, transfers, offerings
         self._usage, self._scans = usage, scans
         self._ticket_key, self._mask_secret = ticket_key, mask_secret
         self._clock, self._new_id = clock, new_id
         self._standing_of, self._hindrance, self._settled = standing, hindrance, settled
+        self._claims = claims
         self.block_rows, self._batch_bytes = block_rows, batch_bytes
         self._lock = threading.Lock()
         self._open: dict[str, OpenStream] = {}
@@ -197,10 +201,12 @@ class Streams:
         self, ticket: Ticket, agreement: SignedAgreement, fields: Mapping[str, Any], start: int
     ) -> tuple[Permit, Bound]:
         """Decide, log the decision, and return the permit with the totals that the agreement may reach."""
-        record = self._usage.record(UsageKind.ACCESS_DECISION, **fields, detail={"start": start})
+        claims, policy = self._claims(ticket.consumer), compile_policy(agreement.agreement)
+        detail = {"start": start, **claims_detail(policy, claims)}
+        record = self._usage.record(UsageKind.ACCESS_DECISION, **fields, detail=detail)
         # The time of the record is the time of the decision, so that an auditor replays exactly this.
         at = _EPOCH + timedelta(microseconds=record.at)
-        use, policy = Use(ticket.consumer, ticket.action, ticket.purpose), compile_policy(agreement.agreement)
+        use = Use(ticket.consumer, ticket.action, ticket.purpose, claims)
         said: list[tuple[Permit | Deny, UseTotals]] = []
 
         def judge(totals: UseTotals) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from connector.outbox.rules import Do, Hold, Rule, Rules, Where, possible
 from policies.compiled import compile_policy
 from policies.decision import Deny, decide
 from policies.subsumption import Misfit, covers
-from policies.use import Use, UseTotals
+from policies.use import NO_CLAIMS, Claims, Use, UseTotals
 from schemas.base import Role
 from schemas.dsp.negotiation import NegotiationState as State
 from schemas.errors import Refused
@@ -34,6 +34,7 @@ class Case:
     `offer` is the last one that either side made; `published` is what we offer for the dataset now (as its
     provider); `wanted` what we last asked for (as a consumer). `rounds` counts the requests; `visit` counts
     how often this state was entered, `since` is the last time. `approved` is true when a person said yes.
+    `claims` are what is known of the counterparty.
     """
 
     role: Role
@@ -51,6 +52,7 @@ class Case:
     since: datetime
     at: datetime
     approved: bool = False
+    claims: Claims = NO_CLAIMS
 
 
 @dataclass(frozen=True)
@@ -213,7 +215,7 @@ class RuledJudge:
 
 def denials(case: Case) -> tuple[str, ...]:
     """Return why the declared use is not permitted under the offer, or nothing if it is."""
-    use = Use.declared(case.counterparty, case.use)
+    use = Use.declared(case.counterparty, case.use, case.claims)
     try:
         decision = decide(compile_policy(case.offer), use, UseTotals(), case.at)
     except Refused as error:

@@ -25,6 +25,7 @@ from connector.outbox.rules import Hold, Where
 from connector.trust.ports import Caller
 from policies.compiled import compile_policy
 from policies.fitting import fit_to_columns
+from policies.use import NO_CLAIMS, Claims
 from schemas.base import Message, Role
 from schemas.binding.paths import NEGOTIATION_PATH
 from schemas.dsp.negotiation import ContractOfferMessage, ContractRequestMessage
@@ -57,8 +58,13 @@ class Negotiations(Processes[Negotiation]):
         did: str,
         callback: str,
         patience: timedelta = PATIENCE,
+        claims: Callable[[str], Claims] = lambda _: NO_CLAIMS,
     ) -> None:
-        """Make the room; `callback` is our own DSP base URL, `patience` how long a message is tried."""
+        """Make the room; `callback` is our own DSP base URL, `patience` how long a message is tried.
+
+        `claims` says what is known of a participant.
+        """
+        self._claims = claims
         super().__init__(
             store=store,
             wake=wake,
@@ -390,4 +396,5 @@ class Negotiations(Processes[Negotiation]):
             since=negotiation.updated,
             at=self._clock(),
             approved=approved,
+            claims=self._claims(negotiation.counterparty),
         )

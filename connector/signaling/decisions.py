@@ -15,7 +15,7 @@ from connector.transfer.starts import Totals
 from connector.transfer.ticket import granted, issue, lasting
 from policies.compiled import compile_policy
 from policies.decision import Deny, decide
-from policies.use import Use
+from policies.use import NO_CLAIMS, Claims, Use
 from schemas.base import Role
 from schemas.dps import FlowState as State
 from schemas.dsp.transfer import DataAddress
@@ -56,7 +56,9 @@ class Decisions:
         sink: Callable[[str, str], DataAddress],
         ticket_key: OKPKey,
         clock: Callable[[], datetime],
+        claims: Callable[[str], Claims] = lambda _: NO_CLAIMS,
     ) -> None:
+        self._claims = claims
         self._peers, self._agreements = peers, agreements
         self._offers, self._usage = offers, usage
         self._source, self._sink = source, sink
@@ -76,7 +78,7 @@ class Decisions:
         held = shown if earlier is None else standing(earlier, shown)
         decision = decide(
             policy,
-            Use.declared(flow.consumer, flow.use),
+            Use.declared(flow.consumer, flow.use, self._claims(flow.consumer)),
             self._usage.totals(flow.agreement, flow.pid),
             self._clock(),
         )

@@ -16,7 +16,7 @@ from connector.transfer.steps import DENIED
 from connector.transfer.ticket import granted, issue, lasting
 from policies.compiled import compile_policy
 from policies.decision import Deny, decide
-from policies.use import Use, UseTotals
+from policies.use import NO_CLAIMS, Claims, Use, UseTotals
 from schemas.dsp.transfer import DataAddress
 from schemas.errors import Refused
 
@@ -39,6 +39,7 @@ class Starts:
         ticket_key: signs tickets.
         clock: UTC, aware.
         hindrance: says which duty under an agreement is overdue, if one is.
+        claims: says what is known of a participant.
     """
 
     def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
@@ -50,8 +51,10 @@ class Starts:
         ticket_key: OKPKey,
         clock: Callable[[], datetime],
         hindrance: Callable[[str], str | None] = lambda _: None,
+        claims: Callable[[str], Claims] = lambda _: NO_CLAIMS,
     ) -> None:
         self._hindrance = hindrance
+        self._claims = claims
         self._agreements, self._usage, self._addresses = agreements, usage, addresses
         self._ticket_key, self._clock = ticket_key, clock
 
@@ -63,7 +66,7 @@ class Starts:
             return Say(Said.TERMINATION, code="revoked", reasons=(why,))
         if (overdue := self._hindrance(transfer.agreement)) is not None:
             return Say(Said.TERMINATION, code="obligation-overdue", reasons=(overdue,))
-        use = Use.declared(transfer.counterparty, transfer.use)
+        use = Use.declared(transfer.counterparty, transfer.use, self._claims(transfer.counterparty))
         try:
             totals = self._usage.totals(transfer.agreement, transfer.pid)
             decision = decide(compile_policy(held.agreement), use, totals, at)

@@ -18,6 +18,7 @@ import structlog
 from joserfc.jwk import OKPKey
 
 from connector.trust.ports import Caller, ReplayStore
+from policies import use
 from schemas.binding.client import Http
 from schemas.binding.did import DidResolver
 from schemas.dsp.version import Auth
@@ -176,6 +177,20 @@ class MembersTrust:
         """Return what the version document tells of this way."""
         return Auth(protocol="hansa-members", version="1", profile=("self-issued-jwt",))
 
+    def claims(self, participant: str) -> use.Claims:
+        """Return what the list that holds now states of a member; nothing of anybody else.
+
+        Without a list nothing is known of anybody: that grants nothing, and lifts no prohibition.
+        """
+        try:
+            member = self._find(participant, self._members())
+        except Unavailable as error:
+            _log.warning("claims not known", participant=participant[:200], problem=str(error))
+            return use.NO_CLAIMS
+        if member is None or self._clock() >= member.valid_to:
+            return use.NO_CLAIMS
+        return stated(member)
+
     def prove(self, audience: str) -> str:
         """Return an `Authorization` header that proves us to one participant, for five minutes."""
         token = self_issued(self._key, self._did, audience, jti=self._new_id(), at=self._clock())
@@ -286,6 +301,14 @@ def _standing(did: str, member: Member | None, now: datetime) -> Member:
         until = member.valid_to.isoformat(timespec="seconds")
         raise Forbidden(f"the membership of {did[:120]} ended at {until}; ask the data space to renew it")
     return member
+
+
+def stated(member: Member) -> use.Claims:
+    """Return what a member list states of one of its members."""
+    pairs = ((name, value) for name, values in member.credentials.items() for value in values)
+    return use.Claims(
+        frozenset(member.groups), tuple(sorted(pairs)), member.region, member.environment, listed=True
+    )
 
 
 def _only_listed(document: DidDocument, member: Member) -> DidDocument:

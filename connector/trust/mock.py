@@ -12,6 +12,7 @@ import json
 from typing import Any
 
 from connector.trust.ports import Caller
+from policies.use import NO_CLAIMS, Claims
 from schemas.dsp.version import Auth
 from schemas.errors import Forbidden, Unauthenticated
 
@@ -29,6 +30,10 @@ class MockTrust:
     def described(self) -> Auth:
         """Return what the version document tells of this way: that it proves nothing."""
         return Auth(protocol="edc-mock", version="1")
+
+    def claims(self, participant: str) -> Claims:
+        """Return that nothing is known of anybody."""
+        return NO_CLAIMS
 
     def prove(self, audience: str) -> str:
         """Return an `Authorization` header that claims to be us."""

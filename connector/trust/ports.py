@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from policies.use import Claims
 from schemas.dsp.version import Auth
 
 
@@ -22,6 +23,10 @@ class TrustProfile(Protocol):
 
     def described(self) -> Auth:
         """Return what the version document tells of this way."""
+        ...
+
+    def claims(self, participant: str) -> Claims:
+        """Return what is known of a participant now; nothing of whom nobody vouches for."""
         ...
 
     def prove(self, audience: str) -> str:
