@@ -404,7 +404,7 @@ class Connector:
 
     @cached_property
     def _sources(self) -> ParquetSources:
-        return ParquetSources(self.settings.data.roots)
+        return ParquetSources(self.settings.data.roots, self.clock)
 
     @cached_property
     def _control_planes(self) -> HttpControlPlanes:

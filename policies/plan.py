@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -172,6 +173,8 @@ class DataPlan:
     def seen(self) -> frozenset[str]:
         """The columns that decide whether a row leaves."""
         excluding = {item.column for conjunction in self.excluded for item in conjunction}
+        if self.aggregate is not None and self.aggregate.subject is not None:
+            excluding.add(self.aggregate.subject)
         return frozenset(excluding).union(*(branch.seen for branch in self.branches))
 
     @property
@@ -242,8 +245,7 @@ def _divides(coarse: Masking, fine: Masking) -> bool:
     if coarse.kind is not fine.kind:
         return False
     if coarse.kind is MaskKind.BUCKET:
-        ours, theirs = Decimal(str(coarse.argument)), Decimal(str(fine.argument))
-        return ours % theirs == 0
+        return Fraction(str(coarse.argument)) % Fraction(str(fine.argument)) == 0
     # No week ends where a month does; and what was rounded twice is not what was rounded once.
     return coarse.kind is MaskKind.TRUNCATE and (
         "week" not in (coarse.argument, fine.argument) or fine.argument in ("day", "hour")

@@ -47,7 +47,7 @@ LOOPBACK = Egress.allowing(["127.0.0.0/8"])
 
 def limit(left: str, operator: str, right: Any) -> dict[str, Any]:
     """One constraint; `left` is a term of ODRL core, or of our profile."""
-    known = left in ("dateTime", "purpose")
+    known = left in ("dateTime", "purpose", "percentage")
     return {"leftOperand": left if known else HANSA + left, "operator": operator, "rightOperand": right}
 
 
@@ -109,7 +109,7 @@ class Provider:
         self.data.mkdir(exist_ok=True)
         self.database = self.database or f"sqlite:///{self.folder}/provider.sqlite"
         self.stores = SqlStores(self.database)
-        self.sources = ParquetSources([self.data])
+        self.sources = ParquetSources([self.data], lambda: self.now)
         log = UsageLog(
             store=self.stores.usage,
             key=self.key,

@@ -1,6 +1,7 @@
 """The door for bulk data: Arrow streams over HTTP/1.1, one thread a stream, buffers sent without copying.
 
-`GET /streams/<transfer>?start=<row>&columns=a,b` with `Authorization: Bearer <ticket>`. The last message of a
+`GET /streams/<transfer>?start=<row>&columns=a,b` with `Authorization: Bearer <ticket>`; data of which only
+groups may leave are asked with `?aggregate=<question as JSON>` instead. The last message of a
 stream is an empty batch whose metadata says how it ended; only after a complete one does the stream end as
 Arrow and HTTP want it, so that no reader takes a part for the whole.
 
@@ -23,6 +24,7 @@ import pyarrow as pa
 import structlog
 
 from connector.api.http_request import Request, read_request
+from connector.dataplane.question import Question
 from connector.dataplane.service import Streams
 from connector.dataplane.stream import OpenStream
 from schemas.binding.server import PROBLEM, problem, reasons_of
@@ -207,7 +209,7 @@ class ArrowHttpDoor:
             )
         choice = read_choice(request.query)
         transfer = unquote(request.path.removeprefix(PATH))
-        return self._streams.open(ticket.strip(), choice.start, choice.columns, transfer)
+        return self._streams.open(ticket.strip(), choice.start, choice.columns, transfer, choice.question)
 
     def _send(self, wire: _Wire, stream: OpenStream) -> None:
         batches = stream.batches()
@@ -216,9 +218,14 @@ class ArrowHttpDoor:
         sink = _Parts()
         wire.begin()
         writer = pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), stream.schema)
-        item = first
+        item, counted = first, stream.start
         while item is not None:
-            writer.write_batch(item[0])
+            batch, position = item
+            counted += batch.num_rows
+            # Told only where it does not follow from the rows: some kept their number, and were not sent.
+            told = None if counted == position else {"position": str(position)}
+            counted = position
+            writer.write_batch(batch, custom_metadata=told)
             if not wire.chunk(sink.take(), stream.may_go_on):
                 wire.finish(complete=False)  # in the middle of a batch; who asks again is told the reason
                 return
@@ -241,10 +248,11 @@ class ArrowHttpDoor:
 
 @dataclass(frozen=True)
 class Choice:
-    """What a reader asks for: from which row on, and which columns (None: all)."""
+    """What a reader asks for: from which row on, which columns (None: all), or which groups."""
 
     start: int
     columns: tuple[str, ...] | None
+    question: Question | None = None
 
 
 def read_choice(query: str) -> Choice:
@@ -253,7 +261,7 @@ def read_choice(query: str) -> Choice:
     Raises:
         Malformed: naming what does not fit.
     """
-    start, columns = 0, None
+    start, columns, question = 0, None, None
     for part in filter(None, query.split("&")):
         name, _, value = part.partition("=")
         if name == "start":
@@ -262,9 +270,13 @@ def read_choice(query: str) -> Choice:
             start = int(value)
         elif name == "columns":
             columns = tuple(unquote(column.replace("+", " ")) for column in value.split(",") if column)
+        elif name == "aggregate":
+            question = Question.read(unquote(value.replace("+", " ")))
         else:
-            raise Malformed(f"unknown parameter {name[:40]!r}; known: start, columns")
-    return Choice(start, columns)
+            raise Malformed(f"unknown parameter {name[:40]!r}; known: start, columns, aggregate")
+    if question is not None and columns is not None:
+        raise Malformed("columns and aggregate; the columns of an answer are those that are asked about")
+    return Choice(start, columns, question)
 
 
 class _Parts:

@@ -114,14 +114,14 @@ class _Sent:
         stopping: threading.Event,
     ) -> None:
         self._stream, self._batches, self._stopping = stream, batches, stopping
-        self._first = first
+        self._first, self._position = first, stream.start
         self._let_go = weakref.finalize(self, _let_go, stream, free)
         self._let_go.atexit = False
 
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> pa.RecordBatch:
+    def __next__(self) -> pa.RecordBatch | tuple[pa.RecordBatch, pa.Buffer]:
         try:
             item, self._first = self._first, None
             if self._stopping.is_set():
@@ -132,7 +132,10 @@ class _Sent:
             self.close()
             raise
         if item is not None:
-            return item[0]
+            batch, position = item
+            follows, self._position = self._position + batch.num_rows == position, position
+            # Told only where it does not follow from the rows: some kept their number, and were not sent.
+            return batch if follows else (batch, pa.py_buffer(json.dumps({"position": position}).encode()))
         self.close()
         end = self._stream.end
         if end is not None and end.kind != "complete":

@@ -50,6 +50,7 @@ class Item(Document):
     themes: tuple[str, ...] = ()
     license: str | None = None
     landing_page: str | None = None
+    consent: str | None = None
     access_rights: str | None = None
     version: str | None = None
 

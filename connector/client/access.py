@@ -6,8 +6,9 @@ An AI developer's own connector speaks for it in the data space; this file asks 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from connector.client.desk import PATIENCE, Desk
 from connector.client.find import find, own_http
@@ -28,6 +29,7 @@ def open(  # noqa: PLR0913 - the one line that the README shows: connector.open(
     connector: str | None = None,
     key: str | None = None,
     columns: Sequence[str] | None = None,
+    aggregate: Mapping[str, Any] | None = None,
     start: int = 0,
     timeout: float = 30.0,
     renegotiate: bool = False,
@@ -44,6 +46,8 @@ def open(  # noqa: PLR0913 - the one line that the README shows: connector.open(
         connector: URL of your own connector; default: HANSA_CONNECTOR, or the client's file.
         key: its API key; default: HANSA_API_KEY, HANSA_API_KEY_FILE, or the client's file.
         columns: which columns to read; default: all that the terms release.
+        aggregate: groups instead of rows, where the terms release only those, such as
+            `{"group": ["sex"], "measures": [{"function": "mean", "column": "age"}]}`.
         start: row to begin at.
         timeout: seconds for the negotiation, for the transfer, and for each read.
         renegotiate: make a new agreement in any case.
@@ -95,6 +99,7 @@ def open(  # noqa: PLR0913 - the one line that the README shows: connector.open(
             agreement=agreement,
             egress=stream_egress(own),
             columns=tuple(columns) if columns is not None else None,
+            question=aggregate,
             timeout=timeout,
             renew=renew,
             complete=complete,

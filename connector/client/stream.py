@@ -43,7 +43,8 @@ MOST_ROWS = 2**31 - 1
 class Access:
     """What a stream needs to be opened, and opened again.
 
-    `renew` gets a fresh ticket where the old one has run out, `complete` tells that nothing more is wanted.
+    `question` asks for groups instead of rows. `renew` gets a fresh ticket where the old one has run out,
+    `complete` tells that nothing more is wanted.
     """
 
     endpoint: str
@@ -52,6 +53,7 @@ class Access:
     agreement: str
     egress: Egress
     columns: tuple[str, ...] | None = None
+    question: Mapping[str, Any] | None = None
     timeout: float = 30.0
     renew: Callable[[], tuple[str, str]] | None = field(default=None, repr=False)
     complete: Callable[[], None] | None = field(default=None, repr=False)
@@ -78,7 +80,8 @@ class DataStream:
         self._answer: Answer | None = None
         self._reader: pa.RecordBatchStreamReader | None = None
         self._ahead: pa.RecordBatch | None = None
-        self._at_connect = start
+        self._got = 0
+        self._follows: int | None = None
         self._tries = 0
         self._is_over = self._is_closed = False
         self._ended: StreamEnded | None = None
@@ -118,7 +121,8 @@ class DataStream:
             if self._ended is not None:
                 raise self._ended
             raise StopIteration
-        self.position += batch.num_rows
+        self.position = self.position + batch.num_rows if self._follows is None else self._follows
+        self._follows = None
         self.rows += batch.num_rows
         return batch
 
@@ -152,7 +156,7 @@ class DataStream:
             raise Malformed(
                 f"expected {MEDIA_ARROW_STREAM}, got {answer.headers.get('content-type', 'nothing')[:80]!r}"
             )
-        self._answer, self._at_connect = answer, self.position
+        self._answer, self._got = answer, 0
         reader = _guarded(lambda: pa.ipc.open_stream(pa.PythonFile(answer, mode="r")))
         schema = reader.schema.remove_metadata()
         if self._schema is not None and schema != self._schema:
@@ -163,6 +167,8 @@ class DataStream:
         query = f"{'&' if '?' in endpoint else '?'}start={self.position}"
         if self._access.columns is not None:
             query += "&columns=" + ",".join(quote(column, safe="") for column in self._access.columns)
+        if self._access.question is not None:
+            query += "&aggregate=" + quote(json.dumps(self._access.question), safe="")
         headers = {"Authorization": f"Bearer {ticket}", "Accept": MEDIA_ARROW_STREAM}
         return fetch(endpoint + query, headers, self._access.egress, self._access.timeout)
 
@@ -181,6 +187,8 @@ class DataStream:
             # Arrow trusts offsets inside a message; foreign ones may point anywhere until they are checked.
             _guarded(partial(batch.validate, full=True))
             if batch.num_rows:
+                self._got += batch.num_rows
+                self._follows = _position(told)
                 plain: pa.RecordBatch = batch.replace_schema_metadata(None)
                 return plain
         return None
@@ -188,7 +196,7 @@ class DataStream:
     def _end(self, told: Mapping[bytes, bytes]) -> None:
         kind = told[b"end"].decode(errors="replace")[:40]
         reason = told.get(b"reason", b"").decode(errors="replace")[:500]
-        said, got = told.get(b"rows", b"").decode(errors="replace")[:20], self.position - self._at_connect
+        said, got = told.get(b"rows", b"").decode(errors="replace")[:20], self._got
         self._is_over = True
         self._disconnect()
         if kind != "complete":
@@ -259,6 +267,16 @@ class DataStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _position(told: Mapping[bytes, bytes] | None) -> int | None:
+    """Return the position after a batch, where the provider says that rows before it kept their numbers."""
+    said = (told or {}).get(b"position")
+    if said is None:
+        return None
+    if not (said.isdigit() and len(said) <= 16):
+        raise UnreadableData(f"the provider says that the position is {said[:40]!r}, which is no row number")
+    return int(said)
 
 
 def _guarded(read: Callable[[], Any]) -> Any:

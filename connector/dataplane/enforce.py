@@ -1,12 +1,12 @@
-"""From a scanned batch to what may leave: rows checked again, masks laid, hidden columns dropped.
+"""From scanned rows to what may leave: rows and masks checked again, cells joined, hidden columns dropped.
 
-The scan has applied the row filter already, with another engine. Here every batch is checked once more,
-so that an error in either stops the stream instead of leaking a row.
+The scan has judged the rows and masked the cells already, with another engine. Here every batch is checked
+once more, so that an error in either stops the stream instead of leaking a row or a cell.
 """
 
 from __future__ import annotations
 
-import hmac
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,140 +14,24 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connector.offering.columns import can_hash, plain_array, streamed_schema, streamed_type
+from connector.dataplane.compare import rows_that_match, rows_that_pass
+from connector.dataplane.masks import (
+    COARSE,
+    Pseudonyms,
+    coarsened,
+    redacted,
+    sample_bound,
+    sample_salt,
+    watermark,
+)
+from connector.dataplane.scanned import Scanned
+from connector.offering.columns import is_text, plain_array, streamed_schema, streamed_type
+from connector.offering.masked import released_field
 from policies.masking import Masking, MaskKind
-from policies.plan import Branch, Comparison, DataPlan
-from policies.profile import Operator
+from policies.plan import DataPlan, revealing
 from schemas.errors import DataspaceError, PolicyMismatch
 
-HASH_CHARACTERS = 16
-"""Hexadecimal characters of a pseudonym: 64 bits."""
-
-MOST_KNOWN = 1 << 16
-"""Hashes that one stream keeps."""
-
-_WIDEST_DECIMAL = 76
-
-
-def mask_key(secret: bytes, agreement: str) -> bytes:
-    """Derive the key of an agreement's pseudonyms: under another one the same value looks different."""
-    return hmac.digest(secret, b"hansa-mask-1\x00" + agreement.encode(), "sha256")
-
-
-def comparable(comparison: Comparison, datatype: pa.DataType) -> tuple[pa.DataType, list[pa.Scalar]]:
-    """Return the type in which a column of `datatype` is compared, and the values in that type.
-
-    Raises:
-        PolicyMismatch: if a value does not fit the column.
-    """
-    values = comparison.typed(str(datatype))
-    target = datatype
-    if pa.types.is_timestamp(datatype) and datatype.unit in ("s", "ms"):
-        target = pa.timestamp("us", datatype.tz)
-    elif pa.types.is_decimal(datatype):
-        target = _decimal_type(
-            comparison, datatype, [value for value in values if isinstance(value, Decimal)]
-        )
-    try:
-        scalars = [
-            pa.scalar(value).cast(target) if isinstance(value, Decimal) else pa.scalar(value, target)
-            for value in values
-        ]
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
-        raise PolicyMismatch(
-            f"filter on {comparison.column!r}: {values[0]!r} cannot be compared with type {datatype}"
-        ) from None
-    return target, scalars
-
-
-def _decimal_type(comparison: Comparison, datatype: pa.DataType, values: list[Decimal]) -> pa.DataType:
-    """Find a decimal type that holds both the column and the values exactly."""
-    exponents = [int(value.as_tuple().exponent) for value in values]
-    scale = max([datatype.scale, *(-exponent for exponent in exponents)])
-    whole = max([datatype.precision - datatype.scale, *(value.adjusted() + 1 for value in values), 1])
-    if scale + whole > _WIDEST_DECIMAL:
-        raise PolicyMismatch(
-            f"filter on {comparison.column!r}: {values[0]} cannot be compared exactly with type {datatype}"
-        )
-    return pa.decimal256(_WIDEST_DECIMAL, scale)
-
-
-def row_mask(comparison: Comparison, column: pa.Array) -> pa.Array:
-    """Say for each cell whether it passes a comparison; a null cell never does, nor does NaN, its like.
-
-    Shapes: as many booleans as cells, none of them null.
-    """
-    target, scalars = comparable(comparison, column.type)
-    cells = column if column.type == target else column.cast(target)
-    first = scalars[0]
-    match comparison.operator:
-        case Operator.EQ:
-            passed = pc.equal(cells, first)
-        case Operator.NEQ:
-            passed = pc.not_equal(cells, first)
-        case Operator.LT:
-            passed = pc.less(cells, first)
-        case Operator.LTEQ:
-            passed = pc.less_equal(cells, first)
-        case Operator.GT:
-            passed = pc.greater(cells, first)
-        case Operator.GTEQ:
-            passed = pc.greater_equal(cells, first)
-        case Operator.IS_ANY_OF | Operator.IS_NONE_OF:
-            found = pc.is_in(cells, pa.array([scalar.as_py() for scalar in scalars], target))
-            passed = found if comparison.operator is Operator.IS_ANY_OF else pc.invert(found)
-            passed = pc.and_(passed, pc.is_valid(cells))
-        case _:
-            raise PolicyMismatch(
-                f"filter on {comparison.column!r}: operator {comparison.operator} compares no cells"
-            )
-    if pa.types.is_floating(target):
-        passed = pc.and_(passed, pc.invert(pc.is_nan(cells)))
-    return pc.fill_null(passed, False)
-
-
-def rows_that_pass(predicate: tuple[Comparison, ...], columns: Mapping[str, pa.Array]) -> pa.Array | None:
-    """Return which rows pass all comparisons (booleans without nulls); None if there is none to pass."""
-    passed = None
-    for comparison in predicate:
-        mask = row_mask(comparison, columns[comparison.column])
-        passed = mask if passed is None else pc.and_(passed, mask)
-    return passed
-
-
-class Pseudonyms:
-    """Replaces values by keyed hashes of their text; null stays null.
-
-    Hashes of values that come again are kept, a bounded number of them: columns that are masked often name
-    the same few thousand people.
-    """
-
-    def __init__(self, key: bytes) -> None:
-        self._key = key
-        self._known: dict[str | bytes, str] = {}
-
-    def of(self, column: pa.Array) -> pa.Array:
-        """Return the pseudonyms of a column.
-
-        Shapes: a plain string column of equal length (a dictionary would carry more than it shows).
-        """
-        if pa.types.is_timestamp(column.type) and column.type.tz is not None:
-            column = column.cast(
-                pa.timestamp(column.type.unit)
-            )  # its text must not hang on a time zone database
-        encoded = column.dictionary_encode()
-        values = encoded.dictionary
-        if not (pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type)):
-            values = values.cast(pa.binary() if pa.types.is_fixed_size_binary(values.type) else pa.string())
-        known = self._known
-        if len(known) > MOST_KNOWN:
-            known.clear()
-        texts = values.to_pylist()
-        for text in texts:
-            if text not in known:
-                raw = text if isinstance(text, bytes) else text.encode()
-                known[text] = hmac.digest(self._key, raw, "sha256")[: HASH_CHARACTERS // 2].hex()
-        return pa.array([known[text] for text in texts], pa.string()).take(encoded.indices)
+_SPOT_CHECKS = 64
 
 
 def exact(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -163,87 +47,173 @@ def exact(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.concat_batches([batch.slice(0, half), batch.slice(half)])  # joining always copies, and fast
 
 
+def is_sampled(salt: str, row: int, percentage: Decimal) -> bool:
+    """Say whether a row is in the sample: by a keyed hash of its position in the file, from 0."""
+    return int(hashlib.sha256(f"{salt}{row}".encode()).hexdigest(), 16) < sample_bound(percentage)
+
+
 @dataclass(frozen=True)
 class Enforcement:
     """A plan made ready for the batches of one scan.
 
-    Shapes: `schema` is what leaves: released columns in the order of the data, plain types, masked by hash as
-    string.
+    Shapes: `schema` is what leaves: released columns in the order of the data, in the types that masks leave.
     """
 
-    branch: Branch
+    plan: DataPlan
     schema: pa.Schema
     pseudonyms: Pseudonyms
+    salt: str
+    mark: str
 
     @classmethod
     def of(cls, plan: DataPlan, scanned: pa.Schema, key: bytes) -> Enforcement:
         """Fit a plan to the schema of a scan.
 
         Raises:
-            PolicyMismatch: if the plan names a column that the scan lacks, releases none, or asks for a
-                hash of values that have no plain text.
+            PolicyMismatch: if the plan names a column that the scan lacks, releases none, holds a set of
+                columns that must stay apart, or asks for a mask that the type of its column cannot take.
         """
-        branch = sole_branch(plan)
         lacking = sorted(plan.named - set(scanned.names))
         if lacking:
             raise PolicyMismatch(f"the plan names column {lacking[0]!r}, which the data lack")
+        refuse_together(plan, scanned.names)
         plain = streamed_schema(scanned)
-        fields = [_released(plain.field(name), branch.mask_of(name)) for name in plan.visible(scanned.names)]
+        names = plan.visible(scanned.names)
+        fields = [_released(plain.field(name), plan) for name in names]
         if not fields:
             raise PolicyMismatch("the plan releases no column")
-        return cls(branch, pa.schema(fields), Pseudonyms(key))
+        return cls(plan, pa.schema(fields), Pseudonyms(key), sample_salt(key), watermark(key))
 
-    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def apply(self, scanned: Scanned) -> pa.RecordBatch:
         """Return what may leave of a scanned batch.
 
         Raises:
-            DataspaceError: if a row is in the batch that the filter excludes; then nothing of it may leave.
+            DataspaceError: if the other engine let a row through that the plan withholds, or made something
+                else of a masked cell; then nothing of the batch may leave.
         """
+        batch = scanned.batch
         at = {name: index for index, name in enumerate(batch.schema.names)}
-        filtered = {item.column for item in self.branch.predicate}
-        seen = {name: _plain(batch.column(at[name])) for name in filtered}
-        passed = rows_that_pass(self.branch.predicate, seen)
-        if passed is not None and batch.num_rows:
-            kept = pc.sum(passed).as_py() or 0
-            if kept != batch.num_rows:
-                raise DataspaceError(
-                    f"the scan let {batch.num_rows - kept} of {batch.num_rows} rows through that the "
-                    "policy's row filter excludes; nothing of them was sent; report this"
-                )
-        columns = [self._release(batch.column(at[field.name]), field) for field in self.schema]
+        cells = {name: _plain(batch.column(index)) for name, index in at.items()}
+        self._check_rows(scanned, {name: cells[name] for name in self.plan.seen})
+        columns = [self._cells(cells[field.name], field, scanned) for field in self.schema]
         out = pa.RecordBatch.from_arrays(columns, schema=self.schema)
-        # Without a filter the rows after a batch are released too, and need no hiding.
-        return exact(out) if self.branch.predicate else out
+        # Where every row is released, the rows after a batch are too, and need no hiding.
+        return out if self.plan.is_open and len(self.plan.branches) == 1 else exact(out)
 
-    def _release(self, column: pa.Array, field: pa.Field) -> pa.Array:
-        mask = self.branch.mask_of(field.name)
+    def _check_rows(self, scanned: Scanned, seen: Mapping[str, pa.Array]) -> None:
+        rows = scanned.batch.num_rows
+        if not rows:
+            return
+        if not scanned.passes and not (self.plan.is_open and len(self.plan.branches) == 1):
+            raise DataspaceError("the scan judged no row; nothing was sent; report this")
+        matched = rows_that_match(self.plan.excluded, seen)
+        if matched is not None:
+            _refuse_some(matched, rows, "a prohibition excludes")
+        standing = None
+        for branch, passed in zip(self.plan.branches, scanned.passes, strict=bool(scanned.passes)):
+            checked = rows_that_pass(branch.predicate, seen)
+            if checked is not None:
+                _refuse_some(pc.and_(passed, pc.invert(checked)), rows, "the policy's row filter excludes")
+            if branch.sample is not None:
+                self._check_sample(branch.sample, passed, scanned.rows)
+            standing = passed if standing is None else pc.or_(standing, passed)
+        if standing is not None:
+            _refuse_some(pc.invert(standing), rows, "no permission covers")
+
+    def _check_sample(self, percentage: Decimal, passed: pa.Array, rows: pa.Array | None) -> None:
+        """Hash some rows again, spread over the batch: all of them would cost more than reading them."""
+        if rows is None:
+            raise DataspaceError(
+                "the scan does not tell which rows it sampled; nothing was sent; report this"
+            )
+        kept = rows.filter(passed)
+        for index in range(0, len(kept), max(1, len(kept) // _SPOT_CHECKS)):
+            if not is_sampled(self.salt, kept[index].as_py(), percentage):
+                raise DataspaceError("the scan let a row through that is not in the sample; report this")
+
+    def _cells(self, cells: pa.Array, field: pa.Field, scanned: Scanned) -> pa.Array:
+        """Show each cell as the most revealing of the branches that its row passes shows it."""
+        shown = [
+            (branch.mask_of(field.name), index)
+            for index, branch in enumerate(self.plan.branches)
+            if branch.shows(field.name)
+        ]
+        masks = dict.fromkeys(mask for mask, _ in shown)
+        made = {mask: self._masked(cells, field, mask, scanned) for mask in masks}
+        if len(masks) == 1 and len(shown) == len(self.plan.branches):
+            return made[next(iter(masks))]
+        found = pa.nulls(len(cells), field.type)
+        for mask in sorted(masks, key=revealing):
+            for other, index in shown:
+                if other == mask and scanned.passes:
+                    found = pc.if_else(scanned.passes[index], made[mask], found)
+                elif other == mask:
+                    found = made[mask]
+        return found
+
+    def _masked(self, cells: pa.Array, field: pa.Field, mask: Masking | None, scanned: Scanned) -> pa.Array:
         if mask is None:
-            return plain_array(column, field.type)
-        if mask.kind is MaskKind.HASH:
-            return self.pseudonyms.of(_plain(column))
-        return pa.nulls(len(column), field.type)
+            return plain_array(cells, field.type)
+        match mask.kind:
+            case MaskKind.NULL:
+                return pa.nulls(len(cells), field.type)
+            case MaskKind.HASH:
+                if not is_text(field.type):
+                    return pa.nulls(len(cells), field.type)  # shown as a number elsewhere: no place for text
+                return plain_array(self.pseudonyms.of(cells), field.type)
+            case MaskKind.REDACT:
+                return redacted(len(cells), field.type)
+            case _:
+                return self._coarse(cells, field, mask, scanned)
+
+    def _coarse(self, cells: pa.Array, field: pa.Field, mask: Masking, scanned: Scanned) -> pa.Array:
+        """Take the cells of the other engine, if they are what this one makes of the column too."""
+        ours, theirs = coarsened(cells, mask), scanned.coarse.get((field.name, mask))
+        if theirs is None or theirs.type != ours.type or not theirs.equals(ours):
+            raise DataspaceError(
+                f"two engines disagree on the mask {mask.text!r} of {field.name!r}; report this"
+            )
+        return plain_array(ours, field.type)
+
+
+def refuse_together(plan: DataPlan, columns: list[str]) -> None:
+    """Refuse columns that hold a set which must stay apart.
+
+    Raises:
+        PolicyMismatch: naming the set.
+    """
+    # A column that is null in every row is not visible beside others.
+    shown = [
+        name
+        for name in plan.visible(columns)
+        if any(
+            branch.shows(name) and ((mask := branch.mask_of(name)) is None or mask.kind is not MaskKind.NULL)
+            for branch in plan.branches
+        )
+    ]
+    together = plan.whole_set(shown)
+    if together is not None:
+        raise PolicyMismatch(
+            f"columns {', '.join(map(repr, together))} must not be read together; ask for some of them only"
+        )
+
+
+def _refuse_some(refused: pa.Array, rows: int, why: str) -> None:
+    count = pc.sum(refused).as_py() or 0
+    if count:
+        raise DataspaceError(
+            f"the scan let {count} of {rows} rows through that {why}; nothing of them was sent; report this"
+        )
+
+
+def _released(field: pa.Field, plan: DataPlan) -> pa.Field:
+    showing = [branch for branch in plan.branches if branch.shows(field.name)]
+    masks = [branch.mask_of(field.name) for branch in showing]
+    for mask in masks:
+        if mask is not None and mask.kind in COARSE:
+            released_field(field, [mask], hidden=False)
+    return released_field(field, masks, hidden=len(showing) < len(plan.branches))
 
 
 def _plain(column: pa.Array) -> pa.Array:
     return plain_array(column, streamed_type(column.type))
-
-
-def _released(field: pa.Field, mask: Masking | None) -> pa.Field:
-    if mask is None:
-        return field
-    if mask.kind is not MaskKind.HASH:
-        return pa.field(field.name, field.type, nullable=True)
-    if not can_hash(field.type):
-        raise PolicyMismatch(
-            f"mask on {field.name!r}: values of type {field.type} cannot be hashed; "
-            "use 'null' or leave the column out"
-        )
-    return pa.field(field.name, pa.string(), field.nullable)
-
-
-def sole_branch(plan: DataPlan) -> Branch:
-    """Return the branch of a plan that has one, and nothing else that would have to be kept."""
-    (branch,) = plan.branches
-    if branch.sample or branch.anonymity or branch.consent or plan.excluded or plan.apart or plan.aggregate:
-        raise PolicyMismatch("the plan asks for more than rows, columns and masks")
-    return branch

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pyarrow as pa
 
+from connector.dataplane.scanned import Scanned
 from connector.transfer.ports import Received, Transfer
 from connector.usage.ports import Judge, Reservation, Sent
 from policies.counting import Amount, Bound
@@ -26,21 +28,77 @@ class Started(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ScanRequest:
+    """How a source is to be read.
+
+    `salt` is what the sample hangs on (64 hexadecimal characters), `consent` the consent table beside the
+    source. Units: `batch_bytes` is the size that batches are to have; `start` leaves out that many positions
+    from the front.
+    """
+
+    batch_bytes: int
+    start: int = 0
+    salt: str = ""
+    consent: str | None = None
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """Groups as they were counted.
+
+    Shapes: `table` has the `keys` columns of the key, then `size` (rows, or different subjects), `n` (rows),
+    and of each measured column how many gave a value (`d0`, …), how many values (`c0`), their sum (`t0`),
+    the least and the greatest (`lo0`, `hi0`).
+    """
+
+    table: pa.Table
+    keys: int
+
+
+class Counting(Protocol):
+    """Adds up groups over batches."""
+
+    def add(
+        self, keys: Sequence[pa.Array], subject: pa.Array | None, values: Sequence[pa.Array], rows: int
+    ) -> None:
+        """Add the rows of a batch."""
+        ...
+
+    def result(self) -> Grouped:
+        """Return the groups."""
+        ...
+
+    def interrupt(self) -> None:
+        """Stop what is under way; from any thread, at any time."""
+        ...
+
+
 class Scans(Protocol):
     """Opens data files for reading under a plan."""
 
-    def scan(self, source: str, plan: DataPlan, *, batch_bytes: int, start: int = 0) -> Scan:
-        """Open a source with a plan pushed down: rows that the predicate drops are never read out.
+    def scan(self, source: str, plan: DataPlan, request: ScanRequest) -> Scan:
+        """Open a source with a plan pushed down: rows that it does not release are never handed out.
 
-        Columns that the plan hides are read out only where its predicate needs them, so that the rows can be
-        checked once more. The order of rows is the same on every scan of the same file under the same plan;
-        `start` leaves out that many of them from the front.
-
-        Units: `batch_bytes` is the size that batches are to have, `start` counts rows that pass the filter.
+        Columns that the plan hides are read only where it decides by them, so that the rows can be checked
+        once more. The order of rows is the same on every scan of the same file under the same plan. Each row
+        has a position: it counts rows that pass predicate, sample and prohibitions, and stays the same while
+        consents come and go.
 
         Raises:
-            UnreadableData: if the file cannot be read.
-            PolicyMismatch: if the plan names a column that the file lacks.
+            UnreadableData: if the file, or the consent table, cannot be read.
+            PolicyMismatch: if the plan names a column that the file lacks, or consent is asked for and there
+                is no consent table.
+        """
+        ...
+
+    def tally(
+        self, keys: Sequence[pa.DataType], subject: pa.DataType | None, values: Sequence[pa.DataType]
+    ) -> Counting:
+        """Return what counts groups: by these columns, of these subjects (None: of rows), over these values.
+
+        Raises:
+            PolicyMismatch: if a column is of a type that cannot be grouped by, or counted.
         """
         ...
 
@@ -50,26 +108,29 @@ class Scan(Protocol):
 
     @property
     def schema(self) -> pa.Schema:
-        """The columns that the plan lets through or filters by, before masking, in the order of the file."""
+        """The columns that the plan shows or decides by, before masking, in the order of the file."""
         ...
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
+    def batches(self) -> Iterator[Scanned]:
         """Yield batches in order, none of them empty; may be called once.
+
+        A row whose subject withdrew consent before its batch is yielded is not in it.
 
         Raises:
             UnreadableData: where the file turns out to be corrupt, or some rows before: it is read ahead.
+            WorldMoved: after `interrupt`.
         """
         ...
 
     def interrupt(self) -> None:
-        """Have `batches` end soon, from any thread, also while it looks for rows and finds none.
+        """Stop what is under way at once; from any thread, at any time, more than once.
 
-        It may end with an error then, which nobody is told.
+        `batches` then raises WorldMoved instead of yielding more, wherever it stands.
         """
         ...
 
     def close(self) -> None:
-        """Stop reading; for the thread that reads."""
+        """Stop reading; from any thread, at any time, more than once."""
         ...
 
 

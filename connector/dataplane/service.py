@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
 from joserfc.jwk import OKPKey
 
-from connector.dataplane.enforce import Enforcement, mask_key
-from connector.dataplane.ports import Ledger, Scans, Started
+from connector.dataplane.enforce import Enforcement
+from connector.dataplane.groups import AnswerCheck, GroupedScan
+from connector.dataplane.masks import mask_key, sample_salt
+from connector.dataplane.ports import Ledger, Scan, ScanRequest, Scans, Started
+from connector.dataplane.question import Question
 from connector.dataplane.standing import EndKind, stop
 from connector.dataplane.stream import Admission, OpenStream, shorten
 from connector.negotiation.ports import NegotiationStore, SignedAgreement
@@ -26,6 +29,7 @@ from policies.decision import Deny, Permit, decide
 from policies.plan import DataPlan
 from policies.use import NO_CLAIMS, Claims, Use, UseTotals
 from schemas.base import Role
+from schemas.canonical import digest
 from schemas.errors import (
     DataspaceError,
     Forbidden,
@@ -104,6 +108,7 @@ class Streams:
         start: int = 0,
         columns: Sequence[str] | None = None,
         transfer: str | None = None,
+        question: Question | None = None,
     ) -> OpenStream:
         """Check a ticket, decide once, and open the stream that it stands for.
 
@@ -112,6 +117,7 @@ class Streams:
             start: rows to leave out from the front, for a reader that resumes.
             columns: a choice among the released columns; None means all.
             transfer: the transfer that the address named, where it named one.
+            question: what is asked of data of which only groups may leave.
 
         Raises:
             Unauthenticated: if the ticket does not hold.
@@ -141,11 +147,11 @@ class Streams:
             "transfer": pass_.transfer,
             "stream": stream,
         }
-        permit, most = self._decided(pass_, agreement, fields, start)
+        asked = _Asked(start, tuple(columns) if columns is not None else None, question)
+        permit, most = self._decided(pass_, agreement, fields, asked.detail)
         try:
-            opened = self._opened(
-                pass_, permit, most, fields, start, columns, agreement.control_plane is None
-            )
+            foreign = agreement.control_plane is not None
+            opened = self._opened(pass_, permit, most, fields, asked, of_member=not foreign)
         except DataspaceError as error:
             why = str(error)
             self._settle(stream, lambda: self._settle_unopened(fields, why))
@@ -153,6 +159,16 @@ class Streams:
         with self._lock:
             self._open[stream] = opened
         return opened
+
+    def _enforced(
+        self, scan: Scan, plan: DataPlan, key: bytes, question: Question | None
+    ) -> tuple[Scan, Enforcement | AnswerCheck]:
+        """Join a scan with what checks its batches; a question with what answers it."""
+        enforcement = Enforcement.of(plan, scan.schema, key)
+        if question is None or plan.aggregate is None:
+            return scan, enforcement
+        grouped = GroupedScan(scan, enforcement, question, plan.aggregate, self._scans.tally)
+        return grouped, AnswerCheck.of(grouped, enforcement, plan.aggregate.min_group)
 
     def _standing(self, ticket: Ticket) -> SignedAgreement:
         """Return the agreement behind a ticket, if it and the transfer stand."""
@@ -179,18 +195,22 @@ class Streams:
         permit: Permit,
         most: Bound,
         fields: Mapping[str, Any],
-        start: int,
-        columns: Sequence[str] | None,
+        asked: _Asked,
+        *,
         of_member: bool,
     ) -> OpenStream:
         offering = self._offerings.get(ticket.dataset)
-        plan = _narrowed(permit.plan, [column.name for column in offering.dataset.columns], columns)
-        scan = self._scans.scan(offering.source, plan, batch_bytes=self._batch_bytes, start=start)
+        _check_kind(permit.plan, asked)
+        described = [column.name for column in offering.dataset.columns]
+        plan = _narrowed(permit.plan, described, asked.wanted(permit.plan.visible(described)))
+        key = mask_key(self._mask_secret, ticket.agreement)
+        request = ScanRequest(self._batch_bytes, asked.start, sample_salt(key), offering.consent)
+        scan = self._scans.scan(offering.source, plan, request)
         try:
-            enforcement = Enforcement.of(plan, scan.schema, mask_key(self._mask_secret, ticket.agreement))
-            expected = max(0, (offering.dataset.rows or 0) - start)
+            scan, enforcement = self._enforced(scan, plan, key, asked.question)
+            expected = max(0, (offering.dataset.rows or 0) - asked.start)
             admission = Admission(
-                fields["stream"], ticket, permit.limits, most, start, expected, fields, of_member
+                fields["stream"], ticket, permit.limits, most, asked.start, expected, fields, of_member
             )
             return OpenStream(admission, scan, enforcement, self._usage, self)
         except DataspaceError:
@@ -198,12 +218,16 @@ class Streams:
             raise
 
     def _decided(
-        self, ticket: Ticket, agreement: SignedAgreement, fields: Mapping[str, Any], start: int
+        self,
+        ticket: Ticket,
+        agreement: SignedAgreement,
+        fields: Mapping[str, Any],
+        detail: Mapping[str, str | int],
     ) -> tuple[Permit, Bound]:
         """Decide, log the decision, and return the permit with the totals that the agreement may reach."""
         claims, policy = self._claims(ticket.consumer), compile_policy(agreement.agreement)
-        detail = {"start": start, **claims_detail(policy, claims)}
-        record = self._usage.record(UsageKind.ACCESS_DECISION, **fields, detail=detail)
+        said_of_use = {**detail, **claims_detail(policy, claims)}
+        record = self._usage.record(UsageKind.ACCESS_DECISION, **fields, detail=said_of_use)
         # The time of the record is the time of the decision, so that an auditor replays exactly this.
         at = _EPOCH + timedelta(microseconds=record.at)
         use = Use(ticket.consumer, ticket.action, ticket.purpose, claims)
@@ -300,6 +324,49 @@ class Streams:
 
 def _texts(decision: Deny) -> tuple[str, ...]:
     return tuple(shorten(str(reason)) for reason in decision.reasons[:8])
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a reader asks for: from which row on, which columns (None: all), or which groups."""
+
+    start: int
+    columns: tuple[str, ...] | None
+    question: Question | None
+
+    def wanted(self, released: Sequence[str]) -> tuple[str, ...] | None:
+        """Return the columns to read; where only rows are counted, one has to stand for them."""
+        if self.question is None:
+            return self.columns
+        return self.question.columns or tuple(released[:1])
+
+    @property
+    def detail(self) -> dict[str, str | int]:
+        """What the log says of it."""
+        if self.question is None:
+            return {"start": self.start}
+        return {"start": self.start, "aggregate": digest(self.question.as_json())}
+
+
+def _check_kind(plan: DataPlan, asked: _Asked) -> None:
+    """Check that rows are asked for where rows may leave, and groups where only groups may.
+
+    Raises:
+        UseDenied: if rows are asked for, and the agreement lets groups leave only.
+        PolicyMismatch: if groups are asked for, and the agreement lets rows leave.
+        Malformed: if an answer is to begin in the middle.
+    """
+    if plan.aggregate is not None and asked.question is None:
+        raise UseDenied(
+            [
+                "the agreement releases statistics over groups, and no rows; "
+                'ask with aggregate={"group": […], "measures": […]}'
+            ]
+        )
+    if plan.aggregate is None and asked.question is not None:
+        raise PolicyMismatch("the agreement releases rows; read them, and leave aggregate out")
+    if asked.question is not None and asked.start:
+        raise Malformed(f"start is {asked.start}; an answer is read from its beginning")
 
 
 def _narrowed(plan: DataPlan, described: Sequence[str], columns: Sequence[str] | None) -> DataPlan:

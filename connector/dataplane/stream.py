@@ -8,9 +8,10 @@ is not to be trusted, by all that was reserved. Rows may be counted that never l
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -18,8 +19,10 @@ import pyarrow as pa
 import structlog
 
 from connector.dataplane.enforce import Enforcement, exact
+from connector.dataplane.groups import AnswerCheck
 from connector.dataplane.meter import Meter, rows_within
 from connector.dataplane.ports import Ledger, Scan
+from connector.dataplane.scanned import Scanned
 from connector.dataplane.standing import EndKind
 from connector.transfer.ticket import Ticket
 from connector.usage.ports import Reservation, Sent
@@ -97,6 +100,10 @@ class Room(Protocol):
         ...
 
 
+def _place(scanned: Scanned, begun: int, before: int, rows: int) -> int:
+    return scanned.position(begun, before + rows)
+
+
 class OpenStream:
     """One permitted reading of a dataset, for one thread; close it, whatever happened.
 
@@ -105,14 +112,24 @@ class OpenStream:
     """
 
     def __init__(
-        self, admission: Admission, scan: Scan, enforcement: Enforcement, ledger: Ledger, room: Room
+        self,
+        admission: Admission,
+        scan: Scan,
+        enforcement: Enforcement | AnswerCheck,
+        ledger: Ledger,
+        room: Room,
     ) -> None:
         self.id = admission.stream
         self.ticket = admission.ticket
-        self.position = admission.start
+        self.start = self.position = admission.start
         self.end: End | None = None
         self.schema = enforcement.schema.with_metadata(
-            {"transfer": self.ticket.transfer, "agreement": self.ticket.agreement, "stream": self.id}
+            {
+                "transfer": self.ticket.transfer,
+                "agreement": self.ticket.agreement,
+                "stream": self.id,
+                "watermark": enforcement.mark,
+            }
         )
         self._admission, self._scan, self._enforcement = admission, scan, enforcement
         self._ledger, self._room = ledger, room
@@ -168,8 +185,10 @@ class OpenStream:
         try:
             for scanned in self._scan.batches():
                 batch = self._enforcement.apply(scanned)
+                begun, rows = self.position, batch.num_rows
                 while batch.num_rows:
-                    piece = self._next_piece(batch)
+                    place = partial(_place, scanned, begun, rows - batch.num_rows)
+                    piece = self._next_piece(batch, place)
                     if piece is None:
                         return
                     yield piece, self.position
@@ -214,8 +233,11 @@ class OpenStream:
                     self._finish(*why)
         return self.end is None
 
-    def _next_piece(self, batch: pa.RecordBatch) -> pa.RecordBatch | None:
-        """Return as much of a batch as may leave now; None, with `end` set, if nothing may."""
+    def _next_piece(self, batch: pa.RecordBatch, place: Callable[[int], int]) -> pa.RecordBatch | None:
+        """Return as much of a batch as may leave now; None, with `end` set, if nothing may.
+
+        `place` tells the position after so many rows of it.
+        """
         until = self._room.now() + MOST_WAIT
         while True:
             why = self._why_halt()
@@ -238,7 +260,7 @@ class OpenStream:
             # Counted before it is handed over: what a broken connection swallowed may have arrived.
             self._meter = self._meter.passed(piece.num_rows, piece.nbytes)
             self._tell(Amount(self._meter.sent, self._meter.sent_bytes))
-            self.position += piece.num_rows
+            self.position = place(piece.num_rows)
         return piece
 
     def _cut(self, batch: pa.RecordBatch) -> pa.RecordBatch:

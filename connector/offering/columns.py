@@ -13,6 +13,8 @@ import pyarrow.compute as pc
 
 from schemas.errors import UnreadableData
 
+_WIDEST_JUDGED = 38
+"""Digits of decimals by whose values rows can be judged."""
 _LIST_VIEW = pa.list_view(pa.null()).id
 _LARGE_LIST_VIEW = pa.large_list_view(pa.null()).id
 
@@ -110,6 +112,25 @@ def can_hash(datatype: pa.DataType) -> bool:
         or types.is_boolean(plain)
         or (types.is_temporal(plain) and not types.is_interval(plain))
     )
+
+
+def can_judge(datatype: pa.DataType) -> bool:
+    """Say whether rows can be judged, or put into classes, by values of a plain type."""
+    types = pa.types
+    return bool(
+        is_text(datatype)
+        or types.is_integer(datatype)
+        or types.is_floating(datatype)
+        or types.is_boolean(datatype)
+        or types.is_date(datatype)
+        or types.is_timestamp(datatype)
+        or (types.is_decimal(datatype) and 0 <= datatype.scale <= datatype.precision <= _WIDEST_JUDGED)
+    )
+
+
+def is_text(datatype: pa.DataType) -> bool:
+    """Say whether a plain type is text."""
+    return bool(pa.types.is_string(datatype) or pa.types.is_large_string(datatype))
 
 
 def only(schema: pa.Schema, names: Iterable[str]) -> pa.Schema:

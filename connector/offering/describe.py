@@ -13,10 +13,11 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from connector.offering.columns import can_hash
+from connector.offering.columns import can_judge, is_text
+from connector.offering.masked import masked_type, released_field
 from policies.compiled import CompiledPolicy
-from policies.masking import Masking, MaskKind
-from policies.plan import Branch, Comparison, plan_for
+from policies.masking import Masking
+from policies.plan import Branch, DataPlan, plan_for
 from schemas.arrow import fingerprint
 from schemas.base import LangString
 from schemas.canonical import digest
@@ -48,7 +49,7 @@ class Publication:
     """What a holder says about a file that it offers.
 
     `id` is made from the participant's DID and the file's name where it is not given. Themes and access
-    rights are codes of the EU tables (`TRAN`, `PUBLIC`) or IRIs.
+    rights are codes of the EU tables (`TRAN`, `PUBLIC`) or IRIs. `consent` is the file of the consent table.
     """
 
     source: str
@@ -63,6 +64,7 @@ class Publication:
     access_rights: str | None = None
     publisher: str | None = None
     version: str | None = None
+    consent: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,13 @@ class Holder:
 
 @dataclass(frozen=True)
 class Extent:
-    """What there is to be had: columns as released (see `described_columns`), rows, and bytes of the file."""
+    """What there is to be had: columns as released (see `described_columns`), rows, and bytes of the file.
+
+    `rows` is None where their number would tell of people, or hangs on what nobody may know.
+    """
 
     columns: tuple[Column, ...]
-    rows: int
+    rows: int | None
     byte_size: int
 
 
@@ -89,76 +94,103 @@ class PublicView:
     """What of the data may be told to everybody.
 
     `described` are the columns that at least one offer releases, `measured` those that every offer releases
-    unmasked. Statistics are over rows that pass `predicate`; `predicates` are the row filters of the offers.
+    unmasked. Statistics are over rows that pass `told`; rows are counted by each of `counted`.
     """
 
     described: tuple[str, ...]
     measured: tuple[str, ...]
-    predicate: tuple[Comparison, ...]
-    predicates: tuple[tuple[Comparison, ...], ...]
+    told: DataPlan
+    counted: tuple[DataPlan, ...]
     masked: Mapping[str, Masking]
+    needs_consent: bool
 
 
 def public_view(schema: pa.Schema, policies: Sequence[CompiledPolicy]) -> PublicView:
     """Derive from the offers of a dataset what may be told about it.
 
+    Where an offer releases a sample, people hidden among others, people who consent, or groups only, no
+    statistics are told at all: they would be of rows that this offer withholds.
+
     Raises:
-        PolicyMismatch: if a mask cannot be laid over values of its column's type, or no column is left.
+        PolicyMismatch: if a mask cannot be laid over values of its column's type, rows cannot be judged by
+            a column, no column is left, or two permissions bring together what must stay apart.
     """
     plans = [
-        branch
+        plan_for((permission,), policy.prohibitions)
         for policy in policies
         for permission in policy.permissions
-        for branch in plan_for((permission,)).branches
     ]
     for plan in plans:
-        _check_masks(plan, schema)
-    shown = [{name for name in schema.names if plan.shows(name)} for plan in plans]
+        _check_types(plan, schema)
+    branches = [branch for plan in plans for branch in plan.branches]
+    shown = [{name for name in schema.names if branch.shows(name)} for branch in branches]
     described = tuple(name for name in schema.names if any(name in names for names in shown))
     if not described:
         raise PolicyMismatch("no offer releases any column; permit at least one")
+    plain = [plan for plan in plans if plan.aggregate is None and all(map(_is_plain, plan.branches))]
     measured = tuple(
         name
         for name in described
-        if all(name in names and plan.mask_of(name) is None for names, plan in zip(shown, plans, strict=True))
+        if len(plain) == len(plans)
+        and all(
+            name in names and branch.mask_of(name) is None
+            for names, branch in zip(shown, branches, strict=True)
+        )
     )
     masked: dict[str, Masking] = {}
     for name in described:
-        masks = {plan.mask_of(name) for names, plan in zip(shown, plans, strict=True) if name in names}
+        masks = {branch.mask_of(name) for names, branch in zip(shown, branches, strict=True) if name in names}
         if len(masks) == 1 and (mask := masks.pop()) is not None:
             masked[name] = mask
-    together = {comparison for plan in plans for comparison in plan.predicate}
+    together = {comparison for branch in branches for comparison in branch.predicate}
+    excluded = tuple(dict.fromkeys(each for plan in plans for each in plan.excluded))
     return PublicView(
         described=described,
         measured=measured,
-        predicate=tuple(sorted(together, key=repr)),
-        predicates=tuple(dict.fromkeys(plan.predicate for plan in plans)),
+        told=DataPlan((Branch(measured, (), tuple(sorted(together, key=repr))),), excluded),
+        counted=tuple(dict.fromkeys(_counting(plan) for plan in plain)),
         masked=masked,
+        needs_consent=any(branch.consent is not None for branch in branches),
     )
 
 
-def _check_masks(plan: Branch, schema: pa.Schema) -> None:
-    for name, mask in plan.masks:
-        if mask.kind is MaskKind.HASH and not can_hash(schema.field(name).type):
-            raise PolicyMismatch(
-                f"mask on {name!r}: values of type {schema.field(name).type} cannot be hashed; "
-                "use 'null' or leave the column out"
-            )
+def _is_plain(branch: Branch) -> bool:
+    return branch.sample is None and branch.anonymity is None and branch.consent is None
+
+
+def _counting(plan: DataPlan) -> DataPlan:
+    """Return a plan for the same rows, that shows no more columns than it has to look at."""
+    seen = tuple(sorted(plan.seen))
+    return DataPlan(tuple(replace(branch, columns=seen, masks=()) for branch in plan.branches), plan.excluded)
+
+
+def _check_types(plan: DataPlan, schema: pa.Schema) -> None:
+    for branch in plan.branches:
+        for name, mask in branch.masks:
+            masked_type(name, schema.field(name).type, mask)
+        people = (*(branch.anonymity.quasi_identifiers if branch.anonymity else ()),)
+        for name in people:
+            if not can_judge(schema.field(name).type):
+                raise PolicyMismatch(
+                    f"people cannot be hidden among others by {name!r} of type {schema.field(name).type}; "
+                    "name columns of text, numbers, truth values, dates or timestamps"
+                )
+        if branch.consent is not None:
+            subject = schema.field(branch.consent.column).type
+            if not (is_text(subject) or pa.types.is_integer(subject)):
+                raise PolicyMismatch(
+                    f"{branch.consent.column!r} of type {subject} names no subjects of consent; "
+                    "name a column of text or whole numbers"
+                )
 
 
 def described_columns(
     schema: pa.Schema, view: PublicView, statistics: Mapping[str, ColumnStatistics]
 ) -> tuple[Column, ...]:
     """Describe the columns that are told of, as they are released."""
-    released = []
-    for field in (schema.field(name) for name in view.described):
-        mask = view.masked.get(field.name)
-        if mask is None:
-            released.append(field)
-        elif mask.kind is MaskKind.HASH:
-            released.append(pa.field(field.name, pa.string(), field.nullable))
-        else:
-            released.append(pa.field(field.name, field.type, nullable=True))
+    released = [
+        released_field(schema.field(name), [view.masked.get(name)], hidden=False) for name in view.described
+    ]
     told = set(view.measured)
     return tuple(
         Column(
@@ -270,8 +302,9 @@ def distributions(dataset: str, holder: Holder, byte_size: int) -> tuple[Distrib
 def _extent_in_words(title: str, extent: Extent) -> LangString:
     columns = extent.columns
     names = ", ".join(column.name for column in columns[:20]) + ("…" if len(columns) > 20 else ".")
+    counted = f"{extent.rows} rows of" if extent.rows is not None else "Rows of"
     return LangString(
-        value=f"{title.strip().rstrip('.')}. {extent.rows} rows of {len(columns)} columns: {names}",
+        value=f"{title.strip().rstrip('.')}. {counted} {len(columns)} columns: {names}",
         language="en",
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from connector.outbox.ports import Outgoing
-from policies.plan import Comparison
+from policies.plan import DataPlan
 from schemas.dcat import Dataset
 from schemas.odrl import Offer
 from schemas.usage import UsageRecord
@@ -18,15 +18,23 @@ if TYPE_CHECKING:  # a participant that only consumes never loads it
     import pyarrow as pa
 
 
+CONSENT_COLUMNS = ("subject", "purpose", "given_at", "withdrawn_at")
+"""The columns of a consent table: who, for what (empty: anything), since when, until when (empty: still)."""
+
+
 @dataclass(frozen=True)
 class Offering:
-    """A dataset as published here: its description, and the file behind it (never told to anybody)."""
+    """A dataset as published here: its description, and the files behind it (never told to anybody).
+
+    `consent` is the table of who consents to what, where a permission asks for consent.
+    """
 
     dataset: Dataset
     source: str
     published: datetime
     withdrawn: datetime | None = None
     version: int = 0
+    consent: str | None = None
 
     def offer(self, offer_id: str) -> Offer | None:
         """Return the offer of that id."""
@@ -64,18 +72,16 @@ class Sources(Protocol):
         """
         ...
 
-    def head(
-        self, source: str | Path, columns: Sequence[str], predicate: tuple[Comparison, ...], most: int
-    ) -> pa.Table:
-        """Return the first rows that pass a predicate, at most `most` of them.
+    def head(self, source: str | Path, plan: DataPlan, most: int) -> pa.Table:
+        """Return the first rows that a plan of rows and columns releases, at most `most` of them, unmasked.
 
         Raises:
             UnreadableData: if the file cannot be read.
         """
         ...
 
-    def count(self, source: str | Path, predicate: tuple[Comparison, ...]) -> int:
-        """Return how many rows pass a predicate.
+    def count(self, source: str | Path, plan: DataPlan) -> int:
+        """Return how many rows a plan of rows and columns releases.
 
         Raises:
             UnreadableData: if the file cannot be read.

@@ -20,12 +20,13 @@ from connector.offering.describe import (
     placed,
     public_view,
 )
-from connector.offering.ports import Offering, OfferingStore, Sources
+from connector.offering.ports import CONSENT_COLUMNS, Offering, OfferingStore, Sources
 from connector.offering.profile import MOST_COLUMNS, profile, rows_to_profile
 from connector.offering.push import catalog_of
 from connector.outbox.ports import Outgoing
 from policies.compiled import CompiledPolicy, compile_policy
 from policies.fitting import fit_to_columns
+from policies.plan import DataPlan
 from schemas.arrow import columns_of
 from schemas.canonical import digest
 from schemas.dcat import Catalog, ColumnStatistics, Dataset
@@ -138,17 +139,19 @@ class Offerings:
         held = known.get(name)
         path = self._sources.resolve(item.source)
         source = str(path)
+        consent = str(self._sources.resolve(item.consent)) if item.consent is not None else None
         if (
             held is not None
             and held.source != source
             and (name in batch or (not item.id and not held.withdrawn))
         ):
             raise AlreadyExists(f"{name} is the id of another file already; give this one an 'id' of its own")
-        dataset = self._describe(placed(item, source, name), path)
+        dataset = self._describe(replace(placed(item, source, name), consent=consent), path)
         if (
             held is not None
             and held.withdrawn is None
             and held.source == source
+            and held.consent == consent
             and _same(held.dataset, dataset)
         ):
             return held, False
@@ -156,7 +159,7 @@ class Offerings:
             _check_not_grown(held.dataset, dataset)
             dataset = dataset.model_copy(update={"issued": held.dataset.issued})
         version = held.version if held is not None else 0
-        return Offering(dataset, source, self._clock(), version=version), True
+        return Offering(dataset, source, self._clock(), version=version, consent=consent), True
 
     def _describe(self, item: Publication, path: Path) -> Dataset:
         facts = self._sources.facts(path)
@@ -164,10 +167,8 @@ class Offerings:
         for policy in policies:
             fit_to_columns(policy, columns_of(facts.schema))
         view = public_view(facts.schema, policies)
-        rows = max(
-            (self._sources.count(path, predicate) if predicate else facts.rows)
-            for predicate in view.predicates
-        )
+        self._check_consent(view, item.consent)
+        rows = max((self._sources.count(path, plan) for plan in view.counted), default=None)
         columns = described_columns(facts.schema, view, self._profile(path, view, rows))
         return describe(item, self._holder, Extent(columns, rows, facts.byte_size), self._clock())
 
@@ -180,16 +181,32 @@ class Offerings:
                 laid.
             UnreadableData: if the file cannot be read.
         """
-        facts = self._sources.facts(self.get(dataset).source)
+        held = self.get(dataset)
+        facts = self._sources.facts(held.source)
         fit_to_columns(policy, columns_of(facts.schema))
-        public_view(facts.schema, [policy])
+        self._check_consent(public_view(facts.schema, [policy]), held.consent)
 
-    def _profile(self, path: Path, view: PublicView, rows: int) -> Mapping[str, ColumnStatistics]:
+    def _check_consent(self, view: PublicView, table: str | None) -> None:
+        """Check that there is a consent table where one is needed, and that it is one."""
+        if not view.needs_consent:
+            return
+        if table is None:
+            raise PolicyMismatch(
+                "an offer asks for consent, and there is no consent table; publish the data with 'consent'"
+            )
+        names = self._sources.facts(table).schema.names
+        lacking = [name for name in CONSENT_COLUMNS if name not in names]
+        if lacking:
+            raise PolicyMismatch(
+                f"the consent table has no column {lacking[0]!r}; it needs {', '.join(CONSENT_COLUMNS)}"
+            )
+
+    def _profile(self, path: Path, view: PublicView, rows: int | None) -> Mapping[str, ColumnStatistics]:
         measured = view.measured[:MOST_COLUMNS]
-        if not measured:
+        if not measured or rows is None:
             return {}
         most = rows_to_profile(len(measured))
-        table = self._sources.head(path, measured, view.predicate, most)
+        table = self._sources.head(path, _narrow(view.told, measured), most)
         return profile(table, rows if table.num_rows == most else table.num_rows)
 
     def withdraw(self, dataset: str) -> Offering:
@@ -246,6 +263,10 @@ class Offerings:
     ) -> Sequence[bytes]:
         """Return the datasets of a page, each as JSON text; `OfferingStore.page` says what fits."""
         return self._store.told(offset, limit, text, ids=ids, like=like)
+
+
+def _narrow(plan: DataPlan, columns: Sequence[str]) -> DataPlan:
+    return replace(plan, branches=tuple(replace(one, columns=tuple(columns)) for one in plan.branches))
 
 
 def _check_not_grown(held: Dataset, new: Dataset) -> None:

@@ -13,11 +13,13 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pyarrow as pa
 
+from connector.dataplane.scanned import Scanned
 from connector.dataplane.stream import End, OpenStream
 from schemas.errors import DataspaceError
 from tests.bench.stream import MemoryScans, table
@@ -34,7 +36,7 @@ SLOW_SECONDS = 0.02
 class _Endless(MemoryScans):
     """A scan that gives the same batches for ever."""
 
-    def scan(self, source: str, plan: object, *, batch_bytes: int, start: int = 0) -> _EndlessScan:
+    def scan(self, _source: str, _plan: object, _request: object) -> _EndlessScan:
         return _EndlessScan(self._batches)
 
 
@@ -43,8 +45,8 @@ class _EndlessScan:
         self._batches = batches
         self.schema = batches[0].schema
 
-    def batches(self) -> itertools.cycle[pa.RecordBatch]:
-        return itertools.cycle(self._batches)
+    def batches(self) -> Iterator[Scanned]:
+        return (Scanned(batch) for batch in itertools.cycle(self._batches))
 
     def interrupt(self) -> None:
         """Nothing takes long."""

@@ -24,6 +24,7 @@ import pyarrow.flight as fl
 
 from connector.api.arrow_http import ArrowHttpDoor
 from connector.client.stream import Access, DataStream
+from connector.dataplane.scanned import Scanned
 from connector.dataplane.service import BATCH_BYTES, BLOCK_ROWS
 from schemas.binding.client import Egress
 from tests.streaming import LOOPBACK, Provider, limit
@@ -61,7 +62,7 @@ class MemoryScans:
     def __init__(self, batches: list[pa.RecordBatch]) -> None:
         self._batches = batches
 
-    def scan(self, _source: str, _plan: Any, *, batch_bytes: int, start: int = 0) -> MemoryScan:
+    def scan(self, _source: str, _plan: Any, _request: Any) -> MemoryScan:
         return MemoryScan(self._batches)
 
 
@@ -72,8 +73,8 @@ class MemoryScan:
         self._batches = batches
         self.schema = batches[0].schema
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        return iter(self._batches * REPEATS)
+    def batches(self) -> Iterator[Scanned]:
+        return (Scanned(batch) for batch in self._batches * REPEATS)
 
     def interrupt(self) -> None:
         """Nothing takes long."""

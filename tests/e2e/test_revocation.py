@@ -41,10 +41,10 @@ class Gate:
         self._sources, self._most = sources, most
         self.blocked, self.interrupted = threading.Event(), threading.Event()
 
-    def scan(self, source: str, plan: Any, *, batch_bytes: int, start: int = 0) -> GatedScan:
-        return GatedScan(self, self._sources.scan(source, plan, batch_bytes=batch_bytes, start=start))
+    def scan(self, source: str, plan: Any, request: Any) -> GatedScan:
+        return GatedScan(self, self._sources.scan(source, plan, request))
 
-    def passing(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def passing(self, batches: Iterator[Any]) -> Iterator[Any]:
         for number, batch in enumerate(batches):
             if number == self._most:
                 self.blocked.set()
@@ -57,7 +57,7 @@ class GatedScan:
         self._gate, self._real = gate, real
         self.schema = real.schema
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
+    def batches(self) -> Iterator[Any]:
         return self._gate.passing(self._real.batches())
 
     def interrupt(self) -> None:

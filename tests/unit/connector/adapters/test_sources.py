@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from connector.adapters.rebatch import bytes_per_row, rebatched
 from connector.adapters.sources import ParquetSources
+from connector.dataplane.ports import ScanRequest
 from policies.plan import Branch, Comparison, DataPlan
 from policies.profile import Operator
 from schemas.errors import NotFound, PolicyMismatch, UnreadableData
@@ -30,8 +31,8 @@ ALL = DataPlan()
 def rows_of(
     sources: ParquetSources, source: str, plan: DataPlan = ALL, start: int = 0, size: int = 64 << 10
 ) -> pa.Table:
-    scan = sources.scan(source, plan, batch_bytes=size, start=start)
-    batches = list(scan.batches())
+    scan = sources.scan(source, plan, ScanRequest(size, start))
+    batches = [scanned.batch for scanned in scan.batches()]
     scan.close()
     assert all(batch.num_rows for batch in batches)
     return pa.Table.from_batches(batches, scan.schema)
@@ -44,7 +45,7 @@ def where(column: str, operator: Operator, *values: Any) -> DataPlan:
 @pytest.fixture
 def sources(tmp_path: Path) -> ParquetSources:
     (tmp_path / "data").mkdir()
-    return ParquetSources([tmp_path / "data"])
+    return ParquetSources([tmp_path / "data"], lambda: dt.datetime(2026, 11, 23, tzinfo=dt.UTC))
 
 
 @pytest.fixture
@@ -67,9 +68,10 @@ def test_a_long_file_is_read_without_keeping_what_was_read_or_reading_far_ahead(
             column = pa.Array.from_buffers(pa.int64(), rows, [None, noise]).cast(pa.float64(), safe=False)
             file.write_table(pa.table({"x": column}, schema))
     size = (tmp_path / "data" / "long.parquet").stat().st_size
-    scan = sources.scan("long.parquet", ALL, batch_bytes=1 << 20)
+    scan = sources.scan("long.parquet", ALL, ScanRequest(1 << 20))
     before, most, read = pa.total_allocated_bytes(), 0, 0
-    for number, batch in enumerate(scan.batches()):
+    for number, scanned in enumerate(scan.batches()):
+        batch = scanned.batch
         if reader == "slow" and number < 10:
             time.sleep(0.05)  # the threads that read ahead have all the time that they want
         read += batch.num_rows
@@ -129,8 +131,8 @@ def test_three_kinds_of_files_tell_the_same(
     found = rows_of(sources, path.name, plan)
     assert found.column_names == ["id", "text", "half"]
     assert found["id"].to_pylist() == list(range(4001, 5000, 2))
-    assert sources.count(path.name, branch.predicate) == 500
-    assert sources.head(path.name, ["text"], branch.predicate, 2).to_pylist() == [
+    assert sources.count(path.name, plan) == 500
+    assert sources.head(path.name, plan, 2).to_pylist() == [
         {"text": "row 4001"},
         {"text": "row 4003"},
     ]
@@ -233,7 +235,7 @@ def test_nan_passes_no_filter(suffix: str, sources: ParquetSources, tmp_path: Pa
 def test_a_plan_for_a_column_that_the_file_lacks_is_refused(sources: ParquetSources, tmp_path: Path):
     write(tmp_path / "data" / "t.parquet", pa.table({"a": [1]}))
     with pytest.raises(PolicyMismatch, match="'b'"):
-        sources.scan("t.parquet", DataPlan((Branch(("b",)),)), batch_bytes=1000)
+        sources.scan("t.parquet", DataPlan((Branch(("b",)),)), ScanRequest(1000))
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.arrow", "t.csv", "t.txt"])

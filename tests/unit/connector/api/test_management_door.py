@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hmac
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -49,7 +50,7 @@ class Door:
         )
         offerings = Offerings(
             store=party.stores.offerings,
-            sources=ParquetSources([folder]),
+            sources=ParquetSources([folder], lambda: datetime(2026, 11, 23, tzinfo=UTC)),
             usage_record=usage.record,
             announce=lambda offered, withdrawn: (),
             clock=clock,

@@ -363,5 +363,5 @@ class TestTickets:
 def test_the_schema_says_which_stream_it_is_and_nothing_of_the_file(provider: Provider):
     table = TABLE.replace_schema_metadata({"pandas": "SECRET", "path": str(provider.folder)})
     with provider.streams.open(provider.ticket(table)) as stream:
-        assert set(stream.schema.metadata) == {b"transfer", b"agreement", b"stream"}
+        assert set(stream.schema.metadata) == {b"transfer", b"agreement", b"stream", b"watermark"}
         assert isinstance(stream.ticket, Ticket)

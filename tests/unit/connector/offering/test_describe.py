@@ -125,8 +125,8 @@ def test_statistics_are_told_only_of_what_every_offer_shows():
 def test_statistics_are_over_rows_that_every_offer_releases():
     adults, men = offer(limit("column/age", "gteq", 18)), offer(limit("column/name", "eq", "Bob"))
     found = view(adults, men)
-    assert {item.column for item in found.predicate} == {"age", "name"}
-    assert len(found.predicates) == 2
+    assert {item.column for item in found.told.branches[0].predicate} == {"age", "name"}
+    assert len(found.counted) == 2
 
 
 def test_the_fingerprint_hangs_on_described_columns_only():
