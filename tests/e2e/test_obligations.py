@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +28,7 @@ from schemas.receipts import Receipt, sign_receipt
 from schemas.usage import UsageKind
 from schemas.vocab import FORMAT_ARROW_HTTP, HANSA, ODRL
 from tests.faulty_space import LOOPBACK, FaultySpace, Side, faulty_space
+from tests.processes import write_settings
 
 pytestmark = pytest.mark.e2e
 
@@ -223,3 +227,39 @@ def test_only_duties_of_the_agreement_are_signed_and_only_by_who_owes_them(space
         provider.connector.promises.fulfilments.fulfil(agreement, ODRL + "attribute")
     assert [one.role for one in provider.connector.stores.negotiations.agreements()] == [Role.PROVIDER]
     assert kinds(consumer) == kinds(provider) == []
+
+
+def hansa(side: Side, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    settings = side.connector.settings
+    config = write_settings(
+        folder / f"{side.name}-cli", {"port": settings.port, "data_dir": str(settings.data_dir)}
+    )
+    return subprocess.run(
+        [sys.executable, "-m", "connector", *arguments, "--config", str(config)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+
+
+def test_people_see_what_is_owed_and_send_the_receipt_from_the_command_line(
+    space: FaultySpace, tmp_path: Path
+):
+    provider, consumer = space.sides
+    agreement = agreed(consumer, provider, duty("attribute"))
+    until(provider.connector.promises.ledger.owed, "nothing was entered")
+    for side, group in ((provider, "connector"), (consumer, "data")):
+        shown = hansa(side, tmp_path, group, "obligations")
+        assert "attribute" in shown.stdout, shown
+        assert "no date" in shown.stdout
+    link = ("attributed", agreement, "--url", "https://lab.example/model-card")
+    sent = hansa(consumer, tmp_path, "data", *link)
+    assert (sent.returncode, "receipt taken" in sent.stdout) == (0, True), sent
+    logged = next(one for one in provider.records() if one.kind is UsageKind.OBLIGATION_FULFILLED)
+    assert logged.detail["url"] == "https://lab.example/model-card"
+    again = hansa(consumer, tmp_path, "data", *link)
+    assert again.returncode == 1
+    assert "no 'attribute' is owed" in again.stderr.replace("\n", " ")
+    assert "Nothing is owed to us" in hansa(provider, tmp_path, "connector", "obligations").stdout
