@@ -34,7 +34,8 @@ _VAIN = frozenset({"failed", "crashed"})
 class UseSummary:
     """Who used what, under which agreement and for which purpose, and how much.
 
-    Units: rows. `open_rows` are reserved by streams that are not settled: at most so many more were sent.
+    Units: rows, bytes. `open_rows` are reserved by streams that are not settled: at most so many more were
+    sent.
     """
 
     counterparty: str
@@ -45,6 +46,7 @@ class UseSummary:
     streams: int = 0
     denied: int = 0
     rows: int = 0
+    bytes: int = 0
     open_rows: int = 0
     first: datetime | None = None
     last: datetime | None = None
@@ -208,6 +210,7 @@ class Account:
         yield from self._gave_back(record, stream)
         stream.settled = True
         stream.summary.rows += rows
+        stream.summary.bytes += size
         stream.summary.open_rows -= stream.reserved
         stream.summary.last = time_of(record)
         self.now_at(others[0] + rows, others[1] + size)

@@ -120,6 +120,7 @@ class AuditReport:
                     "streams": use.streams,
                     "denied": use.denied,
                     "rows": use.rows,
+                    "bytes": use.bytes,
                     "openRows": use.open_rows,
                     "first": use.first.isoformat() if use.first else None,
                     "last": use.last.isoformat() if use.last else None,

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Connection, Row, Table, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
+from connector.adapters.sql_counts import lock_totals
 from connector.adapters.sql_database import Database
 from connector.adapters.sql_outbox import put_outgoing
 from connector.adapters.sql_tables import (
@@ -23,7 +24,7 @@ from connector.adapters.sql_tables import (
     to_micros,
     transfers,
 )
-from connector.adapters.sql_usage import Salts, lock_totals, put_records
+from connector.adapters.sql_usage import Salts, put_records
 from connector.adapters.sql_values import Stored
 from connector.negotiation.ports import Negotiation, SignedAgreement
 from connector.outbox.ports import Outgoing

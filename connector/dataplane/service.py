@@ -23,7 +23,7 @@ from connector.offering.ports import OfferingStore
 from connector.transfer.ticket import Ticket, verify
 from connector.usage.ports import Sent
 from policies.claims import claims_detail
-from policies.compiled import compile_policy
+from policies.compiled import CompiledPolicy, compile_policy
 from policies.counting import Bound
 from policies.decision import Deny, Permit, decide
 from policies.plan import DataPlan
@@ -48,6 +48,7 @@ BLOCK_ROWS = 131_072
 BATCH_BYTES = 4 << 20
 """The size of batches that travels best."""
 
+_LOOKS, _PAUSE = 40, timedelta(milliseconds=50)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _log = structlog.get_logger("connector.dataplane")
 
@@ -100,6 +101,7 @@ class Streams:
         self.block_rows, self._batch_bytes = block_rows, batch_bytes
         self._lock = threading.Lock()
         self._open: dict[str, OpenStream] = {}
+        self._ending: dict[str, OpenStream] = {}
         self._unsettled: dict[str, Callable[[], None]] = {}
 
     def open(
@@ -147,8 +149,11 @@ class Streams:
             "transfer": pass_.transfer,
             "stream": stream,
         }
+        policy = compile_policy(agreement.agreement)
+        if start and any(permission.epochs is not None for permission in policy.permissions):
+            self._await_end(pass_.transfer)
         asked = _Asked(start, tuple(columns) if columns is not None else None, question)
-        permit, most = self._decided(pass_, agreement, fields, asked.detail)
+        permit, most = self._decided(pass_, policy, fields, asked.detail)
         try:
             foreign = agreement.control_plane is not None
             opened = self._opened(pass_, permit, most, fields, asked, of_member=not foreign)
@@ -189,6 +194,18 @@ class Streams:
             raise Forbidden(why)
         return agreement
 
+    def _await_end(self, transfer: str) -> None:
+        """Give the stream that a reader comes back from a moment to notice that it broke, and to be settled.
+
+        While it is open, to come back is another epoch. Who reads with two streams at once loses the moment.
+        """
+        for _ in range(_LOOKS):
+            with self._lock:
+                streams = [*self._open.values(), *self._ending.values()]
+            if all(stream.ticket.transfer != transfer for stream in streams):
+                return
+            self.wait(threading.Event(), _PAUSE)
+
     def _opened(  # noqa: PLR0913  one stream, put together once
         self,
         ticket: Ticket,
@@ -220,14 +237,14 @@ class Streams:
     def _decided(
         self,
         ticket: Ticket,
-        agreement: SignedAgreement,
+        policy: CompiledPolicy,
         fields: Mapping[str, Any],
         detail: Mapping[str, str | int],
     ) -> tuple[Permit, Bound]:
         """Decide, log the decision, and return the permit with the totals that the agreement may reach."""
-        claims, policy = self._claims(ticket.consumer), compile_policy(agreement.agreement)
-        said_of_use = {**detail, **claims_detail(policy, claims)}
-        record = self._usage.record(UsageKind.ACCESS_DECISION, **fields, detail=said_of_use)
+        claims = self._claims(ticket.consumer)
+        told = {**detail, **claims_detail(policy, claims)}
+        record = self._usage.record(UsageKind.ACCESS_DECISION, **fields, detail=told)
         # The time of the record is the time of the decision, so that an auditor replays exactly this.
         at = _EPOCH + timedelta(microseconds=record.at)
         use = Use(ticket.consumer, ticket.action, ticket.purpose, claims)
@@ -294,6 +311,7 @@ class Streams:
         with self._lock:
             if self._open.pop(stream.id, None) is None:
                 return  # settled before
+            self._ending[stream.id] = stream
 
         def settle() -> None:
             stream.settle()
@@ -301,6 +319,8 @@ class Streams:
                 self._settled(stream.ticket.agreement)
 
         self._settle(stream.id, settle)
+        with self._lock:
+            del self._ending[stream.id]
 
     def tick(self) -> None:
         """Settle what could not be settled when it closed; called once a second."""

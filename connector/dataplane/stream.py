@@ -303,7 +303,8 @@ class OpenStream:
         if rate is not None and now + wait > until:
             at = (now + wait).isoformat(timespec="seconds")
             text = f"the agreement allows {rate.rows} rows per {rate.period}; go on from {at}"
-            self._finish("rate-limit", text, passing=True)
+            # Not passing: who comes again at once would only wait again, so the reader is told when.
+            self._finish("rate-limit", text)
             return
         self._room.wait(self._look, min(wait, LOOK_EVERY))
 

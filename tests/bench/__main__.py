@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import negotiation, publishing, revocation, stream
+from tests.bench import negotiation, publishing, revocation, stream, usage
 
 CASES = (
     ("Agreement", negotiation.run),
     ("Publishing", publishing.run),
     ("Stream", stream.run),
     ("Revocation", revocation.run),
+    ("Counting", usage.run),
 )
 
 for title, run in CASES:

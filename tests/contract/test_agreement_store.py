@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from connector.adapters.sql import SqlStores
+from policies.counting import Amount, Bound
 from schemas.base import Role
 from schemas.dsp.negotiation import NegotiationState
 from schemas.errors import AlreadyExists, Forbidden, NotFound, StaleState, StorageUnavailable
@@ -104,7 +105,7 @@ def test_no_rows_are_reserved_after_the_record_of_a_revocation(open_stores: Open
         while not stop.is_set():
             try:
                 told = record(agreement=AGREEMENT, stream=stream)
-                stores.usage.reserve(AGREEMENT, stream, 1, None, told)
+                stores.usage.reserve(AGREEMENT, stream, Amount(1), Bound(), told)
             except Forbidden:
                 return
 

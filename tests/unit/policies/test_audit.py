@@ -20,7 +20,7 @@ from policies.evidence.tree import leaf_hash, root
 from policies.findings import MEANING, Check
 from schemas.errors import Malformed
 from schemas.usage import UsageKind
-from schemas.vocab import DPV
+from schemas.vocab import DPV, HANSA, ODRL
 from tests.log_builders import (
     AGREEMENT,
     HOSPITAL,
@@ -412,3 +412,99 @@ def test_an_agreement_of_another_participant_holds_only_where_the_log_says_on_wh
         (finding,) = audit(_served_for("provider", said).evidence()).findings
         assert finding.check is Check.AGREEMENT
         assert f"is provider, not {HOSPITAL}" in finding.what
+
+
+# --- counted limits ----------------------------------------------------------------------------------
+
+
+def counted(*terms: dict[str, object]) -> Told:
+    """A log under an agreement of these limits."""
+    return Told(agreement(*terms)).finalized()
+
+
+def unit(name: str) -> dict[str, object]:
+    return {"leftOperand": ODRL + "unitOfCount", "operator": "eq", "rightOperand": HANSA + name}
+
+
+def count(most: int) -> dict[str, object]:
+    return {"leftOperand": ODRL + "count", "operator": "lteq", "rightOperand": most}
+
+
+def test_as_many_requests_as_were_agreed_hold_and_one_more_is_found() -> None:
+    told = counted(count(2)).decided("s1").decided("s2")
+    assert audit(told.evidence()).holds
+    report = audit(told.decided("s3").evidence())
+    assert found(report) == {(Check.DECISION, 4)}
+    assert "2 of 2 requests" in str(report.findings[0])
+
+
+@pytest.mark.parametrize("named", [0, 1, 3])
+def test_a_request_more_cannot_be_let_through_by_counting_fewer(named: int) -> None:
+    told = counted(count(2)).decided("s1").decided("s2").decided("s3", requests_before=named)
+    report = audit(told.evidence())
+    assert (Check.DECISION, 4) in found(report)
+    assert f"decided on {named} requests used, but the agreement stood at 2" in str(report.findings)
+
+
+def test_an_opening_that_counts_as_nothing_is_found() -> None:
+    report = audit(counted(count(2)).decided("s1", requests=0).evidence())
+    assert found(report) == {(Check.LIMIT, 2)}
+    assert "counts as 0 requests" in str(report.findings[0])
+
+
+def test_a_request_is_given_back_only_where_nothing_was_sent_and_the_provider_failed() -> None:
+    def ended(rows: int, end: str) -> Told:
+        told = counted(count(1)).decided("s1").reserved("s1", 10)
+        told.settled("s1", rows, requests=0, detail={"end": end})
+        told.requests -= 1
+        return told.decided("s2", epochs=0, epochs_before=0)
+
+    assert audit(ended(0, "failed").evidence()).holds
+    assert audit(ended(0, "crashed").evidence()).holds
+    assert (Check.LIMIT, 4) in found(audit(ended(1, "failed").evidence()))
+    assert (Check.LIMIT, 4) in found(audit(ended(0, "complete").evidence()))
+
+
+def test_an_epoch_goes_on_after_a_break_and_a_second_one_is_found() -> None:
+    told = counted(count(1), unit("epoch")).decided("s1").reserved("s1", 400).settled("s1", 400)
+    on = {"detail": {"start": 380}, "epochs": 0, "epochs_before": 0}
+    assert audit(told.decided("s2", **on).evidence()).holds
+    told.reserved("s2", 10).settled("s2", 10)
+    back = {"detail": {"start": 100}, "epochs": 0, "epochs_before": 0}
+    report = audit(told.decided("s3", **back).evidence())
+    assert (Check.DECISION, 8) in found(report)
+    assert "0 epochs used, but the agreement stood at 1" in str(report.findings[0])
+    assert (Check.LIMIT, 8) in found(report), "and it counted as none"
+    told = counted(count(1), unit("epoch")).decided("s1").decided("s2")
+    assert found(audit(told.evidence())) == {(Check.DECISION, 3)}
+
+
+def test_bytes_past_their_limit_are_found() -> None:
+    most = limit("byteCount", "lteq", 4000)
+    told = counted(most).decided("s1").reserved("s1", 400)
+    assert audit(told.evidence()).holds
+    report = audit(told.reserved("s1", 1).evidence())
+    assert found(report) == {(Check.LIMIT, 4)}
+    assert "4010 bytes; at most 4000" in str(report.findings[0])
+    report = audit(counted(most).decided("s1").reserved("s1", 400, bytes_before=-10).evidence())
+    assert found(report) == {(Check.LIMIT, 3)}
+    told = counted(most).decided("s1").reserved("s1", 40).settled("s1", 40, byte_count=401)
+    assert "sent 401 bytes, but had reserved 400" in str(audit(told.evidence()).findings)
+    told = counted(most).decided("s1").reserved("s1", 400).decided("s2", bytes_before=0)
+    assert (Check.DECISION, 4) in found(audit(told.evidence()))
+
+
+def test_a_stream_that_was_faster_than_its_rate_is_found() -> None:
+    told = counted(limit("rate", "lteq", "600/PT1M")).decided("s1").reserved("s1", 600)
+    report = audit(told.reserved("s1", 10).evidence())
+    assert report.holds, "ten a second, and a second has passed"
+    report = audit(told.reserved("s1", 11).evidence())
+    assert found(report) == {(Check.LIMIT, 5)}
+    assert "11 rows reserved at once; 600 per 0:01:00 let 10 go then" in str(report.findings[0])
+
+
+def test_a_use_too_long_after_the_first_delivery_is_found() -> None:
+    told = counted(limit("elapsedSinceDelivery", "lteq", "PT1H")).decided("s1").reserved("s1", 1)
+    told.at += timedelta(hours=1)
+    report = audit(told.decided("s2").evidence())
+    assert found(report) == {(Check.DECISION, 4)}
