@@ -42,6 +42,7 @@ from connector.dataplane.service import Streams
 from connector.dataplane.sink import Sinks
 from connector.dataplane.watch import Watcher
 from connector.negotiation import judge as negotiation_judge
+from connector.negotiation.judge import CounterOffers
 from connector.negotiation.service import Negotiations
 from connector.offering.describe import Holder
 from connector.offering.push import CatalogPush
@@ -246,7 +247,10 @@ class Connector:
         return Negotiations(
             store=self.stores.negotiations,
             offerings=self.stores.offerings,
-            judge=negotiation_judge.RuledJudge(rules, negotiation_judge.Judge(given.automatic)),
+            fit=self.offerings.fit,
+            judge=negotiation_judge.RuledJudge(
+                rules, negotiation_judge.Judge(given.automatic, CounterOffers(given.counter_offers))
+            ),
             claims=self.trust.claims,
             **self._process,
         )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 
 from policies.compiled import CompiledPolicy
 from policies.counting import Bound, Rate
@@ -126,14 +127,25 @@ def _holding(case: Case) -> tuple[int, ...]:
     return tuple(rules)
 
 
+@lru_cache(maxsize=4096)
 def _is_alone(permission: CompiledPermission) -> bool:
     return any(isinstance(limit, AggregateOnly) for limit in permission.limits)
 
 
-def _counts(permission: CompiledPermission) -> tuple[object, ...]:
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    rows: int | None
+    bytes: int | None
+    requests: int | None
+    epochs: int | None
+    rate: Rate | None
+
+
+@lru_cache(maxsize=4096)
+def _counts(permission: CompiledPermission) -> _Counts:
     rate = permission.rate
-    speed = (rate.rows, rate.period) if rate is not None else None
-    return permission.rows, permission.bytes, permission.requests, permission.epochs, speed
+    speed = Rate(rate.rows, rate.period) if rate is not None else None
+    return _Counts(permission.rows, permission.bytes, permission.requests, permission.epochs, speed)
 
 
 def _joins(permission: CompiledPermission, first: CompiledPermission) -> bool:
@@ -143,25 +155,23 @@ def _joins(permission: CompiledPermission, first: CompiledPermission) -> bool:
 
 def used_up(permission: CompiledPermission, totals: UseTotals) -> bool:
     """Say whether a counted limit of a permission leaves nothing for one more use."""
-    return any(
-        most is not None and used >= most
-        for most, used in (
-            (permission.rows, totals.rows),
-            (permission.bytes, totals.bytes),
-            (permission.requests, totals.requests),
-            (permission.epochs, totals.epochs),
-        )
+    most = _counts(permission)
+    return (
+        (most.rows is not None and totals.rows >= most.rows)
+        or (most.bytes is not None and totals.bytes >= most.bytes)
+        or (most.requests is not None and totals.requests >= most.requests)
+        or (most.epochs is not None and totals.epochs >= most.epochs)
     )
 
 
 def _limits(permission: CompiledPermission, totals: UseTotals, until: datetime | None) -> Limits:
-    rate = permission.rate
+    most = _counts(permission)
     return Limits(
-        _left(permission.rows, totals.rows),
-        _left(permission.bytes, totals.bytes),
-        _left(permission.requests, totals.requests),
-        _left(permission.epochs, totals.epochs),
-        Rate(rate.rows, rate.period) if rate is not None else None,
+        _left(most.rows, totals.rows),
+        _left(most.bytes, totals.bytes),
+        _left(most.requests, totals.requests),
+        _left(most.epochs, totals.epochs),
+        most.rate,
         until,
     )
 

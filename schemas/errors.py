@@ -4,7 +4,8 @@ DataspaceError                      500 internal-error
 ├── Refused                         400 bad-request            you said something that cannot be taken
 │   ├── Malformed                   400 malformed
 │   │   ├── UnknownContext          400 unknown-context
-│   │   └── TooLarge                413 too-large
+│   │   ├── TooLarge                413 too-large
+│   │   └── PolicyCycle             400 policy-cycle           a policy that refers back to itself
 │   ├── UnknownTerm                 400 unknown-term           a policy word that we cannot honour
 │   ├── PolicyMismatch              400 policy-mismatch        a policy that fits neither data nor offer
 │   ├── UnreadableData              422 unreadable-data        a file that is not what it says
@@ -65,6 +66,12 @@ class TooLarge(Malformed):
 
     status = 413
     code = "too-large"
+
+
+class PolicyCycle(Malformed):
+    """A policy that inherits from itself, or a constraint, duty or list that holds itself."""
+
+    code = "policy-cycle"
 
 
 class UnknownTerm(Refused):

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-_SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def shared_data(*parts: str) -> Path:
     """Find a file or folder of the shared data, or skip the test that asked for it."""
-    path = _SHARED.joinpath(*parts)
+    path = SHARED.joinpath(*parts)
     if not path.exists():
         pytest.skip(f"shared data is absent: {path} does not exist")
     return path

@@ -29,6 +29,7 @@ from connector.outbox.ports import Outgoing
 from connector.transfer.ports import Transfer
 from connector.transfer.ticket import Ticket, issue
 from connector.usage.service import UsageLog
+from policies.use import NO_CLAIMS, Claims
 from schemas.base import Role
 from schemas.binding.client import Egress
 from schemas.canonical import digest
@@ -102,6 +103,7 @@ class Provider:
     told: list[tuple[list[str], list[str]]] = field(default_factory=list)
     database: str | None = None
     standing: Callable[[str], str | None] = lambda _: None
+    claims: Claims = NO_CLAIMS
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -139,6 +141,7 @@ class Provider:
             mask_secret=b"m" * 32,
             clock=self.clock,
             new_id=self.new_id,
+            claims=lambda _: self.claims,
             block_rows=self.block_rows,
             batch_bytes=self.batch_bytes,
             standing=lambda did: self.standing(did),

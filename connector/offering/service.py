@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+import structlog
+
 from connector.offering.describe import (
     Extent,
     Holder,
@@ -24,6 +26,7 @@ from connector.offering.ports import CONSENT_COLUMNS, Offering, OfferingStore, S
 from connector.offering.profile import MOST_COLUMNS, profile, rows_to_profile
 from connector.offering.push import catalog_of
 from connector.outbox.ports import Outgoing
+from policies.clashes import refuse_contradictions
 from policies.compiled import CompiledPolicy, compile_policy
 from policies.fitting import fit_to_columns
 from policies.plan import DataPlan
@@ -36,6 +39,8 @@ from schemas.usage import UsageKind, UsageRecord
 
 BATCH = 200
 """Publications that are saved in one transaction."""
+
+_log = structlog.get_logger("connector.offering")
 
 
 @dataclass(frozen=True)
@@ -165,7 +170,15 @@ class Offerings:
         facts = self._sources.facts(path)
         policies = [compile_policy(offer) for offer in item.offers]
         for policy in policies:
+            refuse_contradictions(policy)
             fit_to_columns(policy, columns_of(facts.schema))
+            for warning in policy.warnings:
+                _log.warning(
+                    "policy could be clearer",
+                    offer=policy.id,
+                    dataset=item.id or item.source,
+                    warning=warning,
+                )
         view = public_view(facts.schema, policies)
         self._check_consent(view, item.consent)
         rows = max((self._sources.count(path, plan) for plan in view.counted), default=None)

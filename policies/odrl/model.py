@@ -34,11 +34,13 @@ Value = Iri | str | bool | int | Decimal | date | datetime | timedelta | Typed
 
 
 class PolicyKind(StrEnum):
-    """What a policy is for; an Offer grants nothing."""
+    """What a policy is for; only a Set and an Agreement grant anything."""
 
     SET = "Set"
     OFFER = "Offer"
     AGREEMENT = "Agreement"
+    REQUEST = "Request"
+    ASSERTION = "Assertion"
 
 
 class ConflictStrategy(StrEnum):
@@ -83,12 +85,16 @@ Condition = Constraint | Logical
 class Refined:
     """An action, asset or party, narrowed by refinements that must all hold.
 
-    `iri` None means any; `collection` says that members of `iri` are meant too.
+    `iri` None means any; `collection` says that members of `iri` are meant too. `source` is another name
+    of a collection, by which its members may be known; `id` is the name of the node that the refinements
+    stand on, if it has one.
     """
 
     iri: str | None
     refinements: tuple[Condition, ...] = ()
     collection: bool = False
+    source: str | None = None
+    id: str | None = None
 
 
 ANYTHING = Refined(None)
@@ -144,10 +150,22 @@ class Prohibition:
 
 
 @dataclass(frozen=True, slots=True)
+class Shared:
+    """What a policy states once for all of its rules, and for those that inherit from it."""
+
+    actions: tuple[Refined, ...] = ()
+    targets: tuple[Refined, ...] = ()
+    assigners: tuple[Refined, ...] = ()
+    assignees: tuple[Refined, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyModel:
     """A policy, its compact form expanded: each rule has one action, target, assigner and assignee.
 
-    Several atomic rules may carry the id of the rule that they were written as.
+    Several atomic rules may carry the id of the rule that they were written as. `conflict` is the default
+    unless `conflict_stated`; `void` says why the whole policy is void, if it is; `inherits` names the
+    parents that are not merged in yet (`policies.odrl.inherit`).
     """
 
     id: str
@@ -158,3 +176,6 @@ class PolicyModel:
     permissions: tuple[Permission, ...] = ()
     prohibitions: tuple[Prohibition, ...] = ()
     obligations: tuple[Duty, ...] = ()
+    shared: Shared = Shared()
+    conflict_stated: bool = False
+    void: str | None = None

@@ -9,10 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.claims import asked, claims_detail, claims_in
+from policies.compiled import compile_policy
 from policies.decision import decide
+from policies.replay import Replay
 from policies.use import NO_CLAIMS, Claims, Use, UseTotals
 from schemas.errors import Malformed
 from schemas.vocab import ODRL
+from tests.log_builders import HOSPITAL, Told, agreement, terms_of
 from tests.policy_builders import LAB, NOON, allowing, compiled, limit, rule
 
 SOME = Claims(
@@ -75,3 +78,23 @@ def test_what_is_kept_decides_as_all_of_it_did(
 def test_claims_that_cannot_be_read_are_refused(said: str) -> None:
     with pytest.raises(Malformed, match="claims of the record cannot be read"):
         claims_in({"claims": said})
+
+
+def test_an_audit_decides_again_on_the_claims_that_the_log_keeps() -> None:
+    of_labs = limit("participantGroup", "isPartOf", "labs")
+    agreed = agreement(of_labs)
+    policy = compile_policy(agreed)
+    detail = {"start": 0, **claims_detail(policy, Claims(frozenset({"labs", "x"}), listed=True))}
+
+    def findings(**fields: Any) -> list[str]:
+        told = Told(agreed).finalized().decided("urn:uuid:stream-1", **fields)
+        replay = Replay(HOSPITAL, {agreed.id: terms_of(agreed)})
+        for entry, record in enumerate(told.records):
+            replay.take(entry, record)
+        return [finding.what for finding in replay.findings]
+
+    assert findings(detail=detail) == []
+    (without,) = findings(detail={"start": 0})
+    assert "the agreement denies it: did:web:lab.example is not known to be in labs" in without
+    broken = findings(detail={"start": 0, "claims": "{"})
+    assert any("claims of the record cannot be read" in what for what in broken)

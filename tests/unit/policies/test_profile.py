@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -159,3 +161,12 @@ def test_every_row_says_who_keeps_it_and_what_it_means() -> None:
         assert action.permitted or action.prohibited or action.obliged
         if not action.permitted:
             assert action.label is Label.PROMISED
+
+
+def test_the_readme_shows_every_operand_as_the_table_has_it() -> None:
+    told = (Path(__file__).parents[3] / "policies" / "README.md").read_text(encoding="utf-8")
+    for row in OPERANDS:
+        line = f"| `{row.name}` | {' '.join(row.operators)} | {row.kind.value} | {row.label.value} |"
+        assert line in told, line
+    for action in ACTIONS:
+        assert action.name.partition(":")[2] in told, action.name

@@ -15,7 +15,7 @@ from schemas.dsp import negotiation as words
 from schemas.dsp import transfer
 from schemas.dsp.catalog import CatalogRequestMessage
 from schemas.vocab import DSP_CONTEXT, EDC
-from tests.world import PREFIX, Party, World, open_offer
+from tests.world import PREFIX, Party, World, open_offer, research_offer
 
 CONTEXT = [DSP_CONTEXT]
 ASK = {"@context": CONTEXT, "@type": "CatalogRequestMessage"}
@@ -452,3 +452,15 @@ def test_a_transfer_message_does_not_belong_to_a_negotiation(provider: Party, co
     )
     assert consumer.post(provider, f"/transfers/{ours.counter_pid}/completion", message).status == 404
     assert consumer.post(provider, f"/negotiations/{ours.counter_pid}/events", message).status == 400
+
+
+def test_a_dataset_says_in_its_headers_what_is_reserved_of_text_and_data_mining(
+    provider: Party, consumer: Party
+) -> None:
+    provider.publish("urn:ds:open", open_offer())
+    provider.publish("urn:ds:research", research_offer())
+    free = consumer.fetch(provider, "/catalog/datasets/urn:ds:open").headers
+    kept = consumer.fetch(provider, "/catalog/datasets/urn:ds:research").headers
+    assert (free["tdm-reservation"], kept["tdm-reservation"]) == ("0", "1")
+    assert "tdm-policy" not in free
+    assert kept["tdm-policy"] == f"{provider.dsp}/catalog/datasets/urn%3Ads%3Aresearch"

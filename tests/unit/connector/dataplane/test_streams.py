@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from connector.transfer.ticket import Ticket, issue, verify
+from policies.use import Claims
 from schemas.dsp.transfer import TransferState
 from schemas.errors import (
     Forbidden,
@@ -365,3 +366,22 @@ def test_the_schema_says_which_stream_it_is_and_nothing_of_the_file(provider: Pr
     with provider.streams.open(provider.ticket(table)) as stream:
         assert set(stream.schema.metadata) == {b"transfer", b"agreement", b"stream", b"watermark"}
         assert isinstance(stream.ticket, Ticket)
+
+
+def test_a_stream_opens_by_what_is_known_of_the_consumer_now_and_the_log_keeps_it(provider: Provider):
+    group = limit("participantGroup", "isPartOf", "labs")
+    ticket = provider.ticket(TABLE, group)
+    with pytest.raises(UseDenied, match="is not known to be in labs"):
+        provider.read(ticket)
+    provider.claims = Claims(frozenset({"labs", "others"}), region="DE", listed=True)
+    assert provider.read(ticket).equals(TABLE)
+    provider.claims = Claims(listed=True)
+    with pytest.raises(UseDenied, match="is not known to be in labs"):
+        provider.read(ticket)
+    decisions = [record for record in provider.records() if record.kind is UsageKind.ACCESS_DECISION]
+    assert [record.decision for record in decisions] == ["deny", "permit", "deny"]
+    assert [record.detail.get("claims") for record in decisions] == [
+        None,
+        '{"groups":["labs"],"listed":true}',
+        '{"listed":true}',
+    ]

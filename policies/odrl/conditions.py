@@ -1,0 +1,234 @@
+"""Conditions made ready: each constraint becomes a function of the scene, looked up and compared once built.
+
+Source: ODRL Information Model 2.2, section 2.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+from policies.odrl.compare import Comparison, Measured, Quantity, Values, comparison
+from policies.odrl.logic import COMBINED
+from policies.odrl.model import Condition, Constraint, Iri, Logical, Value
+from policies.odrl.vocabulary import INCLUDED_IN, SAME_ACTION
+from policies.odrl.world import Behaviour, Event, Request, World
+from schemas.vocab import ODRL
+
+DATE_TIME = ODRL + "dateTime"
+COUNT = ODRL + "count"
+EVENT = ODRL + "event"
+POLICY_USAGE = Iri(ODRL + "policyUsage")
+
+Source = Literal["use", "action", "party", "target"]
+"""Whose facts a constraint asks for: those of the use, or those of what a refinement stands on."""
+
+
+class Scene:
+    """A request in a state of the world, with the facts of both laid together."""
+
+    __slots__ = ("_moments", "behaviour", "counted", "knowledge", "request", "values", "world")
+
+    def __init__(self, request: Request, world: World, behaviour: Behaviour) -> None:
+        self.request, self.world, self.behaviour = request, world, behaviour
+        self.knowledge = world.knowledge
+        self.values: dict[str, Values] = {**world.values, **request.values}
+        if world.now is not None:
+            self.values[DATE_TIME] = (world.now,)
+        self.counted: int | None = None
+        self._moments: list[Scene] | None = None
+
+    def facts(self, operand: str, source: Source) -> Values:
+        """Return the values of an operand; none if it is not known."""
+        if operand == COUNT and self.counted is not None:
+            return (self.counted,)
+        if source != "use":
+            request = self.request
+            own, name = (
+                (request.action_values, request.action)
+                if source == "action"
+                else (request.party_values, request.assignee)
+                if source == "party"
+                else (request.target_values, request.target)
+            )
+            if operand in own:
+                return own[operand]
+            if name is not None and operand in self.world.properties.get(name, ()):
+                return self.world.properties[name][operand]
+        return self.values.get(operand, ())
+
+    def past(self) -> Sequence[Event]:
+        """Return the events up to now, the earliest first."""
+        now = self.world.now
+        done = [event for event in self.world.events if now is None or event.at <= now]
+        return sorted(done, key=_when)
+
+    def at_event(self, event: Event) -> Scene:
+        """Return the scene as it was when an event happened."""
+        return Scene(event.what, replace(self.world, now=event.at), self.behaviour)
+
+    def moments(self) -> Sequence[Scene]:
+        """Return the scenes of all events up to now, and the present one last."""
+        if self._moments is None:
+            self._moments = [*(self.at_event(event) for event in self.past()), self]
+        return self._moments
+
+
+def _when(event: Event) -> datetime:
+    return event.at
+
+
+def is_within(action: str, wider: str, more: Mapping[str, tuple[str, ...]]) -> bool | None:
+    """Say whether an action is another or is included in it; None if nobody here knows the action."""
+    if action == wider:
+        return True
+    action, wider = SAME_ACTION.get(action, action), SAME_ACTION.get(wider, wider)
+    if action == wider:
+        return True
+    seen, open_ends = {action}, [action]
+    while open_ends:
+        current = open_ends.pop()
+        above = INCLUDED_IN.get(current)
+        for name in (*((above,) if above else ()), *more.get(current, ())):
+            if name == wider:
+                return True
+            if name not in seen:
+                seen.add(name)
+                open_ends.append(name)
+    return False if action in INCLUDED_IN or action in more else None
+
+
+def is_member(name: str, collection: str, members: Mapping[str, tuple[str, ...]]) -> bool:
+    """Say whether something is a collection's, directly or through others."""
+    if name == collection:
+        return True
+    seen, open_ends = {name}, [name]
+    while open_ends:
+        for above in members.get(open_ends.pop(), ()):
+            if above == collection:
+                return True
+            if above not in seen:
+                seen.add(above)
+                open_ends.append(above)
+    return False
+
+
+Check = Callable[[Scene], "bool | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class PremiseReport:
+    """Whether one premise of a rule is so: its target, party, action or a constraint.
+
+    `state` None means that it cannot be known. `left` is what the operand was found to be; `parts` are the
+    constraints of a combination, or the refinements of a target, party or action.
+    """
+
+    kind: Literal["target", "party", "action", "constraint"]
+    state: bool | None
+    id: str | None = None
+    condition: Condition | None = None
+    left: Values = ()
+    parts: tuple[PremiseReport, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A condition with its check."""
+
+    condition: Condition
+    check: Check
+    source: Source
+    parts: tuple[Ready, ...] = ()
+
+    def report(self, scene: Scene) -> PremiseReport:
+        """Evaluate, and say how each part came out."""
+        condition = self.condition
+        left = () if isinstance(condition, Logical) else scene.facts(condition.operand, self.source)
+        parts = tuple(part.report(scene) for part in self.parts)
+        return PremiseReport("constraint", self.check(scene), condition.id, condition, left, parts)
+
+
+def ready(condition: Condition, source: Source = "use") -> Ready:
+    """Prepare a condition."""
+    if isinstance(condition, Constraint):
+        return Ready(condition, _atomic(condition, source), source)
+    parts = tuple(ready(part, source) for part in condition.parts)
+    checks = tuple(part.check for part in parts)
+    if condition.form == "andSequence":
+        return Ready(condition, _in_order(checks), source, parts)
+    combine = COMBINED[condition.form]
+
+    def combined(scene: Scene) -> bool | None:
+        return combine(check(scene) for check in checks)
+
+    return Ready(condition, combined, source, parts)
+
+
+def _atomic(constraint: Constraint, source: Source) -> Check:
+    operand = constraint.operand
+    if constraint.reference is not None and not constraint.values:
+        return _by_reference(constraint, source)
+    test = comparison(constraint.operator, constraint.values, constraint.unit)
+    if source == "use" and operand != COUNT:
+        # The common case by the shortest way: this is what a decision spends its time on.
+        def compared(scene: Scene) -> bool | None:
+            return test(scene.values.get(operand, ()), scene.knowledge)
+
+        return compared
+
+    def found_and_compared(scene: Scene) -> bool | None:
+        return test(scene.facts(operand, source), scene.knowledge)
+
+    return found_and_compared
+
+
+def _by_reference(constraint: Constraint, source: Source) -> Check:
+    reference = constraint.reference or ""
+    seen: dict[Values, Comparison] = {}
+
+    def compared(scene: Scene) -> bool | None:
+        named = scene.world.references.get(reference, ())
+        if named not in seen:
+            seen.clear()
+            rights, unit = _bare(named, constraint.unit)
+            seen[named] = comparison(constraint.operator, rights, unit)
+        return seen[named](scene.facts(constraint.operand, source), scene.knowledge)
+
+    return compared
+
+
+def _bare(values: Sequence[Measured], unit: str | None) -> tuple[list[Value], str | None]:
+    """Take the values of a reference apart; of different units, none is comparable."""
+    units = {value.unit for value in values if isinstance(value, Quantity)}
+    if len(units) > 1:
+        return [], None
+    bare = [value.value if isinstance(value, Quantity) else value for value in values]
+    return bare, (units.pop() if units else unit)
+
+
+def _in_order(checks: tuple[Check, ...]) -> Check:
+    """Hold once each part was satisfied at an event, each later than the one before; now counts as the last.
+
+    One moment tells no order: without events it cannot be known.
+    """
+
+    def in_order(scene: Scene) -> bool | None:
+        moments = scene.moments()
+        if len(moments) == 1 and len(checks) > 1:
+            return None
+        at, unknown = 0, False
+        for check in checks:
+            while at < len(moments):
+                state = check(moments[at])
+                at += 1
+                unknown = unknown or state is None
+                if state is True:
+                    break
+            else:
+                return None if unknown else False
+        return True
+
+    return in_order
