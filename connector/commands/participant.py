@@ -143,6 +143,7 @@ def publish(  # noqa: PLR0913 - one argument for each option of the verb
     offer: Annotated[Path | None, typer.Option(help="An ODRL offer (JSON) instead of a template.")] = None,
     description: Annotated[str | None, typer.Option(help="What is in it.")] = None,
     keyword: Annotated[list[str] | None, typer.Option(help="A keyword; may be repeated.")] = None,
+    consent: Annotated[str | None, typer.Option(help="Consent table beside the data.")] = None,
     config: Config = HERE,
     as_json: Json = False,
 ) -> None:
@@ -157,6 +158,7 @@ def publish(  # noqa: PLR0913 - one argument for each option of the verb
     }
     item |= {"description": description} if description else {}
     item |= {"keywords": keyword} if keyword else {}
+    item |= {"consent": consent} if consent else {}
     answered = opened(load(config)).publish([item])
     if as_json:
         print_json(answered)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import negotiation, publishing, revocation, stream, usage
+from tests.bench import negotiation, policies, publishing, revocation, stream, usage
 
 CASES = (
+    ("Policies", policies.run),
     ("Agreement", negotiation.run),
     ("Publishing", publishing.run),
     ("Stream", stream.run),
