@@ -147,9 +147,9 @@ def remedies(question: Question, most: int = 3) -> tuple[Remedy, ...]:
     changes = sorted(_changes(question), key=lambda pair: pair[0].by == "holder")
     for size, pool in ((1, changes), (2, _few_purposes(question, changes))):
         found: dict[tuple[str, ...], Remedy] = {}
-        for tried, some in enumerate(combinations(pool, size)):
+        for some in islice(combinations(pool, size), MOST_TRIED):
             sorts = tuple(change.sort for change, _ in some)
-            if tried >= MOST_TRIED or len(set(sorts)) < size:
+            if len(set(sorts)) < size:
                 continue
             changed = question
             for _, make in some:

@@ -148,6 +148,7 @@ class Console:
             name: form.get(name, default)
             for name, default in (
                 ("target", ""),
+                ("consent", ""),
                 ("participant", SOMEBODY),
                 ("action", "odrl:use"),
                 ("purpose", ""),
@@ -179,7 +180,7 @@ class Console:
     def _read(self, draft: drafts.Draft, form: Mapping[str, str], lang: Language) -> Reading:
         """Say what a draft says, and try it on the data, where data are named."""
         reading = Reading()
-        target = _target(form.get("target", ""))
+        target = _target(form)
         if target is not None:
             try:
                 found = self.parts.previews.columns(target)
@@ -226,14 +227,16 @@ class Console:
             Malformed: if the file or the title is not named.
             Refused: with the reason for which the offer is refused.
         """
-        target = _target(form.get("target", ""))
+        target = _target(form)
         if target is None or target.source is None:
             raise Malformed("name a data file below the data folders; a dataset's id names no file")
         title = form.get("title", "").strip()
         if not title:
             raise Malformed("give the dataset a title")
         nameless = offer.model_copy(update={"id": ""})
-        report = self.parts.offerings.publish([Publication(target.source, title, (nameless,))])
+        report = self.parts.offerings.publish(
+            [Publication(target.source, title, (nameless,), consent=target.consent)]
+        )
         for _, reason in report.refused:
             raise Refused(reason)
         said = words(lang)
@@ -264,11 +267,12 @@ def _language(request: Request, form: Mapping[str, str]) -> Language:
     return Language.EN
 
 
-def _target(said: str) -> Target | None:
-    said = said.strip()
+def _target(form: Mapping[str, str]) -> Target | None:
+    """Read which data are meant: an id has a scheme, a file has none."""
+    said, consent = form.get("target", "").strip(), form.get("consent", "").strip()
     if not said:
         return None
-    return Target(dataset=said) if ":" in said else Target(source=said)
+    return Target(dataset=said) if ":" in said else Target(source=said, consent=consent or None)
 
 
 def _use(form: Mapping[str, str]) -> Use:

@@ -40,6 +40,11 @@ WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "A file below the data folders, or what you publish already. Without data nothing is simulated.",
             "Eine Datei unter den Datenordnern, oder was Sie anbieten. Ohne Daten gibt es keine Vorschau.",
         ),
+        "consent": ("Consent table", "Tabelle der Einwilligungen"),
+        "consent.help": (
+            "A file beside the data: who consents to what, since when. Only where a term asks for consent.",
+            "Eine Datei neben den Daten: wer wozu seit wann einwilligt. Nur, wo ein Begriff danach fragt.",
+        ),
         "template": ("2. A ready-made policy", "2. Eine Vorlage"),
         "template.choose": ("Template", "Vorlage"),
         "template.none": ("none: build your own", "keine: selbst bauen"),

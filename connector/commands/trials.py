@@ -107,6 +107,9 @@ def simulate(  # noqa: PLR0913 - one argument for each option of the verb
     purpose: Purpose = None,
     participant: Participant = SOMEBODY,
     claim: Claim = None,
+    consent: Annotated[
+        str | None, typer.Option(help="The consent table beside a data file, where the policy asks for one.")
+    ] = None,
     rows: Annotated[int, typer.Option(min=1, max=100, help="How many rows to show.")] = 10,
     lang: Lang = "en",
     config: Config = HERE,
@@ -121,6 +124,7 @@ def simulate(  # noqa: PLR0913 - one argument for each option of the verb
     asked = {
         "offer": read_file(policy).wire(),
         **_target(target),
+        "consent": consent,
         "use": {
             "participant": participant,
             "action": action,

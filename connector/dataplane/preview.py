@@ -17,7 +17,7 @@ from connector.dataplane.groups import AnswerCheck, GroupedScan
 from connector.dataplane.masks import mask_key, sample_salt
 from connector.dataplane.ports import Scan, ScanRequest, Scans
 from connector.dataplane.question import Function, Measure, Question
-from connector.dataplane.service import _narrowed
+from connector.dataplane.service import narrowed
 from connector.negotiation.ports import NegotiationStore, SignedAgreement
 from connector.offering.ports import OfferingStore, Sources
 from policies.compiled import CompiledPolicy, compile_policy
@@ -160,7 +160,7 @@ class Previews:
     def _rows(self, target: Target, permit: Permit, most: int) -> tuple[pa.Table, bool]:
         file, consent, described = self._file(target)
         key = mask_key(self._mask_secret, _AGREEMENT)
-        plan = _narrowed(permit.plan, described, None) if described is not None else permit.plan
+        plan = narrowed(permit.plan, described, None) if described is not None else permit.plan
         request = ScanRequest(_BATCH_BYTES, salt=sample_salt(key), consent=consent)
         scan: Scan = self._scans.scan(file, plan, request)
         try:

@@ -220,7 +220,7 @@ class Streams:
         offering = self._offerings.get(ticket.dataset)
         _check_kind(permit.plan, asked)
         described = [column.name for column in offering.dataset.columns]
-        plan = _narrowed(permit.plan, described, asked.wanted(permit.plan.visible(described)))
+        plan = narrowed(permit.plan, described, asked.wanted(permit.plan.visible(described)))
         key = mask_key(self._mask_secret, ticket.agreement)
         request = ScanRequest(self._batch_bytes, asked.start, sample_salt(key), offering.consent)
         scan = self._scans.scan(offering.source, plan, request)
@@ -395,7 +395,7 @@ def _check_kind(plan: DataPlan, asked: _Asked) -> None:
         raise Malformed(f"start is {asked.start}; an answer is read from its beginning")
 
 
-def _narrowed(plan: DataPlan, described: Sequence[str], columns: Sequence[str] | None) -> DataPlan:
+def narrowed(plan: DataPlan, described: Sequence[str], columns: Sequence[str] | None) -> DataPlan:
     """Return the plan for the columns that a reader wants, never more than were described at publication.
 
     A column that came into the file later is in no offer that anybody read.

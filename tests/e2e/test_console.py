@@ -183,6 +183,13 @@ def test_what_is_typed_while_an_answer_is_on_its_way_stays(page: Page) -> None:
     expect(page.get_by_label("Title of the dataset")).to_have_value("A title typed meanwhile")
 
 
+def test_what_was_opened_stays_open(page: Page) -> None:
+    page.get_by_text("What the labels mean").click()
+    page.get_by_role("button", name="Add a permission").click()
+    expect(page.get_by_text("You may use the data.")).to_be_visible()
+    expect(page.get_by_text("this connector keeps it, in what it sends and when")).to_be_visible()
+
+
 def test_what_stands_below_a_removed_term_moves_up_whole(page: Page) -> None:
     page.get_by_role("button", name="Add a permission").click()
     for number, (term, value) in enumerate((("rowCount", "11"), ("byteCount", "22")), 1):

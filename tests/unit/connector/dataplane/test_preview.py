@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,23 @@ def test_of_data_of_which_groups_leave_only_the_size_of_the_whole_is_shown(
     sight = previews.see(Target(source="t.parquet"), policy, USE)
     assert sight.rows is not None
     assert rows_as_text(sight.rows) == [[str(ROWS)]]
+
+
+def test_only_rows_of_those_who_consent_are_shown(provider: Provider, previews: Previews) -> None:
+    write(provider.data / "t.parquet", TABLE)
+    consents = {
+        "subject": ["name 1", "name 2"],
+        "purpose": ["", ""],
+        "given_at": pa.array([datetime(2026, 1, 1, tzinfo=UTC)] * 2, pa.timestamp("us", "UTC")),
+        "withdrawn_at": pa.array([None, datetime(2026, 2, 1, tzinfo=UTC)], pa.timestamp("us", "UTC")),
+    }
+    write(provider.data / "consents.parquet", pa.table(consents))
+    policy = compile_policy(offer(limit("consent/name", "eq", "given")))
+    sight = previews.see(Target(source="t.parquet", consent="consents.parquet"), policy, USE)
+    assert sight.rows is not None
+    assert set(sight.rows["name"].to_pylist()) == {"name 1"}
+    with pytest.raises(PolicyMismatch, match="consent"):
+        previews.see(Target(source="t.parquet"), policy, USE)
 
 
 def test_what_cannot_be_previewed_says_why(provider: Provider, previews: Previews) -> None:
