@@ -77,7 +77,9 @@ def read_file(file: Path) -> Policy:
         return _read_rdf(text, "text/turtle")
     try:
         document = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise Malformed(f"{file} nests deeper than any policy; flatten it") from None
+    except ValueError as error:
         raise Malformed(f"{file} is not a JSON policy: {error}") from None
     if isinstance(document, list) or (isinstance(document, dict) and _is_foreign(document)):
         return _read_rdf(text, "application/ld+json")

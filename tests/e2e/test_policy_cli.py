@@ -109,6 +109,28 @@ def test_what_cannot_be_kept_is_refused_by_name_and_place(name: str, tmp_path: P
     assert "permission[0].constraint[0]" in told
 
 
+MARKETING = json.dumps(
+    {"leftOperand": "odrl:purpose", "operator": "isA", "rightOperand": "https://w3id.org/dpv#Marketing"}
+)
+
+
+def nested(depth: int) -> str:
+    return '{"and": [' * depth + MARKETING + "]}" * depth
+
+
+def test_a_turtle_bomb_is_refused(tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.ttl"
+    depth = 20_000
+    bomb.write_text(
+        "@prefix odrl: <http://www.w3.org/ns/odrl/2/> . <urn:p> a odrl:Offer ; odrl:permission "
+        + "[ odrl:action odrl:use ; odrl:constraint " * depth
+        + "<urn:x>"
+        + " ]" * depth
+        + " ."
+    )
+    hansa("check", str(bomb), code=1)
+
+
 def test_files_that_hold_no_policy_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "bad.json"
     for text, told in (
@@ -117,7 +139,13 @@ def test_files_that_hold_no_policy_are_refused(tmp_path: Path) -> None:
         ("{}", "neither permission nor prohibition"),
         ('{"profile": "urn:x", "permission": [{"action": "use"}]}', "profile"),
         ('{"permission": [{"action": "eat"}]}', "'eat'"),
-        ("[" * 100_000, "not a JSON policy"),
+        ("[" * 100_000, "nests deeper than any policy"),
+        (
+            f'{{"permission": [{{"action": "use", "constraint": [{", ".join([MARKETING] * 10_000)}]}}]}}',
+            "2000",
+        ),
+        (f'{{"permission": [{{"action": "use", "constraint": {nested(50)}}}]}}', "deeper than 8 levels"),
+        ('{"@context": "https://evil.example/c.jsonld", "permission": []}', "never fetched"),
     ):
         file.write_text(text)
         assert told in hansa("check", str(file), code=1), text[:40]
