@@ -17,6 +17,7 @@ from functools import lru_cache
 from policies.compiled import CompiledPolicy
 from policies.counting import Bound, Rate
 from policies.instants import MOST_STEPS, turns
+from policies.odrl.logic import Verdict, grants, verdict
 from policies.plan import DataPlan, plan_for
 from policies.profile import is_action_within
 from policies.reasons import Case, Reason, forbidden, standing, why_not
@@ -82,27 +83,26 @@ def decide(policy: CompiledPolicy, use: Use, totals: UseTotals, at: datetime) ->
     """
     if at.tzinfo is None:
         raise Malformed(f"decide: time {at.isoformat()} has no zone; give one in UTC")
-    if policy.moving:
-        totals = _dated(policy, totals, at)
+    totals = dated(policy, totals, at)
     case = Case(policy, use, totals, at)
     reasons = standing(case) or forbidden(case)
-    if reasons:
-        return Deny(reasons)
-    rules = _holding(case)
-    if not rules:
-        return Deny(why_not(case))
+    rules = () if reasons else _holding(case)
+    if verdict(permitted=bool(rules), prohibited=bool(reasons)) is not Verdict.PERMIT:
+        return Deny(reasons or why_not(case))
     permissions = tuple(policy.permissions[rule] for rule in rules)
     excluding = tuple(rule for rule in policy.prohibitions if rule.filters and applies(rule, use, totals, at))
     limits = _limits(permissions[0], totals, _until(case, permissions, excluding))
     return Permit(limits, plan_for(permissions, excluding, use.purpose), rules[0], rules)
 
 
-def _dated(policy: CompiledPolicy, totals: UseTotals, at: datetime) -> UseTotals:
+def dated(policy: CompiledPolicy, totals: UseTotals, at: datetime) -> UseTotals:
     """Say when the agreement was made and first used, as the use that is asked for would leave it.
 
-    An agreement says itself when it was made; an offer would be agreed now. Before the first delivery this
-    use is taken to be it.
+    Where nothing depends on that, the totals stay as they are. An agreement says itself when it was made; an
+    offer would be agreed now. Before the first delivery this use is taken to be it.
     """
+    if not policy.moving:
+        return totals
     agreed = at if policy.is_offer else policy.agreed or totals.agreed
     return replace(totals, agreed=agreed, first_delivery=totals.first_delivery or at)
 
@@ -118,7 +118,7 @@ def _holding(case: Case) -> tuple[int, ...]:
         if (
             is_action_within(use.action, permission.action)
             and not used_up(permission, totals)
-            and all_hold(permission.conditions, use, totals, case.at) is True
+            and grants(all_hold(permission.conditions, use, totals, case.at))
         ):
             first = first or permission
             rules.append(rule)

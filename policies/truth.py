@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import assert_never
 
 from policies.instants import elapsed_end
+from policies.odrl.logic import COMBINED, all_of
+from policies.odrl.logic import forbids as stands
 from policies.profile import (
     Operator,
     do_purposes_overlap,
@@ -55,7 +57,7 @@ def holds(condition: Condition, use: Use, totals: UseTotals, at: datetime) -> bo
     if isinstance(condition, ParticipantLimit):
         return use.participant in condition.participants if use.participant else None
     if isinstance(condition, Combination):
-        return _combined(condition, [holds(part, use, totals, at) for part in condition.parts])
+        return COMBINED[condition.form](holds(part, use, totals, at) for part in condition.parts)
     if isinstance(condition, ElapsedLimit):
         return _in_time(condition, totals, at)
     if isinstance(condition, DayLimit):
@@ -63,16 +65,6 @@ def holds(condition: Condition, use: Use, totals: UseTotals, at: datetime) -> bo
     if isinstance(condition, DayTimeLimit):
         return _in_window(condition, at)
     return _claimed(condition, use.claims)
-
-
-def _combined(condition: Combination, states: list[bool | None]) -> bool | None:
-    if condition.form == "and":
-        return False if False in states else None if None in states else True
-    if condition.form == "or":
-        return True if True in states else None if None in states else False
-    if states.count(True) > 1:
-        return False
-    return None if None in states else True in states
 
 
 def _purpose_holds(limit: PurposeLimit, purpose: str | None) -> bool | None:
@@ -142,13 +134,7 @@ def _placed(limit: RegionLimit, region: str | None) -> bool | None:
 
 def all_hold(conditions: Iterable[Condition], use: Use, totals: UseTotals, at: datetime) -> bool | None:
     """Say whether all conditions hold; None where none fails but one cannot be known."""
-    known = True
-    for condition in conditions:
-        state = holds(condition, use, totals, at)
-        if state is False:
-            return False
-        known = known and state is True
-    return True if known else None
+    return all_of(holds(condition, use, totals, at) for condition in conditions)
 
 
 def applies(prohibition: CompiledProhibition, use: Use, totals: UseTotals, at: datetime) -> bool:
@@ -162,7 +148,7 @@ def applies(prohibition: CompiledProhibition, use: Use, totals: UseTotals, at: d
     touches = is_action_within(use.action, prohibition.action) or is_action_within(
         prohibition.action, use.action
     )
-    return touches and all_hold(prohibition.conditions, use, totals, at) is not False
+    return touches and stands(all_hold(prohibition.conditions, use, totals, at))
 
 
 def forbids(prohibition: CompiledProhibition, use: Use, totals: UseTotals, at: datetime) -> bool:

@@ -29,7 +29,7 @@ Source = Literal["use", "action", "party", "target"]
 class Scene:
     """A request in a state of the world, with the facts of both laid together."""
 
-    __slots__ = ("_moments", "behaviour", "counted", "knowledge", "request", "values", "world")
+    __slots__ = ("_line", "behaviour", "counted", "knowledge", "orders", "request", "values", "world")
 
     def __init__(self, request: Request, world: World, behaviour: Behaviour) -> None:
         self.request, self.world, self.behaviour = request, world, behaviour
@@ -38,7 +38,8 @@ class Scene:
         if world.now is not None:
             self.values[DATE_TIME] = (world.now,)
         self.counted: int | None = None
-        self._moments: list[Scene] | None = None
+        self.orders: dict[object, bool | None] = {}
+        self._line: list[Scene] | None = None
 
     def facts(self, operand: str, source: Source) -> Values:
         """Return the values of an operand; none if it is not known."""
@@ -70,10 +71,16 @@ class Scene:
         return Scene(event.what, replace(self.world, now=event.at), self.behaviour)
 
     def moments(self) -> Sequence[Scene]:
-        """Return the scenes of all events up to now, and the present one last."""
-        if self._moments is None:
-            self._moments = [*(self.at_event(event) for event in self.past()), self]
-        return self._moments
+        """Return the scenes of all events up to now, and the present one last.
+
+        They are made once and shared: orders within orders would multiply them.
+        """
+        if self._line is None:
+            made = [self.at_event(event) for event in self.past()]
+            for at, scene in enumerate(made):
+                scene._line = made[: at + 1]
+            self._line = [*made, self]
+        return self._line
 
 
 def _when(event: Event) -> datetime:
@@ -123,7 +130,7 @@ class PremiseReport:
     """Whether one premise of a rule is so: its target, party, action or a constraint.
 
     `state` None means that it cannot be known. `left` is what the operand was found to be; `parts` are the
-    constraints of a combination, or the refinements of a target, party or action.
+    constraints of a combination, or the refinements of a target, party or action; `text` says it in words.
     """
 
     kind: Literal["target", "party", "action", "constraint"]
@@ -132,6 +139,7 @@ class PremiseReport:
     condition: Condition | None = None
     left: Values = ()
     parts: tuple[PremiseReport, ...] = ()
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +224,11 @@ def _in_order(checks: tuple[Check, ...]) -> Check:
     """
 
     def in_order(scene: Scene) -> bool | None:
+        if in_order not in scene.orders:
+            scene.orders[in_order] = walked(scene)
+        return scene.orders[in_order]
+
+    def walked(scene: Scene) -> bool | None:
         moments = scene.moments()
         if len(moments) == 1 and len(checks) > 1:
             return None

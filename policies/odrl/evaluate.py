@@ -23,7 +23,7 @@ from policies.odrl.duties import (
     ready_rule,
     target_state,
 )
-from policies.odrl.logic import Verdict, all_of, verdict
+from policies.odrl.logic import Verdict, all_of, forbids, verdict
 from policies.odrl.model import (
     Condition,
     Constraint,
@@ -235,7 +235,7 @@ def _prohibits(one: PreparedRule, scene: Scene) -> bool:
 
 def is_active(state: bool | None, scene: Scene) -> bool:
     """Say whether a prohibition applies; one that cannot be shown not to does."""
-    return state is True or (state is None and scene.behaviour.unknown_prohibits)
+    return forbids(state, scene.behaviour.unknown_prohibits)
 
 
 def owes(rule: Rule, scene: Scene) -> str | None:

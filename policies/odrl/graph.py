@@ -69,6 +69,7 @@ class Graph:
 
     nodes: dict[Node, dict[str, list[Term]]] = field(default_factory=dict)
     size: int = 0
+    _said: set[tuple[Node, str, Term]] = field(default_factory=set)
 
     def add(self, subject: Node, name: str, value: Term) -> None:
         """Take one statement in; a repetition says nothing new.
@@ -79,9 +80,10 @@ class Graph:
         self.size += 1
         if self.size > MOST_TRIPLES:
             raise TooLarge(f"policy document has more than {MOST_TRIPLES:,} statements; split it")
-        values = self.nodes.setdefault(subject, {}).setdefault(name, [])
-        if len(values) > 32 or value not in values:
-            values.append(value)
+        statement = (subject, name, value)
+        if statement not in self._said:
+            self._said.add(statement)
+            self.nodes.setdefault(subject, {}).setdefault(name, []).append(value)
 
     def objects(self, subject: Term, name: str) -> list[Term]:
         """Return the values of a property, in the order of the document."""
@@ -123,6 +125,7 @@ def read_graph(document: bytes | str, media_type: str | None = None) -> Graph:
     data = document.encode() if isinstance(document, str) else document
     if len(data) > MOST_BYTES:
         raise TooLarge(f"policy document has {len(data):,} bytes; at most {MOST_BYTES:,} are read")
+    data = data.removeprefix(b"\xef\xbb\xbf")
     if _is_json(data, media_type):
         return _from_json(data)
     return _from_turtle(data)
@@ -198,7 +201,7 @@ def _from_json(data: bytes) -> Graph:
     from pyld import jsonld  # expensive to import
 
     try:
-        document = json.loads(data)
+        document = json.loads(data, object_pairs_hook=_once, parse_constant=_no_number)
     except RecursionError:
         raise TooLarge("policy nests its JSON too deeply") from None
     except ValueError as error:
@@ -222,6 +225,20 @@ def _from_json(data: bytes) -> Graph:
         for triple in triples:
             _take(graph, triple)
     return graph
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse an object that says a member twice: of two prohibitions, one would be lost."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Malformed(f"policy is JSON that says {twice[:80]!r} twice in one object; write an array")
+    return made
+
+
+def _no_number(name: str) -> Any:
+    raise Malformed(f"policy holds {name}, which is no number of JSON; write a number")
 
 
 def _take(graph: Graph, triple: Mapping[str, Mapping[str, Any]]) -> None:

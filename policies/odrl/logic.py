@@ -58,6 +58,16 @@ def negated(state: bool | None) -> bool | None:
     return None if state is None else not state
 
 
+def grants(state: bool | None) -> bool:
+    """Say whether a permission in this state grants: what cannot be known never does."""
+    return state is True
+
+
+def forbids(state: bool | None, unknown_forbids: bool = True) -> bool:
+    """Say whether a prohibition in this state stands: what cannot be known does, too."""
+    return state is True or (state is None and unknown_forbids)
+
+
 COMBINED = {"and": all_of, "or": any_of, "xone": exactly_one_of}
 """The combinations that look at one moment; `andSequence` needs several."""
 

@@ -242,6 +242,9 @@ def _rule(desk: Desk, node: Term, shared: Shared, spot: _Spot) -> list[Permissio
     path = desk.enter(node, path, place)
     if isinstance(node, Literal):
         raise Malformed(f"{place} is {shown(node)}; write a rule with an action")
+    if isinstance(node, Named) and node not in desk.graph.nodes:
+        raise Malformed(f"{place}: {shown(node)} is not described here; write the rule with its action")
+    _refuse_other_class(desk, node, name, place)
     desk.check_members(node, place, RULE_MEMBERS)
     for inner in _NESTED:
         if inner not in _MAY_HOLD[name] and desk.graph.objects(node, ODRL + inner):
@@ -270,6 +273,15 @@ def _rule(desk: Desk, node: Term, shared: Shared, spot: _Spot) -> list[Permissio
             role = _NESTED.get(name, DutyRole.OBLIGATION)
             made.append(Duty(identity, role, action, target, assigner, assignee, constraints, nested))
     return made
+
+
+def _refuse_other_class(desk: Desk, node: Node, name: str, place: str) -> None:
+    """A prohibition that is pointed at as a permission would turn into its opposite."""
+    own = name.capitalize() if name in ("permission", "prohibition") else "Duty"
+    for value in desk.graph.objects(node, _TYPE):
+        bare = value.iri.removeprefix(ODRL) if isinstance(value, Named) else ""
+        if bare in ("Permission", "Prohibition", "Duty") and bare != own:
+            raise Malformed(f"{place}: a {bare} stands as a {name}; point at it by the property of its class")
 
 
 def _duties(desk: Desk, node: Term, name: str, place: str, path: tuple[Term, ...]) -> Iterable[Duty]:

@@ -89,11 +89,12 @@ class _Writer:
         """Point at something of the policy by its id; what has none cannot be pointed at."""
         if identity is None:
             return
-        place = identity.removeprefix("_:")
-        if place == identity:
-            self.say(subject, REPORT + name, rdf.NamedNode(identity))
+        found = None if identity.startswith("_:") else _named(identity)
+        if found is not None:
+            self.say(subject, REPORT + name, found)
         else:
-            self.say(subject, DCT + "description", rdf.Literal(f"{name}: {place}"))
+            text = identity.removeprefix("_:")
+            self.say(subject, DCT + "description", rdf.Literal(f"{name}: {text}"))
 
     def policy(self, evaluation: Evaluation) -> None:
         """Write the report of a policy and all in it."""
@@ -104,6 +105,7 @@ class _Writer:
         self.refer(node, "policyRequest", evaluation.request.id)
         if evaluation.stopped is not None:
             self.say(node, _COMMENT, rdf.Literal(f"not evaluated: {evaluation.stopped}"))
+        self.say(node, _COMMENT, rdf.Literal(f"verdict: {evaluation.verdict}"))
         for rule in evaluation.rules:
             self.say(node, REPORT + "ruleReport", self.rule(rule, evaluation.request.rule_id))
         for duty in evaluation.obligations:
@@ -148,12 +150,14 @@ class _Writer:
         """Write one premise, and the parts of it."""
         node = self.node(_PREMISES[report.kind])
         condition = report.condition
-        if condition is not None:
-            self.refer(node, "constraint", condition.id)
+        if report.kind == "constraint":
+            self.refer(node, "constraint", report.id)
+        if report.text is not None:
+            self.say(node, DCT + "description", rdf.Literal(report.text))
         if isinstance(condition, Logical):
             self.say(node, REPORT + "constraintLogicalOperand", rdf.NamedNode(ODRL + condition.form))
         if isinstance(condition, Constraint):
-            self.say(node, REPORT + "constraintOperator", rdf.NamedNode(condition.operator))
+            self.refer(node, "constraintOperator", condition.operator)
             for value in report.left:
                 self.say(node, REPORT + "constraintLeftOperand", literal(value))
             for value in condition.values:
@@ -166,26 +170,35 @@ class _Writer:
         return node
 
 
+def _named(iri: str) -> rdf.NamedNode | None:
+    """Return the node of an absolute IRI; peers use bare names as ids, which RDF cannot point at."""
+    try:
+        return rdf.NamedNode(iri)
+    except ValueError:
+        return None
+
+
 def literal(value: Measured) -> rdf.NamedNode | rdf.Literal:
     """Return a value of our model as RDF."""
     if isinstance(value, Quantity):
         value = value.value
     if isinstance(value, Iri):
-        return rdf.NamedNode(value.value)
+        return _named(value.value) or rdf.Literal(value.value)
     if isinstance(value, Typed):
-        return rdf.Literal(value.text, datatype=rdf.NamedNode(value.datatype))
+        kind = _named(value.datatype)
+        return rdf.Literal(value.text, datatype=kind) if kind else rdf.Literal(value.text)
     if isinstance(value, bool):
         return rdf.Literal(value)
     if isinstance(value, datetime):
-        text, kind = value.isoformat().replace("+00:00", "Z"), "dateTime"
+        text, name = value.isoformat().replace("+00:00", "Z"), "dateTime"
     elif isinstance(value, date):
-        text, kind = value.isoformat(), "date"
+        text, name = value.isoformat(), "date"
     elif isinstance(value, timedelta):
-        text, kind = spell_duration(value), "dayTimeDuration"
+        text, name = spell_duration(value), "dayTimeDuration"
     elif isinstance(value, int):
-        text, kind = str(value), "integer"
+        text, name = str(value), "integer"
     elif isinstance(value, Decimal):
-        text, kind = format(value, "f"), "decimal"
+        text, name = format(value, "f"), "decimal"
     else:
         return rdf.Literal(value)
-    return rdf.Literal(text, datatype=rdf.NamedNode(XSD + kind))
+    return rdf.Literal(text, datatype=rdf.NamedNode(XSD + name))
