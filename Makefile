@@ -19,8 +19,8 @@ demo: $(VENV)/.demo ## Run the story: a small data space on real data, publish t
 test: system $(VENV)/.test $(VENDOR) ## Run every test (ARGS="-k word" for some)
 	@$(BIN)/python -m pytest $(ARGS)
 
-check: $(VENV)/.test ## Lint, format, types and import contracts
-	@failed=""; for tool in "ruff check ." "ruff format --check ." "mypy" "lint-imports"; do \
+check: $(VENV)/.test ## Lint, format, types, import contracts, no text of queries
+	@failed=""; for tool in "ruff check ." "ruff format --check ." "mypy" "lint-imports" "python -m pytest -q tests/unit/test_no_query_text.py"; do \
 	    echo "== $$tool"; $(BIN)/$$tool || failed="$$failed [$$tool]"; \
 	done; test -z "$$failed" || { echo "make check: failed:$$failed"; exit 1; }
 

@@ -22,6 +22,7 @@ from connector.adapters.control_planes import CourierByKind, HttpControlPlanes, 
 from connector.adapters.courier import TRANSIENT, HttpCourier
 from connector.adapters.files import make_folder, write_once
 from connector.adapters.keys import load_or_create_key, load_or_create_secret
+from connector.adapters.ledgers import HttpLedgers
 from connector.adapters.progress import FileProgress
 from connector.adapters.push import HttpPushLines
 from connector.adapters.received import ReceivedFiles
@@ -39,7 +40,9 @@ from connector.api.signaling import signaling_router
 from connector.api.sink import sink_router
 from connector.dataplane.service import Streams
 from connector.dataplane.sink import Sinks
+from connector.dataplane.watch import Watcher
 from connector.negotiation import judge as negotiation_judge
+from connector.negotiation.judge import CounterOffers
 from connector.negotiation.service import Negotiations
 from connector.offering.describe import Holder
 from connector.offering.push import CatalogPush
@@ -47,6 +50,7 @@ from connector.offering.service import Offerings
 from connector.outbox.aside import Aside
 from connector.outbox.rules import Do, Rule
 from connector.outbox.service import Outbox
+from connector.promises import Promises, Rooms, Us
 from connector.settings import API_KEY_FILE, KEY_FILE, RuleSettings, Settings
 from connector.signaling.decisions import Decisions
 from connector.signaling.pushes import Pushes
@@ -136,12 +140,14 @@ class Connector:
         """Start everything that works in the background, and repair what a crash left."""
         self.usage.start()
         self.doors.start()
+        self.watcher.start()
         self.outbox.start()
 
     def stop(self) -> None:
         """Stop in the opposite order; what waits stays saved."""
         self.doors.stop()
         self.pushes.stop()
+        self.watcher.stop()
         self.outbox.stop()
         self.usage.stop()
         self.stores.close()
@@ -197,6 +203,8 @@ class Connector:
             chores=(
                 self.negotiations.tick,
                 self.transfers.tick,
+                self.promises.revocations.tick,
+                Aside("obligations", self.promises.ledger.tick),
                 Aside("data flows", self.flows.tick),
                 self.pushes.tick,
                 self.streams.tick,
@@ -239,7 +247,10 @@ class Connector:
         return Negotiations(
             store=self.stores.negotiations,
             offerings=self.stores.offerings,
-            judge=negotiation_judge.RuledJudge(rules, negotiation_judge.Judge(given.automatic)),
+            fit=self.offerings.fit,
+            judge=negotiation_judge.RuledJudge(
+                rules, negotiation_judge.Judge(given.automatic, CounterOffers(given.counter_offers))
+            ),
             claims=self.trust.claims,
             **self._process,
         )
@@ -259,6 +270,7 @@ class Connector:
                 addresses=lambda transfer, ticket: self.doors.address(transfer.pid, transfer.format, ticket),
                 ticket_key=self._key,
                 clock=self.clock,
+                hindrance=lambda agreement: self.promises.ledger.hindrance(agreement),
                 claims=self.trust.claims,
             ),
             judge=transfer_judge.RuledJudge(rules, transfer_judge.Judge(given.automatic)),
@@ -280,7 +292,35 @@ class Connector:
             mask_secret=load_or_create_secret(self._state / MASK_FILE),
             clock=self.clock,
             new_id=self._world.new_id,
+            standing=lambda did: self.trust.standing(did, wait=True),
+            hindrance=lambda agreement: self.promises.ledger.hindrance(agreement),
+            settled=lambda agreement: self.promises.ledger.delivered(agreement),
             claims=self.trust.claims,
+        )
+
+    @cached_property
+    def promises(self) -> Promises:
+        """How agreements end, and what is owed under them."""
+        return Promises(
+            us=Us(self._did, self._key, self.clock, self._world.new_id),
+            agreements=self.stores.negotiations,
+            entries=self.stores.obligations,
+            usage=self.usage,
+            trust=self.trust,
+            peers=HttpLedgers(self._world.http, self.trust),
+            rooms=Rooms(
+                negotiations=lambda: self.negotiations,
+                transfers=lambda: self.transfers,
+                flows=lambda: self.flows,
+                remind=lambda due: self.outbox.remind(due),
+            ),
+        )
+
+    @cached_property
+    def watcher(self) -> Watcher:
+        """Ends streams whose ground has gone."""
+        return Watcher(
+            changes=self.stores.changes, opened=lambda: self.streams.opened, standing=self.trust.standing
         )
 
     @cached_property
@@ -395,17 +435,25 @@ class Connector:
             ),
             prefix=DSP_PREFIX,
         )
+        app.include_router(self.promises.ledger_door(), prefix=DSP_PREFIX)
+
+        def authorize(token: str) -> bool:
+            return hmac.compare_digest(token.encode(), api_key)
+
+        app.include_router(self.promises.management_door(authorize))
         app.include_router(
             management_router(
-                authorize=lambda token: hmac.compare_digest(token.encode(), api_key),
+                authorize=authorize,
                 participant=did,
                 negotiations=self.negotiations,
+                revocations=self.promises.revocations,
                 transfers=self.transfers,
                 offerings=self.offerings,
                 outbox=self.outbox,
                 usage=self.usage,
                 mandate=self._mandate,
                 flows=self.flows,
+                ledger=self.promises.ledger,
             )
         )
         app.include_router(

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from connector.commands import checks, developer, evidence, participant
+from connector.commands import checks, developer, evidence, obligations, participant
 from connector.commands.terminal import out, reporting
 from connector.lean import hide
 
@@ -25,6 +25,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Start with: hansa demo",
 )
+participant.app.command("obligations")(obligations.owed_to_us)
+developer.app.command("obligations")(obligations.owed_by_us)
+for verb in (obligations.deleted, obligations.report, obligations.attributed):
+    developer.app.command()(verb)
 app.add_typer(participant.app, name="connector")
 app.add_typer(developer.app, name="data")
 app.command()(evidence.audit)

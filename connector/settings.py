@@ -107,6 +107,11 @@ class NegotiationSettings(_Section):
     automatic: bool = Field(
         default=True, description="agree when a request fits an offer; false holds it for a person"
     )
+    counter_offers: Literal["answer", "agree", "refuse"] = Field(
+        default="answer",
+        description="a request whose terms differ from the offer: answer it with the offer; agree if it asks "
+        "for no more than the offer, else refuse it; or refuse it; refusals say which terms are too wide",
+    )
     deadline_seconds: float = Field(
         default=900, gt=0, description="how long a message is retried before its process is ended"
     )

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from policies.account import UseSummary
+from policies.duties import Duties, DutySummary
 from policies.evidence.checkpoint import Checkpoint, verify_checkpoint
 from policies.evidence.commitment import SALT_BYTES, commit
 from policies.evidence.note import Note, VerifierKey
@@ -83,6 +84,7 @@ class AuditReport:
     decisions: int
     agreements: int
     open_streams: int
+    duties: tuple[DutySummary, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -125,6 +127,7 @@ class AuditReport:
                 }
                 for use in self.uses
             ],
+            "duties": [duty.as_json() for duty in self.duties],
             "refusals": [
                 {
                     "entry": refusal.entry,
@@ -157,23 +160,25 @@ def audit(evidence: Evidence) -> AuditReport:
     findings += _check_root(checkpoint, leaves)
     findings += _check_history(checkpoint, evidence.seen, leaves)
     findings += _check_tiles(evidence, leaves)
-    replay = Replay(evidence.did, evidence.agreements)
+    replay, duties = Replay(evidence.did, evidence.agreements), Duties()
     for entry, opened in enumerate(evidence.records[: checkpoint.size]):
         if opened is not None:
             record = _read_record(opened[0], entry, findings)
             if record is not None:
                 replay.take(entry, record)
+                duties.take(entry, record)
     return AuditReport(
         did=evidence.did,
         origin=evidence.origin,
         size=checkpoint.size,
         root=checkpoint.root,
-        findings=(*findings, *replay.findings),
+        findings=(*findings, *replay.findings, *duties.findings),
         uses=replay.summaries,
         refusals=tuple(replay.refusals),
         decisions=replay.decisions,
         agreements=len(evidence.agreements),
         open_streams=replay.open_streams,
+        duties=duties.summaries,
     )
 
 

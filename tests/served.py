@@ -267,8 +267,8 @@ class Place:
 
 
 @contextmanager
-def served(folder: Path, *names: str) -> Iterator[Place]:
-    """Serve a connector that knows some counterparties, each provider and consumer."""
+def served(folder: Path, *names: str, **given: Any) -> Iterator[Place]:
+    """Serve a connector that knows some counterparties, each provider and consumer; `given` are settings."""
     with ExitStack() as stack:
         listening = stack.enter_context(socket.socket())
         listening.bind(("127.0.0.1", 0))
@@ -291,6 +291,7 @@ def served(folder: Path, *names: str) -> Iterator[Place]:
             members={"url": place.peers[0].url + "/members.jwt", "authority": public_jwk(place.authority)},
             data={"roots": (data,)},
             egress={"allow": ("127.0.0.0/8", "::1/128")},
+            **given,
         )
         place.connector = build(settings)
         config = uvicorn.Config(place.connector.app, log_config=None, access_log=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -21,6 +21,7 @@ from connector.adapters.tiles import FileTiles
 from connector.api.arrow_http import ArrowHttpDoor
 from connector.client.stream import Access, DataStream
 from connector.dataplane.service import Streams
+from connector.dataplane.watch import Watcher
 from connector.negotiation.ports import Negotiation, SignedAgreement
 from connector.offering.describe import Holder, Publication
 from connector.offering.service import Offerings, PublishReport
@@ -100,13 +101,16 @@ class Provider:
     now: datetime = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
     key: OKPKey = field(default_factory=generate_key)
     told: list[tuple[list[str], list[str]]] = field(default_factory=list)
+    database: str | None = None
+    standing: Callable[[str], str | None] = lambda _: None
     claims: Claims = NO_CLAIMS
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count(1)
         self.data = self.folder / "data"
         self.data.mkdir(exist_ok=True)
-        self.stores = SqlStores(f"sqlite:///{self.folder}/provider.sqlite")
+        self.database = self.database or f"sqlite:///{self.folder}/provider.sqlite"
+        self.stores = SqlStores(self.database)
         self.sources = ParquetSources([self.data], lambda: self.now)
         log = UsageLog(
             store=self.stores.usage,
@@ -140,6 +144,7 @@ class Provider:
             claims=lambda _: self.claims,
             block_rows=self.block_rows,
             batch_bytes=self.batch_bytes,
+            standing=lambda did: self.standing(did),
         )
 
     def clock(self) -> datetime:
@@ -253,6 +258,20 @@ class Provider:
         return [
             UsageRecord.model_validate_json(entry.record) for entry in self.stores.usage.entries(0, 10_000)
         ]
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Have open streams watched, as a served connector does."""
+        watcher = Watcher(
+            changes=self.stores.changes,
+            opened=lambda: self.streams.opened,
+            standing=lambda did: self.standing(did),
+        )
+        watcher.start()
+        try:
+            yield
+        finally:
+            watcher.stop()
 
     @contextmanager
     def door(self, **options: Any) -> Iterator[ArrowHttpDoor]:

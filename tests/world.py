@@ -38,6 +38,7 @@ from connector.transfer.ports import Transfer
 from connector.transfer.service import Transfers
 from connector.transfer.starts import Starts
 from connector.trust.members import MembersTrust, fetch_members
+from policies.fitting import fit_to_columns
 from schemas.base import LangString, Message
 from schemas.binding.client import Egress, Http, Reply
 from schemas.binding.did import DidResolver
@@ -301,6 +302,7 @@ class World:
         negotiations = Negotiations(
             store=negotiation_store,
             offerings=stores.offerings,
+            fit=lambda dataset, policy: fit_to_columns(policy, stores.offerings.get(dataset).dataset.columns),
             judge=judges[0],
             claims=trust.claims,
             **common,

@@ -238,14 +238,14 @@ def _engine(url: str) -> Engine:
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     # Python's own transaction handling would begin too late; see `_begin_sqlite`.
     connection.isolation_level = None
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-        f"busy_timeout={_BUSY_SECONDS * 1000}",
-        "cache_size=-4000",
+    # How long to wait for a lock it knows already: by `timeout`, with which it was connected.
+    for statement in (
+        "PRAGMA journal_mode=WAL",
+        "PRAGMA synchronous=FULL",
+        "PRAGMA foreign_keys=ON",
+        "PRAGMA cache_size=-4000",
     ):
-        connection.execute(f"PRAGMA {pragma}")
+        connection.execute(statement)
 
 
 def _begin_sqlite(connection: Connection) -> None:

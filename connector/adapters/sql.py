@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets
 
+from connector.adapters.sql_changes import SqlChanges
 from connector.adapters.sql_database import Database
+from connector.adapters.sql_obligations import SqlObligations
 from connector.adapters.sql_offerings import SqlOfferings
 from connector.adapters.sql_outbox import SqlOutbox, SqlReplay
 from connector.adapters.sql_processes import SqlFlows, SqlNegotiations, SqlTransfers
@@ -36,9 +38,9 @@ class Started:
 class SqlStores:
     """The stores of one connector over one database, so that what belongs together is saved together.
 
-    `replay`, `outbox`, `offerings`, `negotiations`, `transfers`, `flows` and `usage` keep the promises of the
-    ports of the same name; `started` is what streams look into. All may be used by any number of threads, and
-    by several processes.
+    `replay`, `outbox`, `offerings`, `negotiations`, `transfers`, `flows`, `usage` and `obligations` keep the
+    promises of the ports of the same name; `started` is what streams look into. All may be used by any number
+    of threads, and by several processes.
 
     Args:
         url: `sqlite:////absolute/file.db`, or `postgresql://user:password@host/name`.
@@ -59,6 +61,11 @@ class SqlStores:
         self.flows = SqlFlows(self.database, salts, self.negotiations)
         self.started = Started(self.transfers, self.flows)
         self.usage = SqlUsage(self.database, salts)
+        self.obligations = SqlObligations(self.database, salts)
+
+    def changes(self) -> SqlChanges:
+        """Return a listener for one thread."""
+        return SqlChanges(self.database)
 
     def close(self) -> None:
         """Close every connection."""

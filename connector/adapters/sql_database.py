@@ -39,6 +39,9 @@ from schemas.errors import DataspaceError, Malformed, Misconfigured, StorageUnav
 WAIT_SECONDS = 15
 """How long a writer waits for its turn before it is told to try again later."""
 
+CHANNEL = "hansa_changes"
+"""Where PostgreSQL tells what streams have to look at again."""
+
 _SCHEMA_LOCK = 0x48414E53  # "HANS": one process at a time makes the tables of a PostgreSQL database
 _PRESENCE = 0x48415052  # "HAPR": the lock that a process holds while it lives
 _PRAGMAS = (
@@ -47,6 +50,8 @@ _PRAGMAS = (
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
 )
+
+_NOTIFY = text("SELECT pg_notify(:channel, :name)")
 
 Insert = sqlite.Insert | postgresql.Insert
 
@@ -105,6 +110,24 @@ class Database:
     def insert(self, table: Table) -> Insert:
         """Return an INSERT that knows ON CONFLICT, in the dialect of this database."""
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
+    def announce(self, connection: Connection, name: str) -> None:
+        """Have every process look again at what stands on an agreement or process, once this is committed."""
+        if not self.is_sqlite:
+            connection.execute(_NOTIFY, {"channel": CHANNEL, "name": name})
+
+    def listen(self) -> Connection:
+        """Return a connection of its own that hears what is announced, outside of the pool.
+
+        Raises:
+            StorageUnavailable: if the database cannot be reached.
+        """
+        with self._explained():
+            connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            if not self.is_sqlite:
+                connection.execute(text(f"LISTEN {CHANNEL}"))
+            connection.detach()
+            return connection
 
     def others_alive(self, connection: Connection) -> set[int]:
         """Return the `owner` of every other process that works on this database now.

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Row, Table, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
+from connector.adapters.sql_counts import lock_totals
 from connector.adapters.sql_database import Database
 from connector.adapters.sql_outbox import put_outgoing
 from connector.adapters.sql_tables import (
@@ -22,7 +24,7 @@ from connector.adapters.sql_tables import (
     to_micros,
     transfers,
 )
-from connector.adapters.sql_usage import Salts, lock_totals, put_records
+from connector.adapters.sql_usage import Salts, put_records
 from connector.adapters.sql_values import Stored
 from connector.negotiation.ports import Negotiation, SignedAgreement
 from connector.outbox.ports import Outgoing
@@ -37,6 +39,9 @@ from schemas.usage import UsageRecord
 
 P = TypeVar("P", Negotiation, Transfer, DataFlow)
 
+
+_RUNNING = frozenset({"REQUESTED", "STARTING", "STARTED"})
+"""States in which a stream may run, or may yet: moving into any other one may end some."""
 
 _AGREEMENT = select(agreements.c.value).where(agreements.c.id == bindparam("which"))
 _AGREEMENT_LOCKED = _AGREEMENT.with_for_update()
@@ -114,6 +119,8 @@ class _Processes(Generic[P]):
             raise StaleState(
                 f"{self._word} {process.pid} was read at version {seen} but stands at {held}; load it again"
             )
+        if process.state not in _RUNNING:
+            self.database.announce(connection, process.pid)
         return replace(process, version=seen + 1)
 
     def put_effects(
@@ -224,7 +231,46 @@ class SqlNegotiations(_Processes[Negotiation]):
             revoked = replace(held, revoked=why, epoch=held.epoch + 1)
             self._write(connection, revoked)
             put_records(self.database, connection, records, self.salts)
+            self.database.announce(connection, agreement_id)
             return revoked
+
+    def bump(self, agreement_id: str, why: str, records: Sequence[UsageRecord] = ()) -> SignedAgreement:
+        """Raise an agreement's epoch; on a revoked one it changes nothing."""
+        with self.database.write() as connection:
+            held = self._held(connection, agreement_id, lock=True)
+            if held is None:
+                raise NotFound(f"no agreement has the id {agreement_id!r}")
+            if held.revoked is not None:
+                return held
+            lock_totals(self.database, connection, agreement_id)
+            changed = replace(held, changed=why, epoch=held.epoch + 1)
+            self._write(connection, changed)
+            put_records(self.database, connection, records, self.salts)
+            self.database.announce(connection, agreement_id)
+            return changed
+
+    def plan_end(
+        self, agreement_id: str, ends: datetime, why: str, records: Sequence[UsageRecord] = ()
+    ) -> SignedAgreement:
+        """Note when an agreement will be revoked; the earliest date stands."""
+        with self.database.write() as connection:
+            held = self._held(connection, agreement_id, lock=True)
+            if held is None:
+                raise NotFound(f"no agreement has the id {agreement_id!r}")
+            if held.revoked is not None or (held.ends is not None and held.ends <= ends):
+                return held
+            planned = replace(held, ends=ends, ends_why=why)
+            self._write(connection, planned)
+            put_records(self.database, connection, records, self.salts)
+            self.database.announce(connection, agreement_id)
+            return planned
+
+    def ending(self, at: datetime) -> Sequence[SignedAgreement]:
+        """Return agreements whose planned end has come, and that are not revoked yet."""
+        columns = agreements.c
+        statement = select(columns.value).where(columns.ends <= to_micros(at), columns.revoked.is_(False))
+        with self.database.read() as connection:
+            return [self._agreements.read(value) for value in connection.execute(statement).scalars()]
 
     def put_agreement(self, connection: Connection, signed: SignedAgreement) -> None:
         """Save an agreement in a transaction that is under way.
@@ -239,7 +285,12 @@ class SqlNegotiations(_Processes[Negotiation]):
                 raise AlreadyExists(f"agreement id {signed.agreement.id!r} is taken; use a fresh id")
             # A revocation that happened meanwhile stays.
             signed = replace(
-                signed, epoch=max(signed.epoch, held.epoch), revoked=held.revoked or signed.revoked
+                signed,
+                epoch=max(signed.epoch, held.epoch),
+                revoked=held.revoked or signed.revoked,
+                changed=held.changed,
+                ends=held.ends,
+                ends_why=held.ends_why,
             )
         self._write(connection, signed)
 
@@ -274,6 +325,8 @@ class SqlNegotiations(_Processes[Negotiation]):
             "role": signed.role.value,
             "signed": to_micros(signed.signed),
             "revoked": signed.revoked is not None,
+            "final": signed.final,
+            "ends": None if signed.ends is None else to_micros(signed.ends),
             "value": self._agreements.write(signed),
         }
 

@@ -7,6 +7,8 @@ offerings                    datasets as published here
 negotiations  transfers      processes; what is looked up stands in columns, the rest in `value`
 flows  left_planes           data flows of foreign control planes; which of those took their leave
 agreements                   what both sides hold
+obligations                  what is owed under agreements that we gave, by when, and whether it was done
+obligation_books             agreements that were looked through for what is owed
 usage_totals  usage_streams  what was used and reserved: by agreement, by stream
 usage_readings               how far each transfer has read, so that a resumed one is no new epoch
 usage_records                what happened, with its salt; `place` is its leaf, once it has one
@@ -165,7 +167,42 @@ agreements = Table(
     Column("role", Text, nullable=False),
     Column("signed", BigInteger, nullable=False, index=True),
     Column("revoked", Boolean, nullable=False),
+    Column("final", Boolean, nullable=False),
+    Column("ends", BigInteger),
     Column("value", Text, nullable=False),
+)
+Index(
+    "agreements_ending",
+    agreements.c.ends,
+    sqlite_where=agreements.c.ends.is_not(None),
+    postgresql_where=agreements.c.ends.is_not(None),
+)
+
+obligations = Table(
+    "obligations",
+    metadata,
+    Column("id", Name, primary_key=True),
+    Column("agreement", Name, nullable=False, index=True),
+    Column("place", Text, nullable=False),
+    Column("period", Integer, nullable=False),
+    Column("counterparty", Name, nullable=False),
+    Column("due", BigInteger),
+    Column("fulfilled", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("value", Text, nullable=False),
+)
+Index(
+    "obligations_owed",
+    obligations.c.due,
+    sqlite_where=obligations.c.fulfilled.is_(False),
+    postgresql_where=obligations.c.fulfilled.is_(False),
+)
+
+books = Table(
+    "obligation_books",
+    metadata,
+    Column("agreement", Name, primary_key=True),
+    Column("again", Boolean, nullable=False),
 )
 
 usage_totals = Table(

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select, text, update
 
+from connector.adapters.sql_counts import COLUMNS, Account, granted_of, lock_totals
 from connector.adapters.sql_database import Database, insert_new
 from connector.adapters.sql_tables import (
     agreements,
-    from_micros,
     log_heads,
     log_leaves,
     usage_readings,
@@ -64,57 +63,6 @@ def _stored_record(connection: Connection, record_id: str) -> bytes | None:
     ).scalar_one_or_none()
 
 
-@dataclass(frozen=True, slots=True)
-class _Account:
-    """An agreement's row, as its lock found it. Units: rows, bytes; `full` in microseconds."""
-
-    used: int = 0
-    reserved: int = 0
-    used_bytes: int = 0
-    reserved_bytes: int = 0
-    requests: int = 0
-    epochs: int = 0
-    full: int = 0
-    first_delivery: int | None = None
-    last_delivery: int | None = None
-
-    @property
-    def rows(self) -> int:
-        """Rows that count: sent, or reserved."""
-        return self.used + self.reserved
-
-    @property
-    def bytes(self) -> int:
-        """Bytes that count: sent, or reserved."""
-        return self.used_bytes + self.reserved_bytes
-
-    def totals(self, begun: bool = False) -> UseTotals:
-        """Return the totals; an epoch that was `begun` and goes on is counted out."""
-        first, last = self.first_delivery, self.last_delivery
-        return UseTotals(
-            rows=self.rows,
-            bytes=self.bytes,
-            requests=self.requests,
-            epochs=self.epochs - begun,
-            first_delivery=None if first is None else from_micros(first),
-            last_delivery=None if last is None else from_micros(last),
-        )
-
-
-_ACCOUNT = tuple(usage_totals.c[name] for name in _Account.__dataclass_fields__)
-
-
-def lock_totals(database: Database, connection: Connection, agreement: str) -> _Account:
-    """Hold an agreement's row until the transaction ends, and return it."""
-    # Writing the row as it is takes its lock, whether or not it was there.
-    statement = (
-        database.insert(usage_totals)
-        .on_conflict_do_update(index_elements=["agreement"], set_={"used": usage_totals.c.used})
-        .returning(*_ACCOUNT)
-    )
-    return _Account(*connection.execute(statement, {"agreement": agreement}).one())
-
-
 class SqlUsage:
     """A UsageStore.
 
@@ -134,11 +82,11 @@ class SqlUsage:
 
     def totals(self, agreement: str, transfer: str | None = None) -> UseTotals:
         """Return what an agreement has used, open reservations included."""
-        statement = select(*_ACCOUNT).where(usage_totals.c.agreement == agreement)
+        statement = select(*COLUMNS).where(usage_totals.c.agreement == agreement)
         with self._database.read() as connection:
             row = connection.execute(statement).first()
             begun = transfer is not None and self._reading(connection, agreement, transfer) is not None
-        return UseTotals() if row is None else _Account(*row).totals(begun)
+        return UseTotals() if row is None else Account(*row).totals(begun)
 
     def admit(self, record: UsageRecord, judge: Judge) -> UsageRecord:
         """Decide on the opening of a stream, count it if it is permitted, and save the decision, all at once.
@@ -188,7 +136,7 @@ class SqlUsage:
                 return Reservation(held["rows"], held["rowsBefore"], held["byteCount"], held["bytesBefore"])
             if revoked:
                 raise Forbidden(f"agreement {agreement} was revoked; no more rows leave under it")
-            granted = _granted(account, wanted, most, record.at)
+            granted = granted_of(account, wanted, most, record.at)
             if granted.rows or granted.bytes:
                 self._take(connection, agreement, stream, granted)
                 self._delivered(connection, agreement, account, granted, most, record.at)
@@ -399,7 +347,7 @@ class SqlUsage:
         self,
         connection: Connection,
         agreement: str,
-        account: _Account,
+        account: Account,
         taken: Reservation,
         most: Bound,
         at: int,
@@ -446,24 +394,6 @@ class SqlUsage:
             index_elements=["agreement", "transfer"], set_=values
         )
         connection.execute(statement, {"agreement": agreement, "transfer": transfer, **values})
-
-
-def _granted(account: _Account, wanted: Amount, most: Bound, at: int) -> Reservation:
-    """Say how much of what is wanted may be taken now: all or some of both, or nothing."""
-    rows = _within(wanted.rows, account.rows, most.rows)
-    size = _within(wanted.bytes, account.bytes, most.bytes)
-    nothing = Reservation(0, account.rows, 0, account.bytes)
-    if (wanted.rows and not rows) or (wanted.bytes and not size):
-        return nothing
-    if most.rate is not None and rows:
-        rows, wait = most.rate.grant(account.full, rows, at)
-        if not rows:
-            return replace(nothing, wait=wait)
-    return Reservation(rows, account.rows, size, account.bytes)
-
-
-def _within(wanted: int, total: int, most: int | None) -> int:
-    return wanted if most is None else max(0, min(wanted, most - total))
 
 
 def _size(connection: Connection) -> int:

@@ -44,6 +44,8 @@ CHUNK_TIMES = 3
 """How many times as long a reader may take for a whole chunk, however steadily it takes a little."""
 SLICE = 256 << 10
 """Bytes that are sent before the stream is asked again whether it may go on."""
+STEP_SECONDS = 0.1
+"""Seconds that a reader may take nothing before the stream is asked again whether it may go on."""
 # What has left for the kernel cannot be called back when an agreement is revoked: so not much of it.
 _SEND_BUFFER = 416 << 10
 _MOST_PARTS = 512
@@ -366,22 +368,37 @@ class _Wire:
         views = [memoryview(part).cast("B") for part in parts if len(part)]
         first, size = 0, sum(len(view) for view in views)
         left, now = size, time.monotonic()
-        deadline = now + self._seconds * CHUNK_TIMES
+        moved, deadline = now, now + self._seconds * CHUNK_TIMES
         while left:
             if SLICE < left < size and not may_go_on():
                 return False
-            if now >= deadline:
-                raise TimeoutError("the reader took too long for one chunk")
-            self.socket.settimeout(min(self._seconds, deadline - now))
-            sent = self._send_some(views[first : first + _MOST_PARTS])
-            left -= sent
+            sent = self._send_within(views[first : first + _MOST_PARTS], min(moved + self._seconds, deadline))
+            if not sent and not may_go_on():
+                return False  # also in the last slice: a reader that takes nothing hears of no end either
+            left, took = left - sent, sent
             while first < len(views) and sent >= len(views[first]):
                 sent -= len(views[first])
                 first += 1
-            if sent:
-                views[first] = views[first][sent:]
             now = time.monotonic()
+            if first < len(views) and sent:
+                views[first] = views[first][sent:]
+            moved = now if took else moved
         return True
+
+    def _send_within(self, views: list[memoryview], deadline: float) -> int:
+        """Send at most a slice within a step; return how many bytes left.
+
+        Raises:
+            TimeoutError: if the deadline has passed.
+        """
+        rest = deadline - time.monotonic()
+        if rest <= 0:
+            raise TimeoutError("the reader took nothing, or too little, for too long")
+        self.socket.settimeout(min(STEP_SECONDS, rest))
+        try:
+            return self._send_some(views)
+        except TimeoutError:
+            return 0
 
     def _send_some(self, views: list[memoryview]) -> int:
         """Send at most a slice; return how many bytes left."""

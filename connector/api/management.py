@@ -15,7 +15,9 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from connector.api import views
+from connector.negotiation.revocation import Revocations
 from connector.negotiation.service import Negotiations
+from connector.obligations.service import Ledger
 from connector.offering.describe import Publication
 from connector.offering.service import Offerings
 from connector.outbox.service import Outbox
@@ -83,6 +85,12 @@ class Why(Document):
     reason: str = Field(min_length=1, max_length=2000)
 
 
+class Revocation(Why):
+    """Why an agreement is revoked, and why its notice cannot be kept, if so."""
+
+    emergency: str | None = Field(default=None, min_length=1, max_length=500)
+
+
 class Term(Document):
     """For how many days a mandate holds."""
 
@@ -96,31 +104,38 @@ async def _json(request: Request) -> Any:
 Said = Annotated[Any, Depends(_json)]
 
 
-def management_router(  # noqa: PLR0913 - the rooms that the door opens to
-    *,
-    authorize: Callable[[str], bool],
-    participant: str,
-    negotiations: Negotiations,
-    transfers: Transfers,
-    offerings: Offerings,
-    outbox: Outbox,
-    usage: UsageLog,
-    mandate: Callable[[int], str],
-    flows: DataFlows | None = None,
-) -> APIRouter:
-    """Return the doors below `/management`; `mandate` makes an auditor's URL for so many days.
-
-    `flows` are the data flows of foreign control planes, where there may be any.
-    """
+def guarded(authorize: Callable[[str], bool]) -> APIRouter:
+    """Return a router below `/management` that lets in who shows the API key."""
 
     async def keep_out(request: Request) -> None:
         kind, _, token = request.headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer" or not authorize(token.strip()):
             raise Unauthenticated("expected 'Authorization: Bearer <API key>' with the key of this connector")
 
-    router = APIRouter(prefix="/management", dependencies=[Depends(keep_out)])
+    return APIRouter(prefix="/management", dependencies=[Depends(keep_out)])
+
+
+def management_router(  # noqa: PLR0913 - the rooms that the door opens to
+    *,
+    authorize: Callable[[str], bool],
+    participant: str,
+    negotiations: Negotiations,
+    revocations: Revocations,
+    transfers: Transfers,
+    offerings: Offerings,
+    outbox: Outbox,
+    usage: UsageLog,
+    mandate: Callable[[int], str],
+    flows: DataFlows | None = None,
+    ledger: Ledger | None = None,
+) -> APIRouter:
+    """Return the doors below `/management`; `mandate` makes an auditor's URL for so many days.
+
+    `flows` are the data flows of foreign control planes, where there may be any; `ledger` tells what is owed.
+    """
+    router = guarded(authorize)
     _offer_doors(router, offerings)
-    _negotiation_doors(router, negotiations, transfers, outbox, flows)
+    _negotiation_doors(router, negotiations, revocations, outbox)
     _transfer_doors(router, transfers, outbox)
     if flows is not None:
         _flow_doors(router, flows)
@@ -134,6 +149,7 @@ def management_router(  # noqa: PLR0913 - the rooms that the door opens to
                 views.negotiation(one, negotiations, outbox) for one in negotiations.unfinished()
             ],
             "transfers": [views.transfer(one, transfers, outbox) for one in transfers.unfinished()],
+            "obligations": [views.obligation(one) for one in (ledger.pressing() if ledger else ())],
             "outbox": [views.mail(one) for one in outbox.pending()],
             "log": {"size": health.size, "backlog": health.backlog, "problem": health.problem},
         }
@@ -201,9 +217,8 @@ def _publication(item: dict[str, Any]) -> Publication:
 def _negotiation_doors(
     router: APIRouter,
     negotiations: Negotiations,
-    transfers: Transfers,
+    revocations: Revocations,
     outbox: Outbox,
-    flows: DataFlows | None,
 ) -> None:
     show = partial(views.negotiation, room=negotiations, outbox=outbox)
 
@@ -239,12 +254,8 @@ def _negotiation_doors(
 
     @router.post("/agreements/{id:path}/revocation")
     def revoke(id: str, said: Said) -> Any:
-        why = Why.read(said).reason
-        revoked = negotiations.revoke(id, why)
-        # A crash here leaves transfers that look alive; their tickets are worth nothing already.
-        because = f"the agreement was revoked: {why}"
-        ended = transfers.terminate_under(id, because)
-        ended += flows.terminate_under(id, because) if flows is not None else 0
+        wanted = Revocation.read(said)
+        revoked, ended = revocations.revoke(id, wanted.reason, wanted.emergency)
         return views.agreement(revoked) | {"transfersEnded": ended}
 
 

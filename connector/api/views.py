@@ -116,9 +116,29 @@ def agreement(held: Any) -> dict[str, Any]:
         "signed": instant(held.signed),
         "state": state,
         "revoked": held.revoked,
+        "changed": held.changed,
+        "ends": None if held.ends is None else instant(held.ends),
+        "endsWhy": held.ends_why,
         "digest": held.digest,
         "use": declared(held.use),
         "policy": held.agreement.wire(),
+    }
+
+
+def obligation(entry: Any) -> dict[str, Any]:
+    """Show an entry of the ledger."""
+    return {
+        "agreement": entry.agreement,
+        "duty": entry.place,
+        "period": entry.period,
+        "action": entry.action,
+        "owedBy": entry.counterparty,
+        "dataset": entry.dataset,
+        "since": instant(entry.since),
+        "due": None if entry.due is None else instant(entry.due),
+        "stage": entry.stage.value,
+        "consequence": entry.consequence.value,
+        "fulfilled": None if entry.fulfilled is None else instant(entry.fulfilled),
     }
 
 

@@ -91,6 +91,10 @@ def _print(report: AuditReport) -> None:
             name = use.dataset.rsplit(":", 1)[-1]
             text = f"  {use.counterparty}, {name}: up to {use.open_rows:,} more rows, not settled"
             out.print(text, markup=False)
+    for duty in report.duties[:MOST_SHOWN]:
+        late = ", late" if duty.was_overdue and duty.state == "fulfilled" else ""
+        style = "denied" if duty.state == "overdue" else "faint"
+        out.print(f"  duty {duty.duty} of {duty.agreement}: {duty.state}{late}", style=style, markup=False)
     for refusal in report.refusals[:MOST_SHOWN]:
         asked = " for ".join(compact_iri(term) for term in (refusal.action, refusal.purpose) if term)
         name = refusal.dataset.rsplit(":", 1)[-1]

@@ -143,6 +143,7 @@ def publish(  # noqa: PLR0913 - one argument for each option of the verb
     offer: Annotated[Path | None, typer.Option(help="An ODRL offer (JSON) instead of a template.")] = None,
     description: Annotated[str | None, typer.Option(help="What is in it.")] = None,
     keyword: Annotated[list[str] | None, typer.Option(help="A keyword; may be repeated.")] = None,
+    consent: Annotated[str | None, typer.Option(help="Consent table beside the data.")] = None,
     config: Config = HERE,
     as_json: Json = False,
 ) -> None:
@@ -157,6 +158,7 @@ def publish(  # noqa: PLR0913 - one argument for each option of the verb
     }
     item |= {"description": description} if description else {}
     item |= {"keywords": keyword} if keyword else {}
+    item |= {"consent": consent} if consent else {}
     answered = opened(load(config)).publish([item])
     if as_json:
         print_json(answered)
@@ -262,11 +264,32 @@ def agreements(config: Config = HERE, as_json: Json = False) -> None:
 def revoke(
     agreement: Annotated[str, typer.Argument(help="Id of the agreement.")],
     reason: Annotated[str, typer.Option(help="Why; the consumer is told, and the log keeps it.")],
+    emergency: Annotated[
+        str | None, typer.Option(help="Why the notice that the agreement promises cannot be kept.")
+    ] = None,
     config: Config = HERE,
 ) -> None:
-    """End an agreement now: open streams stop, new ones are refused."""
-    opened(load(config)).post(f"/agreements/{quoted(agreement)}/revocation", {"reason": reason})
-    out.print(f"[granted]revoked[/] {agreement}")
+    """End an agreement: open streams stop, new ones are refused; at once, or after the promised notice."""
+    said = {"reason": reason} | ({"emergency": emergency} if emergency is not None else {})
+    answered = opened(load(config)).post(f"/agreements/{quoted(agreement)}/revocation", said)
+    if answered["revoked"] is None:
+        out.print(f"[waiting]will be revoked[/] at {answered['ends']}, after its notice: {agreement}")
+    else:
+        out.print(f"[granted]revoked[/] {agreement}")
+
+
+@app.command()
+@reporting
+def consent_withdrawn(
+    dataset: Annotated[str, typer.Argument(help="Id of the dataset whose table of consent changed.")],
+    reason: Annotated[
+        str, typer.Option(help="What readers are told; no subject is named to them.")
+    ] = "consent was withdrawn",
+    config: Config = HERE,
+) -> None:
+    """Have the streams end under agreements that ask for consent; who comes again reads what is left."""
+    answered = opened(load(config)).post("/consents/withdrawal", {"dataset": dataset, "reason": reason})
+    out.print(f"[granted]{len(answered['agreementsChanged'])} agreements[/] decide anew")
 
 
 @app.command()
@@ -295,6 +318,9 @@ def status(config: Config = HERE, as_json: Json = False) -> None:
     out.print(f"[accent]{answered['participant']}[/]")
     log = answered["log"]
     out.print(f"usage log: {log['size']:,} entries, {log['backlog']:,} waiting for their place")
+    for row in answered["obligations"]:
+        due = f"{row['owedBy']} owes {row['action'].rpartition('/')[2]} under {row['agreement']}"
+        out.print(f"{due}: {row['stage']}, due {row['due']}", style="waiting", markup=False)
     waiting = [
         (row["pid"], row["state"], row["turn"] or "nobody", row["since"], row["why"], row["nextTry"])
         for row in (*answered["negotiations"], *answered["transfers"])

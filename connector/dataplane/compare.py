@@ -25,11 +25,15 @@ def comparable(comparison: Comparison, datatype: pa.DataType) -> tuple[pa.DataTy
     target = datatype
     if pa.types.is_timestamp(datatype) and datatype.unit in ("s", "ms"):
         target = pa.timestamp("us", datatype.tz)
+    elif pa.types.is_float16(datatype):
+        target = pa.float32()  # half precision has no comparisons of its own
     elif pa.types.is_decimal(datatype):
         target = _decimal_type(
             comparison, datatype, [value for value in values if isinstance(value, Decimal)]
         )
     try:
+        if target != datatype and pa.types.is_floating(target):
+            values = tuple(float(pa.scalar(value, datatype).as_py()) for value in values)
         scalars = [
             pa.scalar(value).cast(target) if isinstance(value, Decimal) else pa.scalar(value, target)
             for value in values

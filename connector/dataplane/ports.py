@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -131,6 +131,29 @@ class Scan(Protocol):
 
     def close(self) -> None:
         """Stop reading; from any thread, at any time, more than once."""
+        ...
+
+
+class Changes(Protocol):
+    """Tells when what streams stand on has changed, whichever process changed it. One thread at a time."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until something may have changed, at most so long; whether it may have.
+
+        A database that is away is no error here: whoever looks then will meet it.
+        """
+        ...
+
+    def marks(self, names: Collection[str]) -> Mapping[str, str]:
+        """Return a mark for each agreement, transfer and flow of these ids: another one after each change.
+
+        Raises:
+            StorageUnavailable: if they cannot be read.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of what it listens with."""
         ...
 
 

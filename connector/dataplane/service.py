@@ -16,10 +16,10 @@ from connector.dataplane.groups import AnswerCheck, GroupedScan
 from connector.dataplane.masks import mask_key, sample_salt
 from connector.dataplane.ports import Ledger, Scan, ScanRequest, Scans, Started
 from connector.dataplane.question import Question
-from connector.dataplane.stream import Admission, EndKind, OpenStream, shorten
+from connector.dataplane.standing import EndKind, stop
+from connector.dataplane.stream import Admission, OpenStream, shorten
 from connector.negotiation.ports import NegotiationStore, SignedAgreement
 from connector.offering.ports import OfferingStore
-from connector.transfer.ports import Transfer
 from connector.transfer.ticket import Ticket, verify
 from connector.usage.ports import Sent
 from policies.claims import claims_detail
@@ -30,7 +30,6 @@ from policies.plan import DataPlan
 from policies.use import NO_CLAIMS, Claims, Use, UseTotals
 from schemas.base import Role
 from schemas.canonical import digest
-from schemas.dsp.transfer import TransferState
 from schemas.errors import (
     DataspaceError,
     Forbidden,
@@ -68,6 +67,9 @@ class Streams:
         clock: UTC, aware.
         new_id: makes stream ids.
         block_rows: rows that are reserved at once.
+        standing: says why a participant may not stream, if it is out of the data space.
+        hindrance: says why nothing may be streamed under an agreement, if so.
+        settled: is told the agreement of a stream that left rows, once they are settled.
         claims: says what is known of a participant now.
     """
 
@@ -85,12 +87,16 @@ class Streams:
         new_id: Callable[[], str],
         block_rows: int = BLOCK_ROWS,
         batch_bytes: int = BATCH_BYTES,
+        standing: Callable[[str], str | None] = lambda _: None,
+        hindrance: Callable[[str], str | None] = lambda _: None,
+        settled: Callable[[str], None] = lambda _: None,
         claims: Callable[[str], Claims] = lambda _: NO_CLAIMS,
     ) -> None:
         self._agreements, self._transfers, self._offerings = agreements, transfers, offerings
         self._usage, self._scans = usage, scans
         self._ticket_key, self._mask_secret = ticket_key, mask_secret
         self._clock, self._new_id = clock, new_id
+        self._standing_of, self._hindrance, self._settled = standing, hindrance, settled
         self._claims = claims
         self.block_rows, self._batch_bytes = block_rows, batch_bytes
         self._lock = threading.Lock()
@@ -149,7 +155,8 @@ class Streams:
         asked = _Asked(start, tuple(columns) if columns is not None else None, question)
         permit, most = self._decided(pass_, policy, fields, asked.detail)
         try:
-            opened = self._opened(pass_, permit, most, fields, asked)
+            foreign = agreement.control_plane is not None
+            opened = self._opened(pass_, permit, most, fields, asked, of_member=not foreign)
         except DataspaceError as error:
             why = str(error)
             self._settle(stream, lambda: self._settle_unopened(fields, why))
@@ -177,11 +184,15 @@ class Streams:
                 "ticket: it is not for this transfer, agreement and consumer; ask for a new transfer"
             )
         agreement = self._agreements.agreement(ticket.agreement)
-        stop = _stop(transfer, agreement, ticket)
-        if stop is None:
-            return agreement
-        kind, reason = stop
-        raise Forbidden(reason) if kind == "revoked" else WorldMoved(reason)
+        halt = stop(transfer, agreement, ticket, self._clock())
+        if halt is not None:
+            kind, reason = halt
+            raise Forbidden(reason) if kind == "revoked" else WorldMoved(reason)
+        foreign = agreement.control_plane is not None  # whose consumers need not be members here
+        why = None if foreign else self._standing_of(ticket.consumer)
+        if (why := why or self._hindrance(ticket.agreement)) is not None:
+            raise Forbidden(why)
+        return agreement
 
     def _await_end(self, transfer: str) -> None:
         """Give the stream that a reader comes back from a moment to notice that it broke, and to be settled.
@@ -195,8 +206,15 @@ class Streams:
                 return
             self.wait(threading.Event(), _PAUSE)
 
-    def _opened(
-        self, ticket: Ticket, permit: Permit, most: Bound, fields: Mapping[str, Any], asked: _Asked
+    def _opened(  # noqa: PLR0913  one stream, put together once
+        self,
+        ticket: Ticket,
+        permit: Permit,
+        most: Bound,
+        fields: Mapping[str, Any],
+        asked: _Asked,
+        *,
+        of_member: bool,
     ) -> OpenStream:
         offering = self._offerings.get(ticket.dataset)
         _check_kind(permit.plan, asked)
@@ -209,7 +227,7 @@ class Streams:
             scan, enforcement = self._enforced(scan, plan, key, asked.question)
             expected = max(0, (offering.dataset.rows or 0) - asked.start)
             admission = Admission(
-                fields["stream"], ticket, permit.limits, most, asked.start, expected, fields
+                fields["stream"], ticket, permit.limits, most, asked.start, expected, fields, of_member
             )
             return OpenStream(admission, scan, enforcement, self._usage, self)
         except DataspaceError:
@@ -264,7 +282,16 @@ class Streams:
     def why_halt(self, ticket: Ticket) -> tuple[EndKind, str] | None:
         """Say why the stream of a ticket may not go on, if it may not; reads the stores."""
         transfer = self._transfers.get(ticket.transfer)
-        return _stop(transfer, self._agreements.agreement(ticket.agreement), ticket)
+        halt = stop(transfer, self._agreements.agreement(ticket.agreement), ticket, self._clock())
+        if halt is None and (overdue := self._hindrance(ticket.agreement)) is not None:
+            return "suspended", overdue
+        return halt
+
+    @property
+    def opened(self) -> Sequence[OpenStream]:
+        """The streams that are open."""
+        with self._lock:
+            return list(self._open.values())
 
     def look_again(self, process: str) -> None:
         """Have the streams of a transfer or agreement look whether they may go on before their next batch."""
@@ -285,7 +312,13 @@ class Streams:
             if self._open.pop(stream.id, None) is None:
                 return  # settled before
             self._ending[stream.id] = stream
-        self._settle(stream.id, stream.settle)
+
+        def settle() -> None:
+            stream.settle()
+            if stream.end is not None and stream.end.rows:
+                self._settled(stream.ticket.agreement)
+
+        self._settle(stream.id, settle)
         with self._lock:
             del self._ending[stream.id]
 
@@ -311,33 +344,6 @@ class Streams:
 
 def _texts(decision: Deny) -> tuple[str, ...]:
     return tuple(shorten(str(reason)) for reason in decision.reasons[:8])
-
-
-def _stop(transfer: Transfer, agreement: SignedAgreement, ticket: Ticket) -> tuple[EndKind, str] | None:
-    """Say why a stream may not go on, if it may not."""
-    if agreement.revoked is not None:
-        return "revoked", f"agreement {ticket.agreement} was revoked: {agreement.revoked}"
-    if not agreement.final or agreement.epoch != ticket.epoch:
-        return "revoked", (
-            f"agreement {ticket.agreement} stands at epoch {agreement.epoch}"
-            f"{'' if agreement.final else ' and is not final'}, the ticket is for {ticket.epoch}; "
-            "ask for a new transfer"
-        )
-    why = (
-        "; ".join((*((transfer.problem,) if transfer.problem else ()), *transfer.reasons))
-        or "no reason was given"
-    )
-    match transfer.state:
-        case TransferState.STARTED:
-            return None
-        case TransferState.SUSPENDED:
-            return "suspended", f"transfer {transfer.pid} is suspended: {why}"
-        case TransferState.TERMINATED:
-            return "terminated", f"transfer {transfer.pid} was terminated: {why}"
-        case TransferState.COMPLETED:
-            return "terminated", f"transfer {transfer.pid} was completed; ask for a new one"
-        case TransferState.REQUESTED:
-            return "terminated", f"transfer {transfer.pid} is not started yet"
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ is not to be trusted, by all that was reserved. Rows may be counted that never l
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Protocol, Self
 
 import pyarrow as pa
 import structlog
@@ -21,24 +22,14 @@ from connector.dataplane.enforce import Enforcement, exact
 from connector.dataplane.groups import AnswerCheck
 from connector.dataplane.meter import Meter, rows_within
 from connector.dataplane.ports import Ledger, Scan
+from connector.dataplane.scanned import Scanned
+from connector.dataplane.standing import EndKind
 from connector.transfer.ticket import Ticket
 from connector.usage.ports import Reservation, Sent
 from policies.counting import Amount, Bound
 from policies.decision import Limits
 from schemas.errors import DataspaceError, Forbidden, Unavailable, WorldMoved
 from schemas.usage import UsageKind
-
-EndKind = Literal[
-    "complete",
-    "row-limit",
-    "byte-limit",
-    "rate-limit",
-    "expired",
-    "revoked",
-    "suspended",
-    "terminated",
-    "failed",
-]
 
 LOOK_EVERY = timedelta(milliseconds=500)
 """How long a stream goes on without looking whether it may."""
@@ -73,7 +64,8 @@ class Admission:
     """What was decided when a stream was opened.
 
     `most` is what the agreement may reach in all, `expected` how many rows this stream has, as far as its
-    description tells, `fields` what every record of the stream says. Units: rows.
+    description tells, `fields` what every record of the stream says, `of_member` whether the consumer has to
+    be a member of our data space (a foreign control plane answers for its own). Units: rows.
     """
 
     stream: str
@@ -83,6 +75,7 @@ class Admission:
     start: int
     expected: int
     fields: Mapping[str, Any]
+    of_member: bool = True
 
 
 class Room(Protocol):
@@ -105,6 +98,10 @@ class Room(Protocol):
     def closed(self, stream: OpenStream) -> None:
         """Take note that a stream closed, and settle it."""
         ...
+
+
+def _place(scanned: Scanned, begun: int, before: int, rows: int) -> int:
+    return scanned.position(begun, before + rows)
 
 
 class OpenStream:
@@ -146,10 +143,38 @@ class OpenStream:
         self._is_last = self._is_ours = False
         self._looked = room.now()
         self._look = threading.Event()
+        self._turn = threading.Lock()  # counting a piece, or ending: never both
 
     def look_again(self) -> None:
         """Have the stream look whether it may go on, before it sends more; from any thread."""
         self._look.set()
+
+    def over_time(self) -> tuple[EndKind, str] | None:
+        """Say that the permission has ended by now, if it has; reads no store."""
+        return self._over_time(self._room.now())
+
+    @property
+    def is_of_member(self) -> bool:
+        """Whether its consumer has to be a member of the data space."""
+        return self._admission.of_member
+
+    def why_halt(self) -> tuple[EndKind, str] | None:
+        """Say why the stream may not go on, if it may not; reads the stores."""
+        return self._room.why_halt(self.ticket)
+
+    def halt(self, kind: EndKind, reason: str, *, passing: bool = False) -> None:
+        """End the stream from outside, in whatever its own thread is stuck; from any thread, harmless again.
+
+        No batch leaves any more, the scan is interrupted, and what left is settled at once: a reader that
+        takes nothing cannot put the record off.
+        """
+        with self._turn:
+            if self.end is not None:
+                return
+            self._finish(kind, reason, passing=passing)
+        self._scan.interrupt()
+        self._look.set()  # it may be waiting for its rate
+        self._room.closed(self)
 
     def batches(self) -> Iterator[tuple[pa.RecordBatch, int]]:
         """Yield what may leave, until `end` is set.
@@ -162,19 +187,20 @@ class OpenStream:
                 batch = self._enforcement.apply(scanned)
                 begun, rows = self.position, batch.num_rows
                 while batch.num_rows:
-                    piece = self._next_piece(batch)
+                    place = partial(_place, scanned, begun, rows - batch.num_rows)
+                    piece = self._next_piece(batch, place)
                     if piece is None:
                         return
-                    # Counted before it is handed over: what a broken connection swallowed may have arrived.
-                    done = rows - batch.num_rows + piece.num_rows
-                    self.position = scanned.position(begun, done)
                     yield piece, self.position
                     batch = batch.slice(piece.num_rows)
-            self._finish("complete", "all rows were sent")
+            with self._turn:
+                self._finish("complete", "all rows were sent")
         except GeneratorExit:
             self._finish("failed", "the reader went away")
             raise
         except DataspaceError as error:
+            if self.end is not None:
+                return  # halted meanwhile: what an interrupted scan or a settled log says is no news
             # The log refuses rows under a revoked agreement before a look tells: then that is the reason.
             why = self._room.why_halt(self.ticket) if isinstance(error, Forbidden | WorldMoved) else None
             self._is_ours = why is None
@@ -182,6 +208,8 @@ class OpenStream:
             if self._meter.sent == 0:
                 raise
         except Exception as error:
+            if self.end is not None:
+                return
             _log.exception("stream failed", stream=self.id)
             self._is_ours = True
             self._finish("failed", "something failed at the provider; it was logged there")
@@ -205,8 +233,11 @@ class OpenStream:
                     self._finish(*why)
         return self.end is None
 
-    def _next_piece(self, batch: pa.RecordBatch) -> pa.RecordBatch | None:
-        """Return as much of a batch as may leave now; None, with `end` set, if nothing may."""
+    def _next_piece(self, batch: pa.RecordBatch, place: Callable[[int], int]) -> pa.RecordBatch | None:
+        """Return as much of a batch as may leave now; None, with `end` set, if nothing may.
+
+        `place` tells the position after so many rows of it.
+        """
         until = self._room.now() + MOST_WAIT
         while True:
             why = self._why_halt()
@@ -223,8 +254,13 @@ class OpenStream:
             self._pace(reservation.wait, until)
             if self.end is not None:
                 return None
-        self._meter = self._meter.passed(piece.num_rows, piece.nbytes)
-        self._tell(Amount(self._meter.sent, self._meter.sent_bytes))
+        with self._turn:
+            if self.end is not None:
+                return None  # halted since we looked
+            # Counted before it is handed over: what a broken connection swallowed may have arrived.
+            self._meter = self._meter.passed(piece.num_rows, piece.nbytes)
+            self._tell(Amount(self._meter.sent, self._meter.sent_bytes))
+            self.position = place(piece.num_rows)
         return piece
 
     def _cut(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -273,14 +309,20 @@ class OpenStream:
         self._room.wait(self._look, min(wait, LOOK_EVERY))
 
     def _why_halt(self) -> tuple[EndKind, str] | None:
-        now, until = self._room.now(), self._admission.limits.until
-        if until is not None and now >= until:
-            return "expired", f"the permission ended at {until.isoformat(timespec='seconds')}"
+        now = self._room.now()
+        if (over := self._over_time(now)) is not None:
+            return over
         if self._look.is_set() or now - self._looked >= LOOK_EVERY:
             self._look.clear()
             self._looked = now
             return self._room.why_halt(self.ticket)
         return None
+
+    def _over_time(self, now: datetime) -> tuple[EndKind, str] | None:
+        until = self._admission.limits.until
+        if until is None or now < until:
+            return None
+        return "expired", f"the permission ended at {until.isoformat(timespec='seconds')}"
 
     def _finish(self, kind: EndKind, reason: str, *, passing: bool = False) -> None:
         if self.end is None:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Protocol
 
 from connector.negotiation.machine import MOVES, TURN, Said
 from connector.outbox.rules import Do, Hold, Rule, Rules, Where, possible
+from policies.clashes import refuse_contradictions
 from policies.compiled import compile_policy
 from policies.decision import Deny, decide
-from policies.subsumption import Misfit, covers
+from policies.subsumption import Misfit, covers, matches
 from policies.use import NO_CLAIMS, Claims, Use, UseTotals
 from schemas.base import Role
 from schemas.dsp.negotiation import NegotiationState as State
@@ -87,11 +89,24 @@ def end(code: str, *reasons: str) -> Say:
     return Say(Said.TERMINATION, code=code, reasons=reasons)
 
 
+class CounterOffers(StrEnum):
+    """What becomes of a request whose terms differ from our offer.
+
+    It is answered with the offer; or agreed if it asks for no more than the offer, and otherwise refused; or
+    refused. A refusal says which terms are too wide.
+    """
+
+    ANSWER = "answer"
+    AGREE = "agree"
+    REFUSE = "refuse"
+
+
 @dataclass(frozen=True)
 class Judge:
     """The rules that we start with: `automatic` agrees where it fits; otherwise a person is asked."""
 
     automatic: bool = True
+    counter_offers: CounterOffers = CounterOffers.ANSWER
 
     def speaks(self, where: Where) -> bool:
         """Return whether it is our turn."""
@@ -120,9 +135,17 @@ class Judge:
             return end("offer-withdrawn", f"dataset {case.dataset} is not offered any more")
         fit = next((offer for offer in case.published if _asks_for(case.offer, offer)), None)
         if fit is None:
-            return Say(Said.OFFER, offer=_ours(case))
+            return self._answer_other_terms(case)
         # Written in our own words and order: of several permissions the first that holds decides.
         return self._agree(replace(case, offer=fit), fit)
+
+    def _answer_other_terms(self, case: Case) -> Verdict:
+        if self.counter_offers is CounterOffers.ANSWER:
+            return Say(Said.OFFER, offer=_ours(case))
+        narrower = self.counter_offers is CounterOffers.AGREE
+        too_wide = _too_wide(case) if narrower else _differences(case)
+        # What is agreed are the terms that were asked for: they say less than ours, and are enforced so.
+        return end("offer-misfit", *too_wide) if too_wide else self._agree(case)
 
     def _answer_acceptance(self, case: Case) -> Verdict:
         # What was accepted is our own offer, so only whether it still stands is left to ask.
@@ -232,6 +255,29 @@ def _ours(case: Case) -> Offer:
     return next((offer for offer in case.published if offer.id == case.offer.id), case.published[0])
 
 
+def _too_wide(case: Case) -> tuple[str, ...]:
+    """Return why a request asks for more than we offer, or for what could not be kept; nothing if it fits.
+
+    The reasons are those of the offer that it names.
+    """
+    try:
+        refuse_contradictions(compile_policy(case.offer))
+    except Refused as error:
+        return (str(error),)
+    found = []
+    for offer in (_ours(case), *case.published):
+        fit = covers(case.offer, offer)
+        if not isinstance(fit, Misfit):
+            return ()
+        found.append(fit.reasons)
+    return found[0]
+
+
+def _differences(case: Case) -> tuple[str, ...]:
+    misfit = _misfit(case.offer, _ours(case))
+    return ("this participant agrees only to its own terms", *((misfit,) if misfit else ()))
+
+
 def _answer_agreement(case: Case) -> Verdict:
     agreement = case.agreement
     if agreement is None:
@@ -265,7 +311,7 @@ def _misfit(asked: Offer | Agreement, offered: Offer) -> str | None:
     if _words(asked) == _words(offered):
         return None
     try:
-        fit = covers(asked, offered)
+        fit = matches(asked, offered)
     except Refused as error:
         return str(error)
     return "; ".join(str(reason) for reason in fit.reasons) if isinstance(fit, Misfit) else None

@@ -67,7 +67,8 @@ class Negotiation:
 class SignedAgreement:
     """An agreement that both sides hold.
 
-    `epoch` grows when its terms of use change (revocation); `revoked` says since when and why.
+    `epoch` grows when its terms of use change (revocation, withdrawn consent); `revoked` says since when and
+    why, `changed` why the epoch grew last without that. `ends` is when it will be revoked, `ends_why` why.
     `control_plane` is the foreign control plane that made it, if not we: only that one opens transfers.
     """
 
@@ -83,6 +84,18 @@ class SignedAgreement:
     epoch: int = 0
     revoked: str | None = None
     control_plane: str | None = None
+    changed: str | None = None
+    ends: datetime | None = None
+    ends_why: str | None = None
+
+    def has_ended(self, at: datetime) -> bool:
+        """Whether it does not stand any more: revoked, or its planned end has come."""
+        return self.revoked is not None or (self.ends is not None and at >= self.ends)
+
+    @property
+    def end_reason(self) -> str:
+        """Why it was, or will be, revoked."""
+        return self.revoked or self.ends_why or "no reason was given"
 
     def as_evidence(self) -> AgreedTerms:
         """Return what an auditor is shown."""
@@ -171,4 +184,21 @@ class NegotiationStore(Protocol):
 
     def revoke(self, agreement_id: str, why: str, records: Sequence[UsageRecord] = ()) -> SignedAgreement:
         """Mark an agreement revoked and raise its epoch; idempotent."""
+        ...
+
+    def bump(self, agreement_id: str, why: str, records: Sequence[UsageRecord] = ()) -> SignedAgreement:
+        """Raise an agreement's epoch, so that its tickets are worth nothing and its streams end.
+
+        A new transfer decides again. On a revoked one it changes nothing.
+        """
+        ...
+
+    def plan_end(
+        self, agreement_id: str, ends: datetime, why: str, records: Sequence[UsageRecord] = ()
+    ) -> SignedAgreement:
+        """Note when an agreement will be revoked; the earliest date stands, and a revoked one stays so."""
+        ...
+
+    def ending(self, at: datetime) -> Sequence[SignedAgreement]:
+        """Return agreements whose planned end has come by `at`, and that are not revoked yet."""
         ...

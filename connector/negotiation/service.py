@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from connector.negotiation.judge import Case, Judging, Say, end
+from connector.negotiation.keeping import Fitting, kept
 from connector.negotiation.machine import MOVES, TURN, Said
 from connector.negotiation.ports import Negotiation, NegotiationStore, SignedAgreement
 from connector.negotiation.standing import learnt
@@ -23,6 +24,7 @@ from connector.outbox.ports import Delivery, Outgoing
 from connector.outbox.process import Processes, Stepped
 from connector.outbox.rules import Hold, Where
 from connector.trust.ports import Caller
+from policies.clashes import refuse_contradictions
 from policies.compiled import compile_policy
 from policies.fitting import fit_to_columns
 from policies.use import NO_CLAIMS, Claims
@@ -49,6 +51,7 @@ class Negotiations(Processes[Negotiation]):
         *,
         store: NegotiationStore,
         offerings: OfferingStore,
+        fit: Fitting,
         judge: Judging,
         wake: Callable[[str], None],
         remind: Callable[[datetime], None],
@@ -60,9 +63,10 @@ class Negotiations(Processes[Negotiation]):
         patience: timedelta = PATIENCE,
         claims: Callable[[str], Claims] = lambda _: NO_CLAIMS,
     ) -> None:
-        """Make the room; `callback` is our own DSP base URL, `patience` how long a message is tried.
+        """Make the room.
 
-        `claims` says what is known of a participant.
+        `fit` refuses a policy that cannot be kept on a dataset; `callback` is our own DSP base URL;
+        `patience` is how long a message is tried; `claims` says what is known of a participant.
         """
         self._claims = claims
         super().__init__(
@@ -77,6 +81,7 @@ class Negotiations(Processes[Negotiation]):
         )
         self._store = store
         self._offerings = offerings
+        self._fit = fit
         self._judge = judge
         self._record = record
 
@@ -133,12 +138,14 @@ class Negotiations(Processes[Negotiation]):
         Raises:
             NotFound: if we do not offer the dataset.
             UnknownTerm: if the offer says what nobody could enforce.
-            PolicyMismatch: if it speaks of columns that the data lacks.
+            PolicyMismatch: if it contradicts itself, or speaks of columns that the data lacks.
         """
         offering = self._offerings.get(dataset)
         if offering.withdrawn is not None:
             raise NotFound(f"dataset {dataset!r} was withdrawn; publish it again first")
-        fit_to_columns(compile_policy(offer), offering.dataset.columns)
+        policy = compile_policy(offer)
+        refuse_contradictions(policy)
+        fit_to_columns(policy, offering.dataset.columns)
         ours = offer.model_copy(update={"target": dataset, "assigner": self._did})
         pid = self._new_id()
         message = ContractOfferMessage(
@@ -240,7 +247,7 @@ class Negotiations(Processes[Negotiation]):
             except Refused as error:
                 verdict = Hold(f"cannot decide: {error}")
             if isinstance(verdict, Say):
-                return self._say(negotiation, verdict)
+                return self._say(negotiation, kept(negotiation, verdict, self._fit))
             return self._hold(negotiation, verdict)
 
         moved = self._move(pid, speak, known)

@@ -26,6 +26,7 @@ from connector.offering.ports import CONSENT_COLUMNS, Offering, OfferingStore, S
 from connector.offering.profile import MOST_COLUMNS, profile, rows_to_profile
 from connector.offering.push import catalog_of
 from connector.outbox.ports import Outgoing
+from policies.clashes import refuse_contradictions
 from policies.compiled import CompiledPolicy, compile_policy
 from policies.fitting import fit_to_columns
 from policies.plan import DataPlan
@@ -169,6 +170,7 @@ class Offerings:
         facts = self._sources.facts(path)
         policies = [compile_policy(offer) for offer in item.offers]
         for policy in policies:
+            refuse_contradictions(policy)
             fit_to_columns(policy, columns_of(facts.schema))
             for warning in policy.warnings:
                 _log.warning(

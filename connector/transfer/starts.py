@@ -38,6 +38,7 @@ class Starts:
         addresses: turns a transfer and its ticket into where the data is.
         ticket_key: signs tickets.
         clock: UTC, aware.
+        hindrance: says which duty under an agreement is overdue, if one is.
         claims: says what is known of a participant.
     """
 
@@ -49,8 +50,10 @@ class Starts:
         addresses: Callable[[Transfer, str], DataAddress],
         ticket_key: OKPKey,
         clock: Callable[[], datetime],
+        hindrance: Callable[[str], str | None] = lambda _: None,
         claims: Callable[[str], Claims] = lambda _: NO_CLAIMS,
     ) -> None:
+        self._hindrance = hindrance
         self._claims = claims
         self._agreements, self._usage, self._addresses = agreements, usage, addresses
         self._ticket_key, self._clock = ticket_key, clock
@@ -58,9 +61,11 @@ class Starts:
     def say(self, transfer: Transfer) -> Say:
         """Return the start with its data address, or the termination that says why not."""
         held, at = self._agreements.agreement(transfer.agreement), self._clock()
-        if held.revoked is not None:
-            why = f"the agreement was revoked: {held.revoked}"
+        if held.has_ended(at):
+            why = f"the agreement was revoked: {held.end_reason}"
             return Say(Said.TERMINATION, code="revoked", reasons=(why,))
+        if (overdue := self._hindrance(transfer.agreement)) is not None:
+            return Say(Said.TERMINATION, code="obligation-overdue", reasons=(overdue,))
         use = Use.declared(transfer.counterparty, transfer.use, self._claims(transfer.counterparty))
         try:
             totals = self._usage.totals(transfer.agreement, transfer.pid)

@@ -30,6 +30,8 @@ from schemas.identity import (
     MemberList,
     peek_issuer,
     self_issued,
+    speaking_keys,
+    verify_claims,
     verify_members,
     verify_self_issued,
 )
@@ -80,6 +82,19 @@ class FetchedMembers:
             self._tried = now
             threading.Thread(target=self._try_fetch, name="members", daemon=True).start()
         return held.members
+
+    def held(self) -> MemberList | None:
+        """Return the list as far as it is here and holds, and have it fetched behind the caller's back.
+
+        None if there is none, or it has expired: then nobody is known to be a member.
+        """
+        now, held = self._clock(), self._held
+        if held is not None and now < held.expires and now - held.fetched < FRESH:
+            return held.members
+        if self._tried is None or now - self._tried >= RETRIED:
+            self._tried = now
+            threading.Thread(target=self._try_fetch, name="members", daemon=True).start()
+        return held.members if held is not None and now < held.expires else None
 
     def refresh(self) -> MemberList:
         """Fetch the list now, at most once a second; the held one serves if that fails."""
@@ -201,16 +216,46 @@ class MembersTrust:
         self._forget(now)
         return Caller(member.id, frozenset(member.roles))
 
+    def standing(self, did: str, *, wait: bool = False) -> str | None:
+        """Say why a participant may not stream: it left the list, or its membership ended.
+
+        Without `wait` the list is fetched in the background only.
+
+        Raises:
+            Unavailable: if there is no list that holds: nobody is known to be a member then.
+        """
+        held = self._members.held() if isinstance(self._members, FetchedMembers) else self._members()
+        if held is None and wait:
+            held = self._members()
+        if held is None:
+            raise Unavailable("the member list has expired and cannot be had anew; try again later")
+        try:
+            _standing(did, self._find(did, held), self._clock())
+        except Forbidden as error:
+            return str(error)
+        return None
+
+    def verified(self, issuer: str, token: str) -> dict[str, Any]:
+        """Return the claims of a token that a member signed with its listed key; whoever brought it.
+
+        Raises:
+            Unauthenticated: saying which check failed.
+            Forbidden: if the issuer is no member.
+            Unavailable: if the list or its keys cannot be had now.
+        """
+        now = self._clock()
+        member = self._member(issuer, now)
+        for fresh in (False, True):
+            document = _only_listed(self._resolve(member.id, fresh=fresh), member)
+            if document.verification_method:
+                return verify_claims(token, speaking_keys(document), now)
+        raise Unauthenticated(f"no key of {member.id} has the thumbprint of the member list")
+
     def _member(self, did: str, now: datetime) -> Member:
         member = self._find(did, self._members())
         if member is None and isinstance(self._members, FetchedMembers):
             member = self._find(did, self._members.refresh())
-        if member is None:
-            raise Forbidden(f"{did[:120]} is no member of this data space")
-        if now >= member.valid_to:
-            until = member.valid_to.isoformat(timespec="seconds")
-            raise Forbidden(f"the membership of {did[:120]} ended at {until}; ask the data space to renew it")
-        return member
+        return _standing(did, member, now)
 
     def _find(self, did: str, members: MemberList) -> Member | None:
         index = self._index
@@ -242,6 +287,20 @@ class MembersTrust:
         if self._tidied is None or now - self._tidied >= TIDY:
             self._tidied = now
             self._replay.forget_expired(now)
+
+
+def _standing(did: str, member: Member | None, now: datetime) -> Member:
+    """Return a member that stands.
+
+    Raises:
+        Forbidden: saying why it does not.
+    """
+    if member is None:
+        raise Forbidden(f"{did[:120]} is no member of this data space")
+    if now >= member.valid_to:
+        until = member.valid_to.isoformat(timespec="seconds")
+        raise Forbidden(f"the membership of {did[:120]} ended at {until}; ask the data space to renew it")
+    return member
 
 
 def stated(member: Member) -> use.Claims:

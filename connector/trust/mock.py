@@ -14,7 +14,7 @@ from typing import Any
 from connector.trust.ports import Caller
 from policies.use import NO_CLAIMS, Claims
 from schemas.dsp.version import Auth
-from schemas.errors import Unauthenticated
+from schemas.errors import Forbidden, Unauthenticated
 
 MOST_HEADER = 4096
 ROLES = frozenset({"provider", "consumer"})
@@ -50,6 +50,18 @@ class MockTrust:
         if not isinstance(claimed, str) or not claimed or not claimed.isprintable():
             raise Unauthenticated('expected \'Authorization: {"clientId": "<participant id>"}\' (edc-mock)')
         return Caller(claimed, ROLES)
+
+    def standing(self, did: str, *, wait: bool = False) -> str | None:
+        """Say nothing against anybody."""
+        return None
+
+    def verified(self, issuer: str, token: str) -> dict[str, Any]:
+        """Refuse: nobody has a key here.
+
+        Raises:
+            Forbidden: always.
+        """
+        raise Forbidden(f"trust is 'edc-mock': no key of {issuer[:120]} is known, so nothing it signed holds")
 
 
 def _parsed(header: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from policies.use import Claims
 from schemas.dsp.version import Auth
@@ -41,6 +41,25 @@ class TrustProfile(Protocol):
         Raises:
             Unauthenticated: saying which check failed.
             Forbidden: for a participant that is known, but no member of this data space (any more).
+        """
+        ...
+
+    def standing(self, did: str, *, wait: bool = False) -> str | None:
+        """Say why a participant may not stream (any more); None if it may.
+
+        Without `wait` nothing is fetched while the caller waits.
+
+        Raises:
+            Unavailable: if nobody can say now who is a member.
+        """
+        ...
+
+    def verified(self, issuer: str, token: str) -> dict[str, Any]:
+        """Return the claims of a token that a participant signed, whoever brought it.
+
+        Raises:
+            Unauthenticated: saying which check failed.
+            Forbidden: if the issuer is no member of this data space.
         """
         ...
 

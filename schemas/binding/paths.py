@@ -22,6 +22,10 @@ DATASET_PATH = "/catalog/datasets/{id}"
 NEGOTIATION_PATH = "/negotiations/{pid}"
 TRANSFER_PATH = "/transfers/{pid}"
 
+LEDGER_PATH = "/obligations"
+RECEIPTS_PATH = "/obligations/receipts"
+"""Not of the protocol: where a provider tells what is owed to it, and takes receipts."""
+
 BOTH = frozenset(Role)
 
 

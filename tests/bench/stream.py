@@ -24,6 +24,8 @@ import pyarrow.flight as fl
 
 from connector.api.arrow_http import ArrowHttpDoor
 from connector.client.stream import Access, DataStream
+from connector.dataplane.ports import ScanRequest
+from connector.dataplane.scanned import Scanned
 from connector.dataplane.service import BATCH_BYTES, BLOCK_ROWS
 from schemas.binding.client import Egress
 from tests.streaming import LOOPBACK, Provider, limit
@@ -61,7 +63,7 @@ class MemoryScans:
     def __init__(self, batches: list[pa.RecordBatch]) -> None:
         self._batches = batches
 
-    def scan(self, _source: str, _plan: Any, *, batch_bytes: int, start: int = 0) -> MemoryScan:
+    def scan(self, _source: str, _plan: Any, _request: ScanRequest) -> MemoryScan:
         return MemoryScan(self._batches)
 
 
@@ -72,8 +74,11 @@ class MemoryScan:
         self._batches = batches
         self.schema = batches[0].schema
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        return iter(self._batches * REPEATS)
+    def batches(self) -> Iterator[Scanned]:
+        return (Scanned(batch) for batch in self._batches * REPEATS)
+
+    def interrupt(self) -> None:
+        """Nothing is under way."""
 
     def close(self) -> None:
         """Nothing is open."""
@@ -107,6 +112,8 @@ def serve(folder: Path) -> None:
     }
     guarded = provider.ticket(whole, limit("column/month", "lt", 8), limit("mask/tail", "eq", "hash"))
     where["policy"] = [provider.transfer, guarded]
+    half = provider.ticket(whole, limit("column/month", "lt", 4), limit("mask/distance", "eq", "bucket:100"))
+    where["half"] = [provider.transfer, half]
     batches = whole.combine_chunks().to_batches(max_chunksize=whole.num_rows * BATCH_BYTES // whole.nbytes)
     memory = copy(provider.streams)
     memory._scans = MemoryScans(batches)
@@ -190,6 +197,7 @@ def run() -> list[Row]:
                 "from memory, bare Flight": lambda: read_flight(where["flight"], b"memory"),
                 "from Parquet, Hansa over HTTP": lambda: read_ours(where["url"], *where["file"]),
                 "from Parquet, Hansa, row filter and mask": lambda: read_ours(where["url"], *where["policy"]),
+                "from Parquet, Hansa, half and in buckets": lambda: read_ours(where["url"], *where["half"]),
                 "from Parquet, bare Flight": lambda: read_flight(where["flight"], b"file"),
             }
             found = measure(cases, where["bytes"], where["rows"])

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from jsonschema import Draft201909Validator
 from pyld import jsonld
 
 from policies.compiled import CompiledPolicy, compile_policy
@@ -44,6 +45,7 @@ from schemas.errors import Refused
 from schemas.jsonld import compact_form
 from schemas.odrl import Offer
 from schemas.vocab import ODRL
+from tests.dsp_schemas import BASE, registry
 from tests.policy_builders import limit, rule
 from tests.profile_terms import COLUMNS, SAMPLES, absolute, sample
 from tests.shared_data import shared_data
@@ -335,3 +337,12 @@ def test_a_time_without_a_zone_is_taken_as_utc_and_warned_of() -> None:
         "as UTC; write 2027-01-01T00:00:00Z to say so",
     )
     assert warned("2027-01-01T00:00:00Z") == warned("2027-01-01T00:00:00+02:00") == warned("2027-01-01") == ()
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_every_type_is_valid_by_the_schemas_of_the_protocol(name: str) -> None:
+    message_offer = {"$ref": BASE + "negotiation/contract-schema.json#/definitions/MessageOffer"}
+    judge = Draft201909Validator(message_offer, registry=registry())
+    offer = {"target": "urn:ds:1", **sample(name)}
+    assert [error.message for error in judge.iter_errors(offer)] == []
+    assert not judge.is_valid({**offer, "permission": [{"action": 5}]})

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.subsumption import Fit, Misfit, covers, normal_form, same_terms
+from policies.subsumption import Fit, Misfit, matches, normal_form, same_terms
 from schemas.canonical import canonical
 from schemas.errors import UnknownTerm
 from schemas.jsonld import compact_form
@@ -32,7 +32,7 @@ MEMBERS: dict[str, Any] = {"prohibition": [rule("odrl:sell")], "obligation": [ru
 
 
 def test_a_request_that_repeats_the_offer_fits() -> None:
-    assert covers(offer(*FULL, **MEMBERS), offer(*FULL, **MEMBERS)) == Fit()
+    assert matches(offer(*FULL, **MEMBERS), offer(*FULL, **MEMBERS)) == Fit()
 
 
 def test_ids_parties_and_profile_make_no_difference() -> None:
@@ -50,7 +50,7 @@ def test_ids_parties_and_profile_make_no_difference() -> None:
     agreement = Agreement.read(
         {**request.wire(), "@type": "Agreement", "assigner": "did:web:hospital.example"}
     )
-    assert covers(agreement, offer(*FULL, **MEMBERS)) == Fit()
+    assert matches(agreement, offer(*FULL, **MEMBERS)) == Fit()
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_ids_parties_and_profile_make_no_difference() -> None:
     ids=["iri", "set", "day", "zone", "number", "not", "participant", "rows", "order"],
 )
 def test_the_same_term_written_otherwise_means_the_same(one: dict[str, Any], other: dict[str, Any]) -> None:
-    assert covers(offer(rule("use", one)), offer(rule("odrl:use", other))) == Fit()
+    assert matches(offer(rule("use", one)), offer(rule("odrl:use", other))) == Fit()
 
 
 VARIANTS = [
@@ -110,15 +110,15 @@ VARIANTS = [
 def test_any_difference_in_what_is_said_is_a_misfit_either_way() -> None:
     for i, one in enumerate(VARIANTS):
         for j, other in enumerate(VARIANTS):
-            assert isinstance(covers(offer(one), offer(other)), Fit) == (i == j), (one, other)
+            assert isinstance(matches(offer(one), offer(other)), Fit) == (i == j), (one, other)
 
 
 def test_a_dropped_prohibition_or_obligation_is_a_misfit_that_names_it() -> None:
     whole = offer(*FULL, **MEMBERS)
-    assert covers(offer(*FULL, obligation=MEMBERS["obligation"]), whole) == Misfit(
+    assert matches(offer(*FULL, obligation=MEMBERS["obligation"]), whole) == Misfit(
         ("the offer has a prohibition that the request lacks: odrl:sell",)
     )
-    assert covers(offer(*FULL, prohibition=MEMBERS["prohibition"]), whole) == Misfit(
+    assert matches(offer(*FULL, prohibition=MEMBERS["prohibition"]), whole) == Misfit(
         ("the offer has an obligation that the request lacks: odrl:attribute",)
     )
 
@@ -126,7 +126,7 @@ def test_a_dropped_prohibition_or_obligation_is_a_misfit_that_names_it() -> None
 def test_a_widened_request_is_told_both_what_it_lacks_and_what_it_added() -> None:
     offered = offer(rule("use", limit("rowCount", "lteq", 1000)))
     asked = offer(rule("use", limit("rowCount", "lteq", 5000)))
-    assert covers(asked, offered) == Misfit(
+    assert matches(asked, offered) == Misfit(
         (
             "the offer has a permission that the request lacks: "
             "odrl:use (at most 1,000 rows over the life of the agreement)",
@@ -137,14 +137,14 @@ def test_a_widened_request_is_told_both_what_it_lacks_and_what_it_added() -> Non
 
 
 def test_a_request_with_an_unknown_term_does_not_fit_and_the_term_is_named() -> None:
-    fit = covers(offer(rule("use", limit("odrl:payAmount", "lteq", "5"))), offer(rule("use")))
+    fit = matches(offer(rule("use", limit("odrl:payAmount", "lteq", "5"))), offer(rule("use")))
     assert isinstance(fit, Misfit)
     assert "cannot enforce 'odrl:payAmount' in permission[0].constraint[0]" in fit.reasons[0]
 
 
 def test_an_offer_of_ours_with_an_unknown_term_is_an_error() -> None:
     with pytest.raises(UnknownTerm):
-        covers(offer(rule("use")), offer(rule("use", limit("odrl:payAmount", "lteq", "5"))))
+        matches(offer(rule("use")), offer(rule("use", limit("odrl:payAmount", "lteq", "5"))))
 
 
 @given(st.randoms(use_true_random=False))

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -20,6 +22,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from connector.adapters.duckdb_judge import Engine
 from connector.adapters.sources import ParquetSources
 from connector.dataplane.compare import rows_that_match, rows_that_pass
 from connector.dataplane.enforce import Enforcement, is_sampled
@@ -304,3 +307,111 @@ def test_three_engines_agree_on_random_plans_and_tables(sources: ParquetSources,
     start = dice.randint(0, len(expected) + 1)
     _, rest = by_duckdb(sources, source, plan, ScanRequest(1 << 20, start=start, salt=SALT))
     assert alike(rest, expected[start:]), (seed, start)
+
+
+@given(seed=st.integers(min_value=0, max_value=2**63 - 1))
+@settings(
+    max_examples=300,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+def test_a_tighter_plan_never_returns_more_rows_or_cells(sources: ParquetSources, folder: Path, seed: int):
+    table, types, plan, dice = case(seed)
+    # How many share a class may only grow; a filter would part them, and is no tightening of classes.
+    branches = tuple(replace(each, anonymity=None) for each in plan.branches)
+    plan = replace(plan, branches=branches)
+    numbered = table.append_column("the row", pa.array(range(table.num_rows), pa.int64()))
+    shown = tuple(
+        replace(each, columns=(*each.columns, "the row") if each.columns is not None else None)
+        for each in plan.branches
+    )
+    wide = replace(plan, branches=shown)
+    tight = replace(wide, branches=tuple(tightened(each, types, dice) for each in shown))
+    if dice.random() < 0.5:
+        tight = replace(tight, excluded=(*tight.excluded, (comparison(types, dice),)))
+    source = write(numbered, folder, dice)
+    before, after = (
+        {row["the row"]: row for row in by_duckdb(sources, source, one, ScanRequest(1 << 20, salt=SALT))[1]}
+        for one in (wide, tight)
+    )
+    assert set(after) <= set(before), seed
+    for number, row in after.items():
+        known = {name for name, cell in before[number].items() if cell is not None}
+        assert {name for name, cell in row.items() if cell is not None and cell != "[redacted]"} <= known, (
+            seed
+        )
+
+
+def tightened(each: Branch, types: Mapping[str, str], dice: Random) -> Branch:
+    """Add a filter, halve the sample, hide a column, or leave a column empty."""
+    match dice.randint(0, 3):
+        case 0:
+            return replace(each, predicate=(*each.predicate, comparison(types, dice)))
+        case 1:
+            return replace(each, sample=(each.sample or Decimal(100)) / 2)
+        case 2:
+            named = each.columns if each.columns is not None else (*types, "the row")
+            kept = tuple(name for name in named if name == "the row" or dice.random() < 0.5)
+            return replace(each, columns=kept, masks=tuple(one for one in each.masks if one[0] in kept))
+        case _:
+            hidden = dice.choice(list(types))
+            if not each.shows(hidden):
+                return each
+            others = tuple(one for one in each.masks if one[0] != hidden)
+            return replace(each, masks=tuple(sorted((*others, (hidden, Masking.read("null"))))))
+
+
+@pytest.mark.parametrize(
+    ("cells", "operator", "value", "kept"),
+    [
+        # Nanoseconds: no engine may lose what lies between two microseconds.
+        (pa.array([-1, 0, 1, 1000], pa.timestamp("ns")), "lteq", "1970-01-01T00:00:00Z", [0, 1]),
+        (pa.array([-1, 0, 1, 1000], pa.timestamp("ns", "UTC")), "gt", "1970-01-01T00:00:00Z", [2, 3]),
+        (pa.array([-1, 0, 1], pa.timestamp("s")), "lt", "1970-01-01T00:00:00.5Z", [0, 1]),
+        (pa.array([-86400000, 0], pa.date64()), "lt", "1970-01-01", [0]),
+        (pa.array([0.5, 1.5, None], pa.float16()), "gteq", Decimal("1.5"), [1]),
+        (pa.array([Decimal("1e40"), Decimal(5), None], pa.decimal256(60, 2)), "gt", Decimal(5), [0]),
+        (pa.array([2**63, 2**64 - 1], pa.uint64()), "gt", 2**63, [1]),
+        (pa.array(["a", "b", "a"]).dictionary_encode(), "eq", "a", [0, 2]),
+    ],
+)
+def test_values_at_the_edges_of_their_types_are_compared_exactly(
+    sources: ParquetSources, folder: Path, cells: pa.Array, operator: str, value: Any, kept: list[int]
+):
+    table = pa.table({"x": cells, "n": range(len(cells))})
+    with pa.OSFile(str(folder / "edge.arrow"), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    plan = DataPlan((Branch(("n",), (), (Comparison("x", Operator(operator), (value,)),)),))
+    _, rows = by_duckdb(sources, "edge.arrow", plan, ScanRequest(1 << 20, salt=SALT))
+    assert [row["n"] for row in rows] == kept
+
+
+def test_nanoseconds_are_truncated_downwards_before_1970_too(sources: ParquetSources, folder: Path):
+    table = pa.table({"x": pa.array([-1, 3_600_000_000_001, -(2**63)], pa.timestamp("ns"))})
+    pq.write_table(table, folder / "ns.parquet")
+    plan = DataPlan((Branch(None, (("x", Masking.read("truncate:hour")),)),))
+    scan = sources.scan("ns.parquet", plan, ScanRequest(1 << 20, salt=SALT))
+    (scanned,) = scan.batches()
+    found = Enforcement.of(plan, scan.schema, KEY).apply(scanned)
+    assert found.column(0).cast(pa.int64()).to_pylist() == [-3_600_000_000_000, 3_600_000_000_000, None]
+
+
+def test_duckdb_can_open_nothing_and_its_settings_cannot_be_changed(folder: Path):
+    (folder / "secret.csv").write_text("a\n1\n")
+    cursor = Engine().cursor()
+    for statement in (
+        f"SELECT * FROM read_csv('{folder}/secret.csv')",
+        f"SELECT * FROM '{folder}/secret.csv'",
+        f"ATTACH '{folder}/x.duckdb'",
+        f"COPY (SELECT 1) TO '{folder}/out.csv'",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SET enable_external_access = true",
+        "SET lock_configuration = false",
+        "SET memory_limit = '64GB'",
+    ):
+        with pytest.raises(duckdb.Error):
+            cursor.execute(statement)
+    assert not (folder / "out.csv").exists()

@@ -17,6 +17,7 @@ from connector.adapters.progress import FileProgress
 from connector.adapters.sources import ParquetSources
 from connector.adapters.tiles import FileTiles
 from connector.api.management import management_router
+from connector.negotiation.revocation import Revocations
 from connector.offering.describe import Holder
 from connector.offering.service import Offerings
 from connector.usage.service import UsageLog
@@ -61,6 +62,14 @@ class Door:
                 authorize=lambda token: hmac.compare_digest(token.encode(), KEY.encode()),
                 participant=party.did,
                 negotiations=party.negotiations,
+                revocations=Revocations(
+                    store=party.stores.negotiations,
+                    revoke=party.negotiations.revoke,
+                    record=usage.record,
+                    clock=party.world.clock,
+                    remind=lambda due: None,
+                    ended=party.transfers.terminate_under,
+                ),
                 transfers=party.transfers,
                 offerings=offerings,
                 outbox=party.outbox,

@@ -274,7 +274,7 @@ def _times(texts: Any) -> pa.Array:
 
 def consented(provider: Provider, table: pa.Table, purpose: str | None = None, *more: dict[str, Any]) -> str:
     own = offer(limit("consent/name", "eq", "given"), *more)
-    pq.write_table(table, provider.data / "people.parquet", row_group_size=2)
+    pq.write_table(table, provider.data / "people.parquet", row_group_size=100)
     report = provider.offerings.publish(
         [Publication("people.parquet", "People", (own,), consent="consents.parquet")]
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from connector.negotiation.judge import MOST_ROUNDS, Case, Judge, RuledJudge, Say, rules_of
+from connector.negotiation.judge import MOST_ROUNDS, Case, CounterOffers, Judge, RuledJudge, Say, rules_of
 from connector.negotiation.machine import Said
 from connector.outbox.rules import Do, Hold, Rule, Where
 from schemas.base import Role
@@ -303,3 +303,51 @@ def test_rules_that_answer_each_other_have_an_end(do: Do) -> None:
         said = judge(replace(asked, rounds=rounds))
         assert isinstance(said, Say)
         assert said.code == code
+
+
+# --- requests of other terms --------------------------------------------------------------------------
+
+
+def asking(*constraints: dict[str, Any], **members: Any) -> Offer:
+    ours = research_offer()
+    (permission,) = ours.wire()["permission"]
+    said = {**permission, "constraint": [*permission["constraint"], *constraints]}
+    return Offer.read({**ours.wire(), "permission": [said], **members})
+
+
+FEWER = {"leftOperand": f"{HANSA}rowCount", "operator": "lteq", "rightOperand": "5"}
+
+
+def test_a_request_for_less_is_answered_with_the_offer_unless_the_holder_allows_more() -> None:
+    assert Judge()(case(offer=asking(FEWER))) == Say(Said.OFFER, offer=research_offer())
+
+
+def test_a_request_for_less_is_agreed_in_its_own_words_where_the_holder_allows() -> None:
+    agreeing = Judge(counter_offers=CounterOffers.AGREE)
+    assert agreeing(case(offer=asking(FEWER))) == Say(Said.AGREEMENT)
+    held = replace(agreeing, automatic=False)(case(offer=asking(FEWER)))
+    assert isinstance(held, Hold)
+    denied = agreeing(case(offer=asking(FEWER), use=use_for(MARKETING)))
+    assert isinstance(denied, Say)
+    assert denied.code == "use-denied"
+
+
+@pytest.mark.parametrize("mode", [CounterOffers.AGREE, CounterOffers.REFUSE])
+def test_a_request_for_more_is_refused_with_both_values_where_the_holder_says_so(mode: CounterOffers) -> None:
+    said = Judge(counter_offers=mode)(case(offer=research_offer(), published=(asking(FEWER),)))
+    assert isinstance(said, Say)
+    assert (said.what, said.code) == (Said.TERMINATION, "offer-misfit")
+    assert "at most 5 rows" in " ".join(said.reasons)
+    same = Judge(counter_offers=mode)(case())
+    assert same == Say(Said.AGREEMENT, offer=research_offer())
+
+
+def test_a_request_that_could_never_be_used_is_no_smaller_one() -> None:
+    nobody = [
+        {"leftOperand": f"{HANSA}participant", "operator": "eq", "rightOperand": f"did:web:{name}"}
+        for name in ("a", "b")
+    ]
+    said = Judge(counter_offers=CounterOffers.AGREE)(case(offer=asking(*nobody)))
+    assert isinstance(said, Say)
+    assert said.code == "offer-misfit"
+    assert "can never hold" in said.reasons[0]

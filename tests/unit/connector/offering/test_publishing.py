@@ -90,6 +90,28 @@ def test_a_term_that_cannot_be_kept_is_refused_by_name_and_the_rest_is_published
     assert said in reason
 
 
+def test_a_policy_that_contradicts_itself_is_refused_with_both_rules_and_nothing_is_published(
+    provider: Provider,
+):
+    write(provider.data / "people.parquet", TABLE)
+    rules = {
+        "permission": [{"action": "hansa:train", "constraint": [limit("column/age", "lt", 18)]}],
+        "prohibition": [{"action": "use", "constraint": [limit("column/age", "lteq", 20)]}],
+    }
+    contradictory = Offer.read({"@id": "urn:offer:never", **rules})
+    report = provider.offerings.publish(
+        [Publication(source="people.parquet", title="People", offers=(contradictory,))]
+    )
+    ((_, reason),) = report.refused
+    assert "permission[0] (hansa:train" in reason
+    assert "is always forbidden by prohibition[0]" in reason
+    assert "change or remove one of them" in reason
+    assert provider.offerings.count() == 0
+    assert provider.offerings.publish(
+        [Publication(source="people.parquet", title="People", offers=(offer(),))]
+    ).published
+
+
 def test_unreadable_and_missing_files_are_refused_by_name(provider: Provider):
     (provider.data / "broken.parquet").write_bytes(b"PAR1 nothing PAR1")
     items = [

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -241,3 +242,60 @@ def test_a_signed_list_says_when_it_ends(world: World) -> None:
     )
     assert _expiry(token) == world.now + timedelta(hours=1)
     assert did_for("http://localhost:1") == "did:web:localhost%3A1"
+
+
+def _until(true: Any) -> None:
+    """Wait until another thread has done its part."""
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_a_member_that_leaves_the_list_may_not_stream_any_more_once_the_list_is_fresh(
+    world: World, provider: Party, consumer: Party
+) -> None:
+    assert provider.trust.standing(consumer.did, wait=True) is None
+    world.members = [one for one in world.members if one.id != consumer.did]
+    world.serial += 1
+    assert provider.trust.standing(consumer.did) is None
+    world.pass_time(FRESH.total_seconds())
+    provider.trust.standing(consumer.did)  # has the list fetched behind our back
+    _until(lambda: provider.trust.standing(consumer.did) is not None)
+    assert provider.trust.standing(consumer.did) == f"{consumer.did} is no member of this data space"
+
+
+def test_a_membership_that_ends_is_told_with_its_date(world: World, provider: Party, consumer: Party) -> None:
+    world.members = [
+        one.model_copy(update={"valid_to": world.now + timedelta(minutes=1)})
+        if one.id == consumer.did
+        else one
+        for one in world.members
+    ]
+    assert provider.trust.standing(consumer.did, wait=True) is None
+    world.pass_time(60)
+    assert "ended at 2026-11-23T12:01:00" in str(provider.trust.standing(consumer.did))
+
+
+def test_without_a_list_that_holds_nobody_can_say_who_may_stream(
+    world: World, provider: Party, consumer: Party
+) -> None:
+    assert provider.trust.standing(consumer.did, wait=True) is None
+    world.wire.faults.append(lambda request: "lose" if "members" in request.url.path else None)
+    world.pass_time(2 * 3600)
+    with pytest.raises(Unavailable, match="expired"):
+        provider.trust.standing(consumer.did)
+    with pytest.raises(Unavailable, match="no valid member list"):
+        provider.trust.standing(consumer.did, wait=True)
+
+
+def test_what_a_member_signed_is_verified_whoever_brings_it(
+    world: World, provider: Party, consumer: Party
+) -> None:
+    token = consumer.trust.prove(provider.did).removeprefix("Bearer ")
+    assert provider.trust.verified(consumer.did, token)["iss"] == consumer.did
+    other = world.join("other")
+    with pytest.raises(Unauthenticated):
+        provider.trust.verified(other.did, token)
+    with pytest.raises(Forbidden, match="no member"):
+        provider.trust.verified("did:web:stranger.example", token)
