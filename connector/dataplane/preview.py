@@ -12,12 +12,12 @@ from datetime import datetime
 
 import pyarrow as pa
 
+from connector.dataplane.asked import narrowed
 from connector.dataplane.enforce import Enforcement
 from connector.dataplane.groups import AnswerCheck, GroupedScan
 from connector.dataplane.masks import mask_key, sample_salt
 from connector.dataplane.ports import Scan, ScanRequest, Scans
 from connector.dataplane.question import Function, Measure, Question
-from connector.dataplane.service import narrowed
 from connector.negotiation.ports import NegotiationStore, SignedAgreement
 from connector.offering.ports import OfferingStore, Sources
 from policies.compiled import CompiledPolicy, compile_policy

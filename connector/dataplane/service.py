@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
 from joserfc.jwk import OKPKey
 
+from connector.dataplane.asked import Asked, check_kind, narrowed
 from connector.dataplane.enforce import Enforcement
 from connector.dataplane.groups import AnswerCheck, GroupedScan
 from connector.dataplane.masks import mask_key, sample_salt
@@ -30,13 +30,11 @@ from policies.decision import Deny, Permit, decide
 from policies.plan import DataPlan
 from policies.use import NO_CLAIMS, Claims, Use, UseTotals
 from schemas.base import Role
-from schemas.canonical import digest
 from schemas.errors import (
     DataspaceError,
     Forbidden,
     Malformed,
     NotFound,
-    PolicyMismatch,
     Unauthenticated,
     Unavailable,
     UseDenied,
@@ -153,7 +151,7 @@ class Streams:
         policy = compile_policy(agreement.agreement)
         if start and any(permission.epochs is not None for permission in policy.permissions):
             self._await_end(pass_.transfer)
-        asked = _Asked(start, tuple(columns) if columns is not None else None, question)
+        asked = Asked(start, tuple(columns) if columns is not None else None, question)
         permit, most = self._decided(pass_, policy, fields, asked.detail)
         try:
             foreign = agreement.control_plane is not None
@@ -213,12 +211,12 @@ class Streams:
         permit: Permit,
         most: Bound,
         fields: Mapping[str, Any],
-        asked: _Asked,
+        asked: Asked,
         *,
         of_member: bool,
     ) -> OpenStream:
         offering = self._offerings.get(ticket.dataset)
-        _check_kind(permit.plan, asked)
+        check_kind(permit.plan, asked)
         described = [column.name for column in offering.dataset.columns]
         plan = narrowed(permit.plan, described, asked.wanted(permit.plan.visible(described)))
         key = mask_key(self._mask_secret, ticket.agreement)
@@ -350,69 +348,3 @@ class Streams:
 
 def _texts(decision: Deny) -> tuple[str, ...]:
     return tuple(shorten(str(reason)) for reason in decision.reasons[:8])
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What a reader asks for: from which row on, which columns (None: all), or which groups."""
-
-    start: int
-    columns: tuple[str, ...] | None
-    question: Question | None
-
-    def wanted(self, released: Sequence[str]) -> tuple[str, ...] | None:
-        """Return the columns to read; where only rows are counted, one has to stand for them."""
-        if self.question is None:
-            return self.columns
-        return self.question.columns or tuple(released[:1])
-
-    @property
-    def detail(self) -> dict[str, str | int]:
-        """What the log says of it."""
-        if self.question is None:
-            return {"start": self.start}
-        return {"start": self.start, "aggregate": digest(self.question.as_json())}
-
-
-def _check_kind(plan: DataPlan, asked: _Asked) -> None:
-    """Check that rows are asked for where rows may leave, and groups where only groups may.
-
-    Raises:
-        UseDenied: if rows are asked for, and the agreement lets groups leave only.
-        PolicyMismatch: if groups are asked for, and the agreement lets rows leave.
-        Malformed: if an answer is to begin in the middle.
-    """
-    if plan.aggregate is not None and asked.question is None:
-        raise UseDenied(
-            [
-                "the agreement releases statistics over groups, and no rows; "
-                'ask with aggregate={"group": […], "measures": […]}'
-            ]
-        )
-    if plan.aggregate is None and asked.question is not None:
-        raise PolicyMismatch("the agreement releases rows; read them, and leave aggregate out")
-    if asked.question is not None and asked.start:
-        raise Malformed(f"start is {asked.start}; an answer is read from its beginning")
-
-
-def narrowed(plan: DataPlan, described: Sequence[str], columns: Sequence[str] | None) -> DataPlan:
-    """Return the plan for the columns that a reader wants, never more than were described at publication.
-
-    A column that came into the file later is in no offer that anybody read.
-    """
-    released = plan.visible(described)
-    if columns is not None:
-        for name in columns:
-            if name not in released:
-                raise PolicyMismatch(
-                    f"column {name[:80]!r} is not among those that you may read: {', '.join(released[:50])}"
-                )
-        released = [name for name in released if name in columns]
-    if not released:
-        raise PolicyMismatch("no column is left to read; ask for at least one")
-    branches = []
-    for branch in plan.branches:
-        shown = tuple(name for name in released if branch.shows(name))
-        masks = tuple((name, mask) for name, mask in branch.masks if name in shown)
-        branches.append(replace(branch, columns=shown, masks=masks))
-    return replace(plan, branches=tuple(branches))

@@ -22,8 +22,10 @@ MOST_BYTES = 4 << 20
 MOST_TRIPLES = 60_000
 MOST_TEXT = 10_000
 """Characters of one IRI or literal, prefixes written out."""
-MOST_VALUES = 60_000
+MOST_VALUES = 20_000
 """Values of a JSON-LD document, its own contexts included."""
+MOST_ITEMS = 1_000
+"""Items of one JSON array: the JSON-LD library compares each with all before it."""
 MOST_CONTEXTS = 200
 MOST_CONTEXT_TERMS = 2_000
 DEEPEST_JSON = 60
@@ -292,6 +294,10 @@ class _Census:
                 raise TooLarge(f"a context holds {value[:40]!r}… of {len(value):,} characters; at most 1,000")
             return ()
         if isinstance(value, list):
+            if len(value) > MOST_ITEMS:
+                raise TooLarge(
+                    f"policy has {len(value):,} values in one array; at most {MOST_ITEMS:,} are read"
+                )
             return [(item, inside) for item in value]
         if not isinstance(value, dict):
             return ()
