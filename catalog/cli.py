@@ -14,8 +14,8 @@ from urllib.parse import quote
 import typer
 
 from catalog.settings import Settings, load_settings
+from policies.kinds.places import region_code
 from policies.profile import ENVIRONMENTS
-from policies.regions_geo import region_code
 from schemas.errors import DataspaceError, Malformed, PeerRefused
 
 app = typer.Typer(

@@ -13,7 +13,8 @@ from typing import Any, assert_never
 from policies import operands
 from policies.constraints import Atom, direct_constraints, read_constraint
 from policies.contradictions import refuse_nothing_left
-from policies.durations import Duration
+from policies.kinds.durations import Duration
+from policies.kinds.values import read_time, shown
 from policies.profile import ACTIONS, PROFILES, Action, action_named
 from policies.readings import read_fixed, read_interval, read_word
 from policies.rules import (
@@ -42,7 +43,6 @@ from policies.rules import (
     Sample,
     TimeLimit,
 )
-from policies.values import read_time, shown
 from schemas.errors import PolicyMismatch, TooLarge, UnknownTerm
 from schemas.odrl import Agreement, Duty, Policy, Rule
 

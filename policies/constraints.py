@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from policies import operands, readings
+from policies.kinds.values import read_scalar, shown
 from policies.operands import OPERANDS, operand_named
 from policies.profile import Operand, Operator, Role, operator_named
 from policies.rules import (
@@ -36,7 +37,6 @@ from policies.rules import (
     Sample,
     Since,
 )
-from policies.values import read_scalar, shown
 from schemas.errors import PolicyMismatch, UnknownTerm
 from schemas.odrl import Constraint
 

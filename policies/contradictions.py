@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
-from policies.masking import MaskKind
+from policies.kinds.masking import MaskKind
+from policies.kinds.values import shown, spell_time
 from policies.rules import (
     AggregateOnly,
     ColumnList,
@@ -22,7 +23,6 @@ from policies.rules import (
     RateLimit,
     TimeLimit,
 )
-from policies.values import shown, spell_time
 from schemas.errors import PolicyMismatch
 
 _Limit = TypeVar("_Limit", bound=DataLimit)

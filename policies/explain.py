@@ -1,7 +1,7 @@
 """Policy and decision in plain sentences, made from the same typed rules that decide.
 
 Deterministic: the same policy always gives the same sentences, each with the label that says who keeps it,
-and with what it says as data: `policies.told` builds the rules again from those.
+and with what it says as data: `policies.words.told` builds the rules again from those.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, assert_never
 from policies import operands
 from policies.compiled import CompiledPolicy
 from policies.decision import Deny, Limits, Permit
-from policies.language import Argument, Language, Listed, Message, Several, Span, message, say, sentence
+from policies.kinds.values import spell_time
 from policies.plan import Branch, DataPlan
 from policies.profile import Label, Operand, action_of
 from policies.rules import (
@@ -48,9 +48,9 @@ from policies.rules import (
     Sample,
     TimeLimit,
 )
-from policies.told import About, Told, bare, encoded
-from policies.values import spell_time
-from policies.wording import cell, said
+from policies.words.language import Argument, Language, Listed, Message, Several, Span, message, say, sentence
+from policies.words.told import About, Told, bare, encoded
+from policies.words.wording import cell, said
 from schemas.vocab import compact_iri
 
 

@@ -11,7 +11,8 @@ import unicodedata
 from collections.abc import Sequence
 
 from policies.compiled import CompiledPolicy, columns_of
-from policies.masking import Masking, MaskKind
+from policies.kinds.masking import Masking, MaskKind
+from policies.kinds.values import fit_value, shown
 from policies.profile import Operator
 from policies.rules import (
     AggregateOnly,
@@ -23,7 +24,6 @@ from policies.rules import (
     DataLimit,
     KAnonymity,
 )
-from policies.values import fit_value, shown
 from schemas.dcat import Column
 from schemas.errors import PolicyMismatch
 

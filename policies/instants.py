@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, time, timedelta
 
+from policies.kinds.zones import next_local
 from policies.profile import Operator
 from policies.rules import DayLimit, DayTimeLimit, ElapsedLimit, MovingLimit, Since
 from policies.use import UseTotals
-from policies.zones import next_local
 
 TICK = timedelta(microseconds=1)
 MOST_STEPS = 400

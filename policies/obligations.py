@@ -13,7 +13,7 @@ from datetime import datetime
 from itertools import count
 
 from policies.compiled import CompiledPolicy
-from policies.durations import Duration
+from policies.kinds.durations import Duration
 from policies.rules import Consequence
 
 MOST_DATES = 1_000

@@ -15,9 +15,10 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from policies.masking import UNITS, Masking, MaskKind
+from policies.kinds.masking import UNITS, Masking, MaskKind
+from policies.kinds.places import countries_in, countries_outside
+from policies.kinds.values import Scalar, fit_value, tagged
 from policies.profile import Operator
-from policies.regions_geo import countries_in, countries_outside
 from policies.rules import (
     AggregateOnly,
     ColumnFilter,
@@ -33,7 +34,6 @@ from policies.rules import (
     RowFilter,
     Sample,
 )
-from policies.values import Scalar, fit_value, tagged
 from schemas.canonical import digest
 from schemas.errors import PolicyMismatch
 

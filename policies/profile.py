@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from policies.purposes import DPV_VERSION, NARROWER, ROOT
+from policies.kinds.purposes import DPV_VERSION, NARROWER, ROOT
 from schemas.errors import UnknownTerm
 from schemas.vocab import CC, DPV, HANSA, HANSA_PROFILE, ODRL, compact_iri, expand_iri
 

@@ -11,10 +11,12 @@ from decimal import Decimal
 from typing import Any
 
 from policies import operands, profile
-from policies.durations import Duration, read_duration
-from policies.masking import Masking
+from policies.kinds.durations import Duration, read_duration
+from policies.kinds.masking import Masking
+from policies.kinds.places import region_code
+from policies.kinds.values import read_count, read_many, read_scalar, read_text, read_time, shown
+from policies.kinds.zones import zone
 from policies.profile import DAYS, ENVIRONMENTS, Operator
-from policies.regions_geo import region_code
 from policies.rules import (
     Condition,
     CountUnit,
@@ -30,8 +32,6 @@ from policies.rules import (
     Since,
     TimeLimit,
 )
-from policies.values import read_count, read_many, read_scalar, read_text, read_time, shown
-from policies.zones import zone
 from schemas.base import IRI_PATTERN
 from schemas.errors import PolicyMismatch, UnknownTerm
 from schemas.vocab import HANSA, XSD, expand_iri

@@ -9,6 +9,8 @@ from typing import assert_never
 
 from policies.compiled import CompiledPolicy
 from policies.instants import turns
+from policies.kinds.values import spell_time
+from policies.kinds.zones import zone
 from policies.profile import (
     ACTIONS,
     DAYS,
@@ -38,9 +40,7 @@ from policies.rules import (
 )
 from policies.truth import all_hold, forbids, holds
 from policies.use import Use, UseTotals
-from policies.values import spell_time
-from policies.wording import compact, listed, phrase
-from policies.zones import zone
+from policies.words.wording import compact, listed, phrase
 from schemas.vocab import DPV, compact_iri
 
 _EXAMPLE = DPV + "ScientificResearch"

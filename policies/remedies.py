@@ -16,7 +16,7 @@ from policies.compiled import CompiledPolicy
 from policies.decision import Deny, decide
 from policies.explain import rule_said
 from policies.instants import turns
-from policies.language import Language, Message, message, sentence
+from policies.kinds.values import quoted, spell_time
 from policies.profile import ACTIONS, PURPOSES, do_purposes_overlap, is_action_within
 from policies.rules import (
     ByteLimit,
@@ -36,8 +36,8 @@ from policies.rules import (
 )
 from policies.truth import forbids, holds
 from policies.use import Use, UseTotals
-from policies.values import quoted, spell_time
-from policies.wording import said
+from policies.words.language import Language, Message, message, sentence
+from policies.words.wording import said
 from schemas.vocab import compact_iri
 
 MOST_TRIED = 4_000

@@ -23,7 +23,7 @@ from policies.profile import is_action_within
 from policies.rules import CompiledPermission, CompiledProhibition, Condition
 from policies.truth import applies, holds
 from policies.use import Use, UseTotals
-from policies.wording import phrase
+from policies.words.wording import phrase
 from schemas.vocab import compact_iri, expand_iri
 
 

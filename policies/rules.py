@@ -12,10 +12,10 @@ from datetime import datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from policies.durations import Duration
-from policies.masking import Masking
+from policies.kinds.durations import Duration
+from policies.kinds.masking import Masking
+from policies.kinds.values import Scalar
 from policies.profile import Operator
-from policies.values import Scalar
 
 
 @dataclass(frozen=True, slots=True)

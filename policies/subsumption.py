@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from policies.changes import Change, changes
-from policies.clashes import Clash, clashes_between, clashes_in
+from policies.compare.changes import Change, changes
+from policies.compare.clashes import Clash, clashes_between, clashes_in
+from policies.compare.fit import misfits, words_of
+from policies.compare.normal import normal_policy, normal_rule
 from policies.compiled import CompiledPolicy, compile_policy
-from policies.fit import misfits, words_of
-from policies.normal import normal_policy, normal_rule
 from policies.rules import CompiledRule
 from schemas.canonical import canonical
 from schemas.errors import Refused

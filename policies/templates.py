@@ -19,11 +19,11 @@ from typing import Any
 from urllib.parse import quote
 
 from policies.compiled import compile_policy
-from policies.durations import read_duration
-from policies.language import Language
+from policies.kinds.durations import read_duration
+from policies.kinds.values import read_count, read_scalar, read_text, read_time, shown
 from policies.operands import COLUMN
 from policies.profile import operator_named, purpose_iri
-from policies.values import read_count, read_scalar, read_text, read_time, shown
+from policies.words.language import Language
 from schemas.errors import Malformed, Refused
 from schemas.odrl import Offer
 from schemas.vocab import HANSA_PROFILE, XSD

@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import assert_never
 
 from policies.instants import elapsed_end
+from policies.kinds.places import do_regions_overlap, is_part_of, is_region
+from policies.kinds.zones import zone
 from policies.odrl.logic import COMBINED, all_of
 from policies.odrl.logic import forbids as stands
 from policies.profile import (
@@ -19,7 +21,6 @@ from policies.profile import (
     is_narrower_or_equal,
     is_purpose,
 )
-from policies.regions_geo import do_regions_overlap, is_part_of, is_region
 from policies.rules import (
     Combination,
     CompiledProhibition,
@@ -37,7 +38,6 @@ from policies.rules import (
     TimeLimit,
 )
 from policies.use import Claims, Use, UseTotals
-from policies.zones import zone
 
 
 def holds(condition: Condition, use: Use, totals: UseTotals, at: datetime) -> bool | None:

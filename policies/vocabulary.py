@@ -13,7 +13,8 @@ from functools import cache
 from html import escape
 from typing import Any
 
-from policies.masking import UNITS
+from policies.kinds.masking import UNITS
+from policies.kinds.places import REGIONS_VERSION
 from policies.operands import OPERANDS
 from policies.profile import (
     ACTIONS,
@@ -29,7 +30,6 @@ from policies.profile import (
     Role,
     ValueKind,
 )
-from policies.regions_geo import REGIONS_VERSION
 from schemas.vocab import DCT, HANSA, HANSA_PROFILE, ODRL, PREFIXES, XSD, compact_iri
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_FLOOR, Context, Decimal, localcontext
 from typing import Any
 
-from policies.masking import Masking
+from policies.kinds.masking import Masking
 from policies.plan import Branch, Comparison, DataPlan
 
 Row = Mapping[str, Any]

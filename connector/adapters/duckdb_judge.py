@@ -28,7 +28,7 @@ from connector.adapters.duckdb_terms import (
 from connector.dataplane.compare import known
 from connector.dataplane.masks import COARSE
 from connector.offering.masked import masked_type
-from policies.masking import Masking
+from policies.kinds.masking import Masking
 from policies.plan import Branch, Comparison, DataPlan
 from schemas.errors import DataspaceError, PolicyMismatch, WorldMoved
 

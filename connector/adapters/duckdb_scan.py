@@ -21,7 +21,7 @@ from connector.adapters.rebatch import rebatched
 from connector.dataplane.ports import ScanRequest
 from connector.dataplane.scanned import Scanned
 from connector.offering.columns import only
-from policies.masking import Masking
+from policies.kinds.masking import Masking
 from policies.plan import DataPlan
 from schemas.errors import PolicyMismatch, WorldMoved
 

@@ -20,7 +20,7 @@ from connector.dataplane.compare import comparable
 from connector.dataplane.masks import TICKS, sample_bound, tick_bounds
 from connector.offering.columns import can_judge
 from connector.offering.masked import masked_type, step_of
-from policies.masking import Masking, MaskKind
+from policies.kinds.masking import Masking, MaskKind
 from policies.plan import Comparison
 from policies.profile import Operator
 

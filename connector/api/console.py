@@ -28,14 +28,14 @@ from connector.api.policies import decision_view, sentences_view, sight_view, to
 from connector.dataplane.preview import Previews, Target
 from connector.offering.describe import Publication
 from connector.offering.service import Offerings
-from policies.clashes import clashes_in
+from policies.compare.clashes import clashes_in
 from policies.compiled import CompiledPolicy, compile_policy
 from policies.explain import label_text
-from policies.language import Language, language, message, say
 from policies.profile import PURPOSES, Action, Label, action_iri, purpose_iri
 from policies.remedies import Question
 from policies.templates import fill, template, template_names
 from policies.use import Claims, Use, UseTotals
+from policies.words.language import Language, language, message, say
 from schemas.binding.server import bounded_body
 from schemas.errors import DataspaceError, Malformed, Refused
 from schemas.odrl import Offer

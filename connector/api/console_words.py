@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from policies.language import Language
+from policies.words.language import Language
 
 WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {

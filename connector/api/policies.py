@@ -17,10 +17,10 @@ from connector.offering.service import Offerings
 from policies.compiled import CompiledPolicy, compile_policy
 from policies.decision import Deny, Permit
 from policies.explain import explain, explain_decision, label_text
-from policies.language import Language, language
 from policies.profile import action_iri, purpose_iri
 from policies.remedies import Question, against_sentences, remedies
 from policies.use import Claims, Use, UseTotals
+from policies.words.language import Language, language
 from schemas.base import Document
 from schemas.binding.server import bounded_body, parse_json
 from schemas.errors import Malformed, NotFound

@@ -14,8 +14,8 @@ from connector.client.management import Management
 from connector.commands.participant import HERE, Config, Json, opened
 from connector.commands.terminal import out, print_json, reporting
 from connector.settings import load
-from policies.language import Language, language
 from policies.profile import Label
+from policies.words.language import Language, language
 from schemas.errors import Malformed
 from schemas.vocab import DSP_CONTEXT, DSP_ODRL_CONTEXT
 
@@ -202,7 +202,7 @@ def check(  # noqa: PLR0913 - one argument for each option of the verb
 
     Exit code: 0 all well, 1 the policy is refused or contradicts itself, 3 the use is denied.
     """
-    from policies.clashes import clashes_in
+    from policies.compare.clashes import clashes_in
 
     wanted = language(lang)
     compiled = compiled_file(policy)

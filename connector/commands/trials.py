@@ -25,7 +25,7 @@ from connector.commands.policy import (
 )
 from connector.commands.terminal import out, print_json, print_table, reporting
 from connector.settings import load
-from policies.language import language
+from policies.words.language import language
 
 _KINDS = {
     "added": "accent",
@@ -53,7 +53,7 @@ def diff(  # noqa: PLR0913 - one argument for each option of the verb
     about it again: who would get no new one, and which of them are reading now. Agreements that stand keep
     their terms until you revoke them.
     """
-    from policies.changes import Kind, changes
+    from policies.compare.changes import Kind, changes
 
     found = [one for one in changes(compiled_file(old), compiled_file(new)) if one.kind is not Kind.EQUAL]
     document: dict[str, Any] = {"changes": [asdict(one) for one in found]}

@@ -27,7 +27,7 @@ from connector.dataplane.masks import (
 from connector.dataplane.scanned import Scanned
 from connector.offering.columns import is_text, plain_array, streamed_schema, streamed_type
 from connector.offering.masked import released_field
-from policies.masking import Masking, MaskKind
+from policies.kinds.masking import Masking, MaskKind
 from policies.plan import DataPlan, revealing
 from schemas.errors import DataspaceError, PolicyMismatch
 

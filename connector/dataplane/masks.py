@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from connector.offering.columns import is_text
 from connector.offering.masked import masked_type, step_of
-from policies.masking import REDACTED, Masking, MaskKind
+from policies.kinds.masking import REDACTED, Masking, MaskKind
 from schemas.errors import DataspaceError
 
 HASH_CHARACTERS = 16

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from policies.masking import Masking
+from policies.kinds.masking import Masking
 
 
 @dataclass(frozen=True)

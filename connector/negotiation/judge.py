@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from connector.negotiation.machine import MOVES, TURN, Said
 from connector.outbox.rules import Do, Hold, Rule, Rules, Where, possible
-from policies.clashes import refuse_contradictions
+from policies.compare.clashes import refuse_contradictions
 from policies.compiled import compile_policy
 from policies.decision import Deny, decide
 from policies.subsumption import Misfit, covers, matches

@@ -14,7 +14,7 @@ import structlog
 from connector.negotiation.ports import NegotiationStore, SignedAgreement
 from connector.outbox.letter import shorten
 from policies.compiled import CompiledPolicy, compile_policy
-from policies.durations import Duration
+from policies.kinds.durations import Duration
 from policies.rules import Consent
 from schemas.base import Role
 from schemas.errors import DataspaceError, Forbidden

@@ -24,7 +24,7 @@ from connector.outbox.ports import Delivery, Outgoing
 from connector.outbox.process import Processes, Stepped
 from connector.outbox.rules import Hold, Where
 from connector.trust.ports import Caller
-from policies.clashes import refuse_contradictions
+from policies.compare.clashes import refuse_contradictions
 from policies.compiled import compile_policy
 from policies.fitting import fit_to_columns
 from policies.use import NO_CLAIMS, Claims

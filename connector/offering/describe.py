@@ -16,7 +16,7 @@ import pyarrow as pa
 from connector.offering.columns import can_judge, is_text
 from connector.offering.masked import masked_type, released_field
 from policies.compiled import CompiledPolicy
-from policies.masking import Masking
+from policies.kinds.masking import Masking
 from policies.plan import Branch, DataPlan, plan_for
 from schemas.arrow import fingerprint
 from schemas.base import LangString

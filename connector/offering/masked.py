@@ -8,7 +8,7 @@ from decimal import Decimal
 import pyarrow as pa
 
 from connector.offering.columns import can_hash, is_text
-from policies.masking import Masking, MaskKind
+from policies.kinds.masking import Masking, MaskKind
 from schemas.errors import PolicyMismatch
 
 WIDEST_BUCKETED = 36

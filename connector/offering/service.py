@@ -26,7 +26,7 @@ from connector.offering.ports import CONSENT_COLUMNS, Offering, OfferingStore, S
 from connector.offering.profile import MOST_COLUMNS, profile, rows_to_profile
 from connector.offering.push import catalog_of
 from connector.outbox.ports import Outgoing
-from policies.clashes import refuse_contradictions
+from policies.compare.clashes import refuse_contradictions
 from policies.compiled import CompiledPolicy, compile_policy
 from policies.fitting import fit_to_columns
 from policies.plan import DataPlan

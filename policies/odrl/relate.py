@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from policies.formulas import Answer, Every, Impossible, Negated, Possible, Some, Undecided, can_hold
-from policies.odrl.model import Constraint, Permission, PolicyModel, Prohibition, Refined, Value
-from policies.odrl.reading import (
+from policies.algebra.formulas import Answer, Every, Impossible, Negated, Possible, Some, Undecided, can_hold
+from policies.odrl.extents import (
     KNOWN,
     ODRL,
     Knowledge,
@@ -22,6 +21,7 @@ from policies.odrl.reading import (
     covers,
     is_under,
 )
+from policies.odrl.model import Constraint, Permission, PolicyModel, Prohibition, Refined, Value
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,14 @@ from typing import Any
 
 import pytest
 
-from policies.hierarchy import Poset
+from policies.algebra.hierarchy import Poset
+from policies.algebra.regions import Interval, Intervals
+from policies.kinds.purposes import NARROWER
+from policies.odrl.extents import LANGUAGES, ODRL, ODRL_FACTS, Knowledge, constraints_in
 from policies.odrl.model import Condition, Constraint, PolicyModel, Value
 from policies.odrl.read import read
 from policies.odrl.read_constraints import LENIENT
-from policies.odrl.reading import LANGUAGES, ODRL, ODRL_FACTS, Knowledge, constraints_in
 from policies.odrl.relate import Permitted, conflict, permits, refines
-from policies.purposes import NARROWER
-from policies.regions import Interval, Intervals
 from tests.shared_data import shared_data
 
 pytestmark = pytest.mark.interop

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from connector.obligations.entry import Entry, Stage, Terms, complaint, entered
-from policies.durations import Duration
+from policies.kinds.durations import Duration
 from policies.obligations import Obligation
 from policies.rules import Consequence
 from policies.use import UseTotals

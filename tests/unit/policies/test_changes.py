@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from policies.changes import Change, Kind, TermChange
+from policies.compare.changes import Change, Kind, TermChange
 from policies.subsumption import diff
 from tests.policy_builders import limit, offer, rule
 from tests.unit.policies.test_fit import NARROWER

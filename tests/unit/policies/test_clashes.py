@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from policies.clashes import refuse_contradictions
+from policies.compare.clashes import refuse_contradictions
 from policies.compiled import compile_policy
 from policies.subsumption import conflicts
 from schemas.errors import PolicyMismatch

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from policies.compiled import compile_policy
 from policies.decision import Deny, Permit, decide
-from policies.durations import Duration, read_duration
 from policies.instants import MOST_STEPS, next_turn
+from policies.kinds.durations import Duration, read_duration
+from policies.kinds.zones import zone, zone_names
 from policies.profile import Operator
 from policies.rules import DayLimit, DayTimeLimit
 from policies.truth import holds
 from policies.use import Claims, Use, UseTotals
-from policies.zones import zone, zone_names
 from schemas.odrl import Agreement
 from schemas.vocab import HANSA, ODRL
 from tests.policy_builders import LAB, NOON, allowing, compiled, limit, rule

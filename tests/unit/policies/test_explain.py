@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from policies.compiled import compile_policy
 from policies.decision import decide
 from policies.explain import Sentence, explain, explain_decision
-from policies.language import Language
 from policies.profile import Label
 from policies.templates import fill
 from policies.use import UseTotals
+from policies.words.language import Language
 from tests.policy_builders import LAB, NOON, allowing, compiled, limit, rule, use
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.durations import Duration
+from policies.kinds.durations import Duration
 from policies.obligations import MOST_DATES, Obligation, due, due_dates, obligations_of, overdue
 from schemas.vocab import ODRL
 from tests.policy_builders import compiled, limit, rule

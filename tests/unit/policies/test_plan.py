@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from policies.masking import Masking, MaskKind
+from policies.kinds.masking import Masking, MaskKind
 from policies.plan import Branch, Comparison, DataPlan, plan_for
 from policies.profile import Operator
 from schemas.errors import PolicyMismatch

@@ -12,9 +12,9 @@ from jsonschema import Draft201909Validator
 from pyld import jsonld
 
 from policies.compiled import CompiledPolicy, compile_policy
-from policies.durations import Duration
 from policies.fitting import fit_to_columns
-from policies.masking import Masking, MaskKind
+from policies.kinds.durations import Duration
+from policies.kinds.masking import Masking, MaskKind
 from policies.profile import Operator
 from policies.rules import (
     AggregateOnly,

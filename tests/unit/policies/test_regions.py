@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policies.formulas import (
+from policies.algebra.formulas import (
     MOST_BRANCHES,
     STEP,
     Answer,
@@ -22,9 +22,9 @@ from policies.formulas import (
     Undecided,
     can_hold,
 )
-from policies.hierarchy import Poset
-from policies.recurrence import Recurrence, repeating
-from policies.regions import Interval, Intervals, Opaque, Terms, is_empty, meet
+from policies.algebra.hierarchy import Poset
+from policies.algebra.recurrence import Recurrence, repeating
+from policies.algebra.regions import Interval, Intervals, Opaque, Terms, is_empty, meet
 
 ENDS = st.one_of(st.none(), st.integers(-3, 3))
 INTERVALS = st.builds(

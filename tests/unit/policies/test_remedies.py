@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from policies.decision import Permit, decide
-from policies.language import Language, sentence
 from policies.remedies import Question, against, remedies
 from policies.use import UseTotals
+from policies.words.language import Language, sentence
 from schemas.vocab import DPV, HANSA
 from tests.policy_builders import LAB, NOON, compiled, limit, rule, use
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from policies.hierarchy import Poset
+from policies.algebra.hierarchy import Poset
+from policies.odrl.extents import ODRL, Knowledge
 from policies.odrl.model import (
     Condition,
     Constraint,
@@ -23,7 +24,6 @@ from policies.odrl.model import (
     Refined,
     Value,
 )
-from policies.odrl.reading import ODRL, Knowledge
 from policies.odrl.relate import Compatible, Conflict, NotRefines, Refines, conflict, refines
 
 z3 = pytest.importorskip("z3", reason="z3-solver is not installed; it is the second opinion of these tests")

@@ -8,7 +8,7 @@ import pytest
 
 from policies.compiled import compile_policy
 from policies.decision import Deny, Permit, decide
-from policies.masking import Masking, MaskKind
+from policies.kinds.masking import Masking, MaskKind
 from policies.operands import column_operand
 from policies.plan import Comparison
 from policies.profile import ANALYSE, EVALUATE, FINE_TUNE, TRAIN, Operator

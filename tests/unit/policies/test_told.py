@@ -14,10 +14,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from policies.compiled import CompiledPolicy
-from policies.durations import Duration
 from policies.explain import explain, label_text
-from policies.language import TABLES, Language, language, number, span
-from policies.masking import UNITS, Masking, MaskKind
+from policies.kinds.durations import Duration
+from policies.kinds.masking import UNITS, Masking, MaskKind
+from policies.kinds.values import tagged
 from policies.profile import ACTIONS, PURPOSES, Label, Operator
 from policies.rules import (
     AggregateOnly,
@@ -52,8 +52,8 @@ from policies.rules import (
     Since,
     TimeLimit,
 )
-from policies.told import Rules, Told, rules_told
-from policies.values import tagged
+from policies.words.language import TABLES, Language, language, number, span
+from policies.words.told import Rules, Told, rules_told
 from schemas.errors import Malformed
 
 WORDS = st.text(alphabet=string.ascii_letters + "'\" ;,.\\()«ß\u202e\n", min_size=1, max_size=6)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.values import fit_value, read_count, read_many, read_scalar, read_time, spell_time, tagged
+from policies.kinds.values import fit_value, read_count, read_many, read_scalar, read_time, spell_time, tagged
 from schemas.errors import Malformed, PolicyMismatch, Refused
 
 json_values = st.recursive(

@@ -30,7 +30,7 @@ from connector.dataplane.masks import COARSE, coarsened, mask_key, sample_salt
 from connector.dataplane.ports import ScanRequest
 from connector.dataplane.scanned import Scanned
 from connector.offering.columns import only
-from policies.masking import Masking
+from policies.kinds.masking import Masking
 from policies.plan import Anonymity, Branch, Comparison, DataPlan
 from policies.profile import Operator
 from tests.naive_plan import carried_out

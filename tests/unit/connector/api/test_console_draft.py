@@ -12,11 +12,11 @@ import pytest
 from connector.api.console_draft import Draft, DraftRule, Row, changed, from_offer, read_draft
 from connector.api.console_words import WORDS, words
 from policies.compiled import compile_policy
-from policies.language import Language
 from policies.operands import OPERANDS, operand_for
 from policies.profile import ValueKind
 from policies.subsumption import same_terms
 from policies.templates import fill, template, template_names
+from policies.words.language import Language
 from schemas.errors import Malformed
 from schemas.odrl import Offer
 from schemas.vocab import HANSA, ODRL

@@ -15,7 +15,7 @@ from connector.dataplane.compare import rows_that_pass
 from connector.dataplane.enforce import Enforcement, exact
 from connector.dataplane.masks import Pseudonyms, mask_key
 from connector.dataplane.scanned import Scanned
-from policies.masking import Masking, MaskKind
+from policies.kinds.masking import Masking, MaskKind
 from policies.plan import Branch, Comparison, DataPlan
 from policies.profile import Operator
 from schemas.errors import DataspaceError, PolicyMismatch, UnreadableData

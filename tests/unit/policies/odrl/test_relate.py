@@ -5,7 +5,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from policies.hierarchy import Poset
+from policies.algebra.hierarchy import Poset
+from policies.odrl.extents import KNOWN, ODRL
 from policies.odrl.model import (
     Constraint,
     Iri,
@@ -17,7 +18,6 @@ from policies.odrl.model import (
     Typed,
     Value,
 )
-from policies.odrl.reading import KNOWN, ODRL
 from policies.odrl.relate import (
     Compatible,
     Conflict,

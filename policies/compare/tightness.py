@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from policies.extents import rows_of, sorts_of
-from policies.formulas import Every, Impossible, Negated, can_hold
-from policies.masking import Masking, MaskKind
+from policies.algebra.formulas import Every, Impossible, Negated, can_hold
+from policies.compare.extents import rows_of, sorts_of
+from policies.kinds.masking import Masking, MaskKind
 from policies.rules import (
     AggregateOnly,
     ByteLimit,

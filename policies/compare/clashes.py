@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from policies.algebra.formulas import ALWAYS, Every, Formula, Impossible, Negated, can_hold
+from policies.compare.extents import USE_FACTS, Extents, rows_of, sorts_of
+from policies.compare.fit import words_of
+from policies.compare.tightness import are_rows_within, filters_of
 from policies.compiled import CompiledPolicy
-from policies.extents import USE_FACTS, Extents, rows_of, sorts_of
-from policies.fit import words_of
-from policies.formulas import ALWAYS, Every, Formula, Impossible, Negated, can_hold
 from policies.profile import is_action_within
 from policies.rules import CompiledPermission, CompiledProhibition
-from policies.tightness import are_rows_within, filters_of
 from schemas.errors import PolicyMismatch
 
 

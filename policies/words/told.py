@@ -14,8 +14,8 @@ from enum import Enum, StrEnum
 from typing import Any, TypeVar, get_type_hints
 
 from policies import rules
-from policies.durations import Duration, read_duration
-from policies.masking import Masking
+from policies.kinds.durations import Duration, read_duration
+from policies.kinds.masking import Masking
 from policies.rules import (
     CompiledDuty,
     CompiledPermission,

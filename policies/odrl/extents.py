@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
-from policies.formulas import STEP, Atom, Every, Facts, Formula, Negated, One, Some
-from policies.hierarchy import Poset
+from policies.algebra.formulas import STEP, Atom, Every, Facts, Formula, Negated, One, Some
+from policies.algebra.hierarchy import Poset
+from policies.algebra.recurrence import Recurrence, repeating
+from policies.algebra.regions import Interval, Intervals, Opaque, Region
 from policies.odrl.model import (
     Condition,
     Constraint,
@@ -23,8 +25,6 @@ from policies.odrl.model import (
     Typed,
     Value,
 )
-from policies.recurrence import Recurrence, repeating
-from policies.regions import Interval, Intervals, Opaque, Region
 
 ODRL = "http://www.w3.org/ns/odrl/2/"
 _ORDERING = frozenset({"lt", "lteq", "gt", "gteq"})

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from policies.recurrence import Recurrence
-from policies.regions import Bounded, Intervals, Opaque, Region, complement, is_empty, meet
+from policies.algebra.recurrence import Recurrence
+from policies.algebra.regions import Bounded, Intervals, Opaque, Region, complement, is_empty, meet
 from schemas.errors import TooLarge
 
 STEP = " @"

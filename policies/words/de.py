@@ -1,4 +1,4 @@
-"""What is said about policies, in German: the same messages and slots as in `words_en`.
+"""What is said about policies, in German: the same messages and slots as in `en`.
 
 Conditions are adverbial phrases, which stand after "nur" as well as inside a sentence; lengths of time stand
 in the dative. A promise needs the infinitive with "zu", and its negation its own words.

@@ -1,7 +1,7 @@
 """Sentences as data: a message id with typed arguments, put into words by the table of a language.
 
 Nothing is glued together outside the tables, so that each language keeps its own word order, endings and
-number signs. The tables are `words_en` and `words_de`; both have the same ids and the same slots.
+number signs. The tables are `en` and `de`; both have the same ids and the same slots.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
 
-from policies import words_de, words_en
+from policies.words import de, en
 from schemas.errors import Malformed
 
 MOST_NAMED = 12
@@ -67,9 +67,9 @@ def message(id: str, **arguments: Argument) -> Message:
 
 
 TABLES: Mapping[Language, Mapping[str, str | tuple[str, str]]] = MappingProxyType(
-    {Language.EN: words_en.MESSAGES, Language.DE: words_de.MESSAGES}
+    {Language.EN: en.MESSAGES, Language.DE: de.MESSAGES}
 )
-_UNITS = MappingProxyType({Language.EN: words_en.UNITS, Language.DE: words_de.UNITS})
+_UNITS = MappingProxyType({Language.EN: en.UNITS, Language.DE: de.UNITS})
 _SIGNS = MappingProxyType({Language.EN: (",", "."), Language.DE: (".", ",")})
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from policies.regions import Bounded, Opaque, Region, Terms
+from policies.algebra.regions import Bounded, Opaque, Region, Terms
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from policies.algebra.formulas import Every, Formula, Impossible, Negated, Some, can_hold
+from policies.compare.extents import USE_FACTS, Extents, longest, shortest
+from policies.compare.tightness import are_rows_within, is_kept
 from policies.compiled import CompiledPolicy
-from policies.durations import Duration
-from policies.extents import USE_FACTS, Extents, longest, shortest
-from policies.formulas import Every, Formula, Impossible, Negated, Some, can_hold
+from policies.kinds.durations import Duration
 from policies.profile import is_action_within
 from policies.rules import (
     Combination,
@@ -24,8 +25,7 @@ from policies.rules import (
     Consequence,
     DataLimit,
 )
-from policies.tightness import are_rows_within, is_kept
-from policies.wording import compact, phrase
+from policies.words.wording import compact, phrase
 
 
 def misfits(requested: CompiledPolicy, offered: CompiledPolicy) -> tuple[str, ...]:

@@ -18,12 +18,13 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+from policies.algebra.formulas import Atom, Every, Facts, Formula, Negated, Some
+from policies.algebra.regions import Interval, Intervals, Opaque, Region, Terms
 from policies.compiled import CompiledPolicy
-from policies.durations import Duration
-from policies.formulas import Atom, Every, Facts, Formula, Negated, Some
+from policies.kinds.durations import Duration
+from policies.kinds.places import COUNTRIES, UNIONS, countries_in, do_regions_overlap, is_part_of
+from policies.kinds.values import Scalar
 from policies.profile import PURPOSES, Operator, do_purposes_overlap, is_narrower_or_equal
-from policies.regions import Interval, Intervals, Opaque, Region, Terms
-from policies.regions_geo import COUNTRIES, UNIONS, countries_in, do_regions_overlap, is_part_of
 from policies.rules import (
     ColumnFilter,
     Combination,
@@ -43,8 +44,7 @@ from policies.rules import (
     Since,
     TimeLimit,
 )
-from policies.values import Scalar
-from policies.wording import phrase
+from policies.words.wording import phrase
 
 USE_FACTS = Facts(
     at_most=((f"elapsed since {Since.DELIVERY}", f"elapsed since {Since.AGREEMENT}"),),

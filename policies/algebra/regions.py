@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Self
 
-from policies.recurrence import Recurrence
+from policies.algebra.recurrence import Recurrence
 
 Ordered = Any
 """A number, an aware datetime or a timedelta; the values of one region can be compared with each other."""

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeVar
 
+from policies.compare.extents import Extents
+from policies.compare.fit import due_by, is_forbidden_too, is_owed_too, is_within, words_of
+from policies.compare.normal import normal_rule
 from policies.compiled import CompiledPolicy
-from policies.extents import Extents
-from policies.fit import due_by, is_forbidden_too, is_owed_too, is_within, words_of
-from policies.normal import normal_rule
+from policies.kinds.values import spell_time
 from policies.profile import is_action_within
 from policies.rules import (
     ColumnFilter,
@@ -34,8 +35,7 @@ from policies.rules import (
     DayTimeLimit,
     ElapsedLimit,
 )
-from policies.values import spell_time
-from policies.wording import compact, phrase
+from policies.words.wording import compact, phrase
 from schemas.canonical import canonical
 
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from policies.values import read_scalar, read_text, shown
+from policies.kinds.values import read_scalar, read_text, shown
 from schemas.errors import PolicyMismatch
 
 REDACTED = "[redacted]"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, assert_never
 
 from policies.compiled import CompiledPolicy
+from policies.kinds.values import spell_time, tagged
 from policies.profile import Operator
 from policies.rules import (
     AggregateOnly,
@@ -39,7 +40,6 @@ from policies.rules import (
     Sample,
     TimeLimit,
 )
-from policies.values import spell_time, tagged
 from schemas.canonical import canonical
 
 

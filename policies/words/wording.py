@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import assert_never
 
-from policies.durations import Duration
-from policies.language import Argument, Language, Listed, Message, Several, Span, message, say
-from policies.language import listed as listed_in
-from policies.masking import MaskKind
+from policies.kinds.durations import Duration
+from policies.kinds.masking import MaskKind
+from policies.kinds.values import quoted, spell, spell_time
 from policies.profile import Operator, has_narrower
 from policies.rules import (
     AggregateOnly,
@@ -40,7 +39,8 @@ from policies.rules import (
     Sample,
     TimeLimit,
 )
-from policies.values import quoted, spell, spell_time
+from policies.words.language import Argument, Language, Listed, Message, Several, Span, message, say
+from policies.words.language import listed as listed_in
 from schemas.vocab import compact_iri
 
 _TIMES = {

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from policies.values import read_text, shown
+from policies.kinds.values import read_text, shown
 from schemas.errors import PolicyMismatch
 from schemas.vocab import XSD, expand_iri
 
