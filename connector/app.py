@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import secrets
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -30,22 +29,14 @@ from connector.adapters.received import ReceivedFiles
 from connector.adapters.sources import ParquetSources
 from connector.adapters.sql import SqlStores
 from connector.adapters.tiles import FileTiles
-from connector.api.console import Parts, install_console
-from connector.api.console_session import Sessions
 from connector.api.doors import StreamDoors
-from connector.api.dsp import dsp_router, version_router
-from connector.api.evidence import evidence_router
-from connector.api.health import health_router
-from connector.api.identity import identity_router
-from connector.api.management import management_router
-from connector.api.policies import policy_router
-from connector.api.profile import profile_router
 from connector.api.signaling import signaling_router
 from connector.api.sink import sink_router
 from connector.dataplane.preview import Previews
 from connector.dataplane.service import Streams
 from connector.dataplane.sink import Sinks
 from connector.dataplane.watch import Watcher
+from connector.front import Behind, Front, open_doors
 from connector.negotiation import judge as negotiation_judge
 from connector.negotiation.judge import CounterOffers
 from connector.negotiation.service import Negotiations
@@ -66,7 +57,6 @@ from connector.transfer.starts import Starts
 from connector.trust.members import MembersTrust, fetch_members
 from connector.trust.mock import MockTrust
 from connector.trust.ports import TrustProfile
-from connector.usage.mandate import AuditGate, mandate
 from connector.usage.service import UsageLog
 from schemas.arrow import columns_of
 from schemas.base import Role
@@ -74,11 +64,10 @@ from schemas.binding.client import Egress, Http
 from schemas.binding.did import DidResolver
 from schemas.binding.logs import log_as_json
 from schemas.binding.paths import DSP_PREFIX
-from schemas.binding.server import install_errors
 from schemas.binding.versions import Versions
 from schemas.dcat import Column
 from schemas.errors import Misconfigured
-from schemas.identity import DidService, MemberList, document_for
+from schemas.identity import MemberList
 from schemas.vocab import FORMAT_ARROW_FLIGHT, FORMAT_ARROW_HTTP
 
 MASK_FILE = "mask-secret"
@@ -334,7 +323,7 @@ class Connector:
     def promises(self) -> Promises:
         """How agreements end, and what is owed under them."""
         return Promises(
-            us=Us(self._did, self._key, self.clock, self._world.new_id),
+            us=self._us,
             agreements=self.stores.negotiations,
             entries=self.stores.obligations,
             usage=self.usage,
@@ -413,6 +402,10 @@ class Connector:
     # --- small parts -----------------------------------------------------------------------------
 
     @cached_property
+    def _us(self) -> Us:
+        return Us(self._did, self._key, self.clock, self._world.new_id)
+
+    @cached_property
     def _process(self) -> dict[str, Any]:
         """What negotiations and transfers are given alike."""
         return {
@@ -449,83 +442,24 @@ class Connector:
     # --- doors -----------------------------------------------------------------------------------
 
     def _open_doors(self) -> None:
-        """Give each door the services that it calls."""
-        did, app = self._did, self.app
+        """Give the doors the services that they call."""
+        behind = Behind(
+            us=self._us,
+            trust=self.trust,
+            negotiations=self.negotiations,
+            transfers=self.transfers,
+            offerings=self.offerings,
+            outbox=self.outbox,
+            usage=self.usage,
+            streams=self.streams,
+            flows=self.flows,
+            previews=self.previews,
+            promises=self.promises,
+            agreement=lambda name: self.stores.negotiations.agreement(name).as_evidence(),
+            files=lambda: files_below(self.settings.data.roots, SUFFIXES),
+        )
         api_key = (self._state / API_KEY_FILE).read_bytes().strip()
-        install_errors(app, DSP_PREFIX)
-        services = (DidService(id=f"{did}#dsp", type="DataService", service_endpoint=self._dsp_url),)
-        app.include_router(identity_router(document_for(did, self._key, services)))
-        app.include_router(profile_router())
-        app.include_router(version_router(DSP_PREFIX, auth=self.trust.described()))
-        app.include_router(
-            dsp_router(
-                admit=self.trust.admit,
-                negotiations=self.negotiations,
-                transfers=self.transfers,
-                offerings=self.offerings,
-                base_url=self._dsp_url,
-            ),
-            prefix=DSP_PREFIX,
-        )
-        app.include_router(self.promises.ledger_door(), prefix=DSP_PREFIX)
-
-        def authorize(token: str) -> bool:
-            return hmac.compare_digest(token.encode(), api_key)
-
-        app.include_router(self.promises.management_door(authorize))
-        app.include_router(
-            policy_router(
-                authorize=authorize,
-                previews=self.previews,
-                offerings=self.offerings,
-                negotiations=self.negotiations,
-                clock=self.clock,
-            )
-        )
-        install_console(
-            app,
-            Parts(
-                name=self.settings.name,
-                did=did,
-                sessions=Sessions(
-                    key=api_key,
-                    clock=self.clock,
-                    nonce=lambda: secrets.token_urlsafe(16),
-                    secure=self.settings.public_url.startswith("https:"),
-                ),
-                previews=self.previews,
-                offerings=self.offerings,
-                files=lambda: files_below(self.settings.data.roots, SUFFIXES),
-                clock=self.clock,
-            ),
-        )
-        app.include_router(
-            management_router(
-                authorize=authorize,
-                participant=did,
-                negotiations=self.negotiations,
-                revocations=self.promises.revocations,
-                transfers=self.transfers,
-                offerings=self.offerings,
-                outbox=self.outbox,
-                usage=self.usage,
-                mandate=self._mandate,
-                flows=self.flows,
-                ledger=self.promises.ledger,
-            )
-        )
-        app.include_router(
-            evidence_router(
-                log=self.usage,
-                agreement=lambda name: self.stores.negotiations.agreement(name).as_evidence(),
-                gate=AuditGate(key=self._key, did=did, clock=self.clock, admit=self.trust.admit),
-            )
-        )
-        app.include_router(health_router(self.usage, self.outbox, lambda: self.streams.count))
-
-    def _mandate(self, days: int) -> str:
-        token = mandate(self._key, self._did, self.clock(), days)
-        return f"{self.settings.public_url}/evidence#mandate={token}"
+        open_doors(self.app, behind, Front(self.settings.name, self.settings.public_url, api_key))
 
     def _open_signaling(self) -> None:
         """Open the doors for foreign control planes, and for what is pushed to us."""

@@ -10,12 +10,10 @@ Source: RFC 9112; Arrow IPC streaming format.
 
 from __future__ import annotations
 
-import json
 import socket
 import ssl
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -24,12 +22,12 @@ import pyarrow as pa
 import structlog
 
 from connector.api.http_request import Request, read_request
+from connector.api.http_wire import Parts, Wire
 from connector.dataplane.question import Question
 from connector.dataplane.service import Streams
 from connector.dataplane.stream import OpenStream
-from schemas.binding.server import PROBLEM, problem, reasons_of
+from schemas.binding.server import problem, reasons_of
 from schemas.errors import DataspaceError, Malformed, NotFound, Unauthenticated, Unavailable
-from schemas.vocab import MEDIA_ARROW_STREAM
 
 PATH = "/streams/"
 MOST_STREAMS = 64
@@ -40,15 +38,8 @@ SEND_SECONDS = 60.0
 """Seconds that a reader may take nothing before it is given up."""
 HEAD_SECONDS = 5.0
 """Seconds in which a request has to arrive."""
-CHUNK_TIMES = 3
-"""How many times as long a reader may take for a whole chunk, however steadily it takes a little."""
-SLICE = 256 << 10
-"""Bytes that are sent before the stream is asked again whether it may go on."""
-STEP_SECONDS = 0.1
-"""Seconds that a reader may take nothing before the stream is asked again whether it may go on."""
 # What has left for the kernel cannot be called back when an agreement is revoked: so not much of it.
 _SEND_BUFFER = 416 << 10
-_MOST_PARTS = 512
 _RETRY_SECONDS = 2
 
 _log = structlog.get_logger("connector.arrow_http")
@@ -134,7 +125,7 @@ class ArrowHttpDoor:
         with connection, suppress(OSError):
             if self._tls is None:
                 busy = problem(503, Unavailable.code, ["as many connections are open here as may be"])
-                _Wire(connection, 0.02).refuse(503, busy, {"Retry-After": str(_RETRY_SECONDS)})
+                Wire(connection, 0.02).refuse(503, busy, {"Retry-After": str(_RETRY_SECONDS)})
 
     def _serve(self, connection: socket.socket) -> None:
         """Answer one connection, whatever comes; a thread that raised would leave the reader hanging."""
@@ -145,7 +136,7 @@ class ArrowHttpDoor:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is not None:
                 connection = self._secured(connection, self._tls)
-            self._answer(_Wire(connection, self._send_seconds))
+            self._answer(Wire(connection, self._send_seconds))
         except OSError as error:
             _log.info("connection broke", problem=str(error))
         except Exception:
@@ -165,7 +156,7 @@ class ArrowHttpDoor:
         secured.do_handshake()
         return secured
 
-    def _answer(self, wire: _Wire) -> None:
+    def _answer(self, wire: Wire) -> None:
         try:
             request = read_request(wire.socket, HEAD_SECONDS)
             if request is None:
@@ -211,11 +202,11 @@ class ArrowHttpDoor:
         transfer = unquote(request.path.removeprefix(PATH))
         return self._streams.open(ticket.strip(), choice.start, choice.columns, transfer, choice.question)
 
-    def _send(self, wire: _Wire, stream: OpenStream) -> None:
+    def _send(self, wire: Wire, stream: OpenStream) -> None:
         batches = stream.batches()
         # The first batch comes before the head, so that what fails at once has a status of its own.
         first = next(batches, None)
-        sink = _Parts()
+        sink = Parts()
         wire.begin()
         writer = pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), stream.schema)
         item, counted = first, stream.start
@@ -277,152 +268,3 @@ def read_choice(query: str) -> Choice:
     if question is not None and columns is not None:
         raise Malformed("columns and aggregate; the columns of an answer are those that are asked about")
     return Choice(start, columns, question)
-
-
-class _Parts:
-    """Takes what Arrow writes, buffer by buffer, without copying."""
-
-    closed = False
-
-    def __init__(self) -> None:
-        self._parts: list[pa.Buffer | bytes] = []
-
-    def write(self, data: pa.Buffer | bytes) -> int:
-        self._parts.append(data)
-        return len(data)
-
-    def flush(self) -> None:
-        """Nothing waits here."""
-
-    def close(self) -> None:
-        """What was written stays to be taken."""
-
-    def take(self) -> list[pa.Buffer | bytes]:
-        taken, self._parts = self._parts, []
-        return taken
-
-
-class _Wire:
-    """The answering half of a connection."""
-
-    def __init__(self, connection: socket.socket, send_seconds: float) -> None:
-        self.socket = connection
-        self.begun = False
-        self._seconds = send_seconds
-
-    def begin(self) -> None:
-        """Send the head of a stream; from here on errors have no status."""
-        self.begun = True
-        self._send(
-            [
-                (
-                    "HTTP/1.1 200 OK\r\n"
-                    f"Content-Type: {MEDIA_ARROW_STREAM}\r\n"
-                    "Transfer-Encoding: chunked\r\n"
-                    "Cache-Control: no-store\r\n"
-                    "Connection: close\r\n\r\n"
-                ).encode()
-            ]
-        )
-
-    def chunk(self, parts: list[pa.Buffer | bytes], may_go_on: Callable[[], bool] = lambda: True) -> bool:
-        """Send one HTTP chunk; return whether it went out whole, or broke off since it may not go on."""
-        size = sum(len(part) for part in parts)
-        return not size or self._send([f"{size:x}\r\n".encode(), *parts, b"\r\n"], may_go_on)
-
-    def finish(self, *, complete: bool) -> None:
-        """End the answer; an incomplete one lacks its last chunk."""
-        if complete:
-            self._send([b"0\r\n\r\n"])
-        with suppress(OSError):
-            self.socket.shutdown(socket.SHUT_WR)
-
-    def refuse(self, status: int, document: object, headers: dict[str, str]) -> None:
-        """Answer with a problem document, and read what the caller still sends, or a reset would eat it."""
-        body = json.dumps(document).encode()
-        lines = [
-            f"HTTP/1.1 {status} {_PHRASES.get(status, 'Error')}",
-            f"Content-Type: {PROBLEM}",
-            f"Content-Length: {len(body)}",
-            "Connection: close",
-            *(f"{name}: {value}" for name, value in headers.items()),
-        ]
-        self._seconds = min(self._seconds, 2.0)
-        deadline = time.monotonic() + self._seconds
-        self._send(["\r\n".join(lines).encode() + b"\r\n\r\n" + body])
-        with suppress(OSError):
-            self.socket.shutdown(socket.SHUT_WR)
-            while (left := deadline - time.monotonic()) > 0:
-                self.socket.settimeout(left)
-                if not self.socket.recv(65_536):
-                    break
-
-    def _send(self, parts: list[pa.Buffer | bytes], may_go_on: Callable[[], bool] = lambda: True) -> bool:
-        """Send parts slice by slice; return False if they broke off since it may not go on.
-
-        The last slice goes out without a question: then the stream's end can be told on the same connection.
-
-        Raises:
-            TimeoutError: if the reader takes nothing for too long, or takes too long for all of it.
-        """
-        views = [memoryview(part).cast("B") for part in parts if len(part)]
-        first, size = 0, sum(len(view) for view in views)
-        left, now = size, time.monotonic()
-        moved, deadline = now, now + self._seconds * CHUNK_TIMES
-        while left:
-            if SLICE < left < size and not may_go_on():
-                return False
-            sent = self._send_within(views[first : first + _MOST_PARTS], min(moved + self._seconds, deadline))
-            if not sent and not may_go_on():
-                return False  # also in the last slice: a reader that takes nothing hears of no end either
-            left, took = left - sent, sent
-            while first < len(views) and sent >= len(views[first]):
-                sent -= len(views[first])
-                first += 1
-            now = time.monotonic()
-            if first < len(views) and sent:
-                views[first] = views[first][sent:]
-            moved = now if took else moved
-        return True
-
-    def _send_within(self, views: list[memoryview], deadline: float) -> int:
-        """Send at most a slice within a step; return how many bytes left.
-
-        Raises:
-            TimeoutError: if the deadline has passed.
-        """
-        rest = deadline - time.monotonic()
-        if rest <= 0:
-            raise TimeoutError("the reader took nothing, or too little, for too long")
-        self.socket.settimeout(min(STEP_SECONDS, rest))
-        try:
-            return self._send_some(views)
-        except TimeoutError:
-            return 0
-
-    def _send_some(self, views: list[memoryview]) -> int:
-        """Send at most a slice; return how many bytes left."""
-        if isinstance(self.socket, ssl.SSLSocket):
-            return self.socket.send(views[0][:SLICE])
-        window, room = [], SLICE
-        for view in views:
-            window.append(view[:room])
-            room -= len(window[-1])
-            if not room:
-                break
-        return self.socket.sendmsg(window)
-
-
-_PHRASES = {
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    409: "Conflict",
-    413: "Content Too Large",
-    422: "Unprocessable Content",
-    431: "Request Header Fields Too Large",
-    500: "Internal Server Error",
-    503: "Service Unavailable",
-}

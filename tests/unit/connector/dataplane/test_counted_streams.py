@@ -194,6 +194,7 @@ class TestEpochs:
             with pytest.raises(UseDenied, match="1 of 1 epochs"):
                 provider.streams.open(ticket, again)
 
+    @pytest.mark.usefixtures("paced")
     def test_while_one_reads_no_other_begins(self, provider: Provider):
         ticket = provider.ticket(TABLE, *counted(2, "epoch"))
         with (
@@ -208,7 +209,8 @@ class TestEpochs:
     ):
         ticket = provider.ticket(TABLE, *counted(1, "epoch"))
         stream = provider.streams.open(ticket)
-        next(stream.batches())
+        batches = stream.batches()  # held: a reading that nobody holds has ended
+        next(batches)
         start = stream.position
         waited = threading.Event()
         real = provider.streams.wait
@@ -221,6 +223,7 @@ class TestEpochs:
         breaks = threading.Thread(target=lambda: (waited.wait(10), stream.close()))
         breaks.start()
         assert provider.read(ticket, start).equals(TABLE.slice(start))
+        assert waited.is_set()
         breaks.join()
 
 
