@@ -123,6 +123,19 @@ def explain(policy: CompiledPolicy, lang: Language = Language.EN) -> tuple[Sente
     return tuple(found)
 
 
+def explain_as_data(policy: CompiledPolicy, lang: Language) -> list[dict[str, Any]]:
+    """Say the same as `explain` in plain data: each sentence with its label and with what it says."""
+    return [
+        {
+            "text": one.text,
+            "label": one.label.value,
+            "labelText": label_text(one.label, lang),
+            "data": one.told.as_json() if one.told is not None else None,
+        }
+        for one in explain(policy, lang)
+    ]
+
+
 _Said = tuple[Message, Label, Told]
 
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -74,13 +75,14 @@ class ArrowHttpDoor:
         self._free_threads = threading.Semaphore(most_streams + WAITING)
         self._listener: socket.socket | None = None
         self._connections: set[socket.socket] = set()
+        self._threads: list[threading.Thread] = []
         self._lock = threading.Condition()
         self._stopping = threading.Event()
 
     def start(self) -> tuple[str, int]:
         """Listen, and return the address."""
         self._listener = socket.create_server((self._host, self._port), backlog=128)
-        threading.Thread(target=self._accept, args=(self._listener,), name="arrow-http", daemon=True).start()
+        self._begin(self._accept, self._listener, "arrow-http")
         address: tuple[str, int] = self._listener.getsockname()[:2]
         return address
 
@@ -100,8 +102,19 @@ class ArrowHttpDoor:
         for connection in connections:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+        # Its threads too: one that still runs when the process ends holds what it worked with for ever.
+        deadline = time.monotonic() + seconds
         with self._lock:
             self._lock.wait_for(lambda: not self._connections, seconds)
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _begin(self, work: Callable[[socket.socket], None], given: socket.socket, name: str) -> None:
+        thread = threading.Thread(target=work, args=(given,), name=name, daemon=True)
+        thread.start()
+        with self._lock:
+            self._threads = [thread, *(each for each in self._threads if each.is_alive())]
 
     def _accept(self, listener: socket.socket) -> None:
         while not self._stopping.is_set():
@@ -118,7 +131,7 @@ class ArrowHttpDoor:
                 continue
             with self._lock:
                 self._connections.add(connection)
-            threading.Thread(target=self._serve, args=(connection,), name="arrow-stream", daemon=True).start()
+            self._begin(self._serve, connection, "arrow-stream")
 
     def _turn_away(self, connection: socket.socket) -> None:
         """Answer 503 without reading a request, and without waiting: nobody else is accepted meanwhile."""

@@ -24,13 +24,13 @@ from starlette.staticfiles import StaticFiles
 from connector.api import console_draft as drafts
 from connector.api.console_session import Sessions, check_origin
 from connector.api.console_words import words
-from connector.api.policies import decision_view, sentences_view, sight_view, touched_view
+from connector.api.policies import decision_view, sight_view, touched_view
 from connector.dataplane.preview import Previews, Target
 from connector.offering.describe import Publication
 from connector.offering.service import Offerings
 from policies.compare.clashes import clashes_in
 from policies.compiled import CompiledPolicy, compile_policy
-from policies.explain import label_text
+from policies.explain import explain_as_data, label_text
 from policies.profile import PURPOSES, Action, Label, action_iri, purpose_iri
 from policies.remedies import Question
 from policies.templates import fill, template, template_names
@@ -193,7 +193,7 @@ class Console:
             offer = draft.offer(reading.columns)
             policy = compile_policy(offer)
             reading.odrl = json.dumps(_bare(offer), indent=2, ensure_ascii=False)
-            reading.sentences = sentences_view(policy, lang)
+            reading.sentences = explain_as_data(policy, lang)
             reading.warnings = policy.warnings
             reading.conflicts = tuple(str(clash) for clash in clashes_in(policy))
             self._try(reading, target, policy, form, lang)

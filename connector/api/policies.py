@@ -14,9 +14,9 @@ from connector.api.offers import read_offer
 from connector.dataplane.preview import Previews, Sight, Target, Touched, rows_as_text
 from connector.negotiation.service import Negotiations
 from connector.offering.service import Offerings
-from policies.compiled import CompiledPolicy, compile_policy
+from policies.compiled import compile_policy
 from policies.decision import Deny, Permit
-from policies.explain import explain, explain_decision, label_text
+from policies.explain import explain_as_data, explain_decision
 from policies.profile import action_iri, purpose_iri
 from policies.remedies import Question, against_sentences, remedies
 from policies.use import Claims, Use, UseTotals
@@ -67,19 +67,6 @@ class Tried(Document):
     use: Asker = Field(default_factory=Asker)
     rows: int = 10
     lang: str = "en"
-
-
-def sentences_view(policy: CompiledPolicy, lang: Language) -> list[dict[str, Any]]:
-    """Show a policy's sentences, with labels and what each says as data."""
-    return [
-        {
-            "text": one.text,
-            "label": one.label.value,
-            "labelText": label_text(one.label, lang),
-            "data": one.told.as_json() if one.told is not None else None,
-        }
-        for one in explain(policy, lang)
-    ]
 
 
 def decision_view(question: Question, decision: Permit | Deny, lang: Language) -> dict[str, Any]:
@@ -139,7 +126,7 @@ def policy_router(
         wanted = language(lang)
         return {
             "policies": [
-                {"policy": policy.wire(), "sentences": sentences_view(compile_policy(policy), wanted)}
+                {"policy": policy.wire(), "sentences": explain_as_data(compile_policy(policy), wanted)}
                 for policy in _found(id, offerings, negotiations)
             ]
         }
@@ -153,7 +140,7 @@ def policy_router(
         sight = previews.see(target, policy, use, tried.rows, at)
         question = Question(policy, use, UseTotals(agreed=at), at)
         return {
-            "sentences": sentences_view(policy, lang),
+            "sentences": explain_as_data(policy, lang),
             "warnings": list(policy.warnings),
             "decision": decision_view(question, sight.decision, lang),
             **sight_view(sight),

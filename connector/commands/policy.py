@@ -125,20 +125,6 @@ def _print_sentences(sentences: Iterable[tuple[str, str, str]]) -> None:
         out.print(f"  [{_STYLES[known]}]{label_text}[/]")
 
 
-def _told(policy: CompiledPolicy, lang: Language) -> list[dict[str, Any]]:
-    from policies.explain import explain, label_text
-
-    return [
-        {
-            "text": one.text,
-            "label": one.label.value,
-            "labelText": label_text(one.label, lang),
-            "data": one.told.as_json() if one.told is not None else None,
-        }
-        for one in explain(policy, lang)
-    ]
-
-
 def show_sentences(told: Sequence[dict[str, Any]]) -> None:
     """Print a policy's sentences with their labels."""
     _print_sentences((one["text"], one["label"], one["labelText"]) for one in told)
@@ -158,9 +144,11 @@ def explain(
 
     The same policy always gives the same sentences; with --json each also carries its rule as data.
     """
+    from policies.explain import explain_as_data
+
     wanted = language(lang)
     if Path(policy).is_file():
-        found = [_told(compiled_file(Path(policy)), wanted)]
+        found = [explain_as_data(compiled_file(Path(policy)), wanted)]
     else:
         answered = _door(policy, config).get("/policies", id=policy, lang=wanted.value)
         found = [one["sentences"] for one in answered["policies"]]
@@ -203,13 +191,14 @@ def check(  # noqa: PLR0913 - one argument for each option of the verb
     Exit code: 0 all well, 1 the policy is refused or contradicts itself, 3 the use is denied.
     """
     from policies.compare.clashes import clashes_in
+    from policies.explain import explain_as_data
 
     wanted = language(lang)
     compiled = compiled_file(policy)
     if data is not None:
         _fit(compiled, data)
     document: dict[str, Any] = {
-        "terms": len(_told(compiled, wanted)),
+        "terms": len(explain_as_data(compiled, wanted)),
         "warnings": list(compiled.warnings),
         "conflicts": [str(clash) for clash in clashes_in(compiled)],
     }
@@ -352,6 +341,7 @@ def new(
     """
     from connector.commands.participant import parameters_of
     from policies.compiled import compile_policy
+    from policies.explain import explain_as_data
     from policies.templates import fill
 
     wanted = language(lang)
@@ -365,4 +355,4 @@ def new(
         raise Malformed(f"{to} exists; choose another name, or remove it")
     to.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     out.print(f"[granted]written[/] {to}")
-    show_sentences(_told(compile_policy(offer), wanted))
+    show_sentences(explain_as_data(compile_policy(offer), wanted))

@@ -70,6 +70,13 @@ class LeftOpen:
     rows: int
     bytes: int
 
+    def sent(self, known: Amount | None) -> Sent:
+        """Say what it sent: what was reserved, or less where that is surely known."""
+        rows, size = self.rows, self.bytes
+        if known is not None:
+            rows, size = min(rows, known.rows), min(size, known.bytes)
+        return Sent(rows, size, requests=1 if rows or size else 0)
+
 
 class UsageStore(Protocol):
     """Keeps records and the tree over them; every `save` that takes records puts them here too."""

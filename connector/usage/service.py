@@ -27,7 +27,6 @@ from joserfc.jwk import OKPKey
 from connector.usage.logkey import signing_key
 from connector.usage.ports import (
     Judge,
-    LeftOpen,
     LoggedRecord,
     LogHead,
     Progress,
@@ -40,12 +39,11 @@ from policies.counting import Amount, Bound
 from policies.evidence.checkpoint import Checkpoint
 from policies.evidence.note import sign
 from policies.evidence.tiles import (
-    HEIGHT,
     WIDTH,
     Bundle,
-    Tile,
     TileNodes,
     bundles_for,
+    edge_paths,
     encode_bundle,
     grown_tiles,
     parse_path,
@@ -327,7 +325,7 @@ class UsageLog:
             detail: dict[str, str | int] = {"end": "crashed", "reserved": left.rows}
             fields = {"agreement": left.agreement, "stream": left.stream, "detail": detail}
             record = self.record(UsageKind.STREAM_SETTLED, **fields)
-            self.settle(left.agreement, left.stream, _left(left, known), record)
+            self.settle(left.agreement, left.stream, left.sent(known), record)
 
     def _restore(self) -> Frontier:
         """Build the frontier from the stored leaves, compare it with what was signed, complete the files."""
@@ -375,7 +373,7 @@ class UsageLog:
         self._store.publish_head(LogHead(size, root, note))
         self._tiles.write([(CHECKPOINT, note.encode())])
         held = {**self._edge, **{tile.path: data for tile, data in tiles}}
-        self._edge = {path: data for path, data in held.items() if path in _edge_paths(size)}
+        self._edge = {path: data for path, data in held.items() if path in edge_paths(size)}
         return grown
 
     def _read_edge(self, path: str) -> bytes:
@@ -396,23 +394,3 @@ class UsageLog:
     def _bundle(self, bundle: Bundle) -> bytes:
         start = bundle.index * WIDTH
         return encode_bundle(self._store.entry_bytes(start, start + bundle.width))
-
-
-def _left(left: LeftOpen, known: Amount | None) -> Sent:
-    """Say what a stream sent whose process died: what was reserved, or less where that is surely known."""
-    if known is None:
-        rows, size = left.rows, left.bytes
-    else:
-        rows, size = min(left.rows, known.rows), min(left.bytes, known.bytes)
-    return Sent(rows, size, requests=1 if rows or size else 0)
-
-
-def _edge_paths(size: int) -> set[str]:
-    """Name the partial tiles of a tree: at most one a level."""
-    paths, level = set(), 0
-    while size:
-        index, width = divmod(size, WIDTH)
-        if width:
-            paths.add(Tile(level, index, width).path)
-        size, level = size >> HEIGHT, level + 1
-    return paths

@@ -335,3 +335,14 @@ def _index_path(index: int, width: int) -> str:
 def _check_growth(old_size: int, new_size: int) -> None:
     if not 0 <= old_size <= new_size <= MAX_SIZE:
         raise Malformed(f"a log cannot go from size {old_size} to size {new_size}; it only grows")
+
+
+def edge_paths(size: int) -> set[str]:
+    """Name the partial tiles of a tree: at most one a level."""
+    paths, level = set(), 0
+    while size:
+        index, width = divmod(size, WIDTH)
+        if width:
+            paths.add(Tile(level, index, width).path)
+        size, level = size >> HEIGHT, level + 1
+    return paths

@@ -83,11 +83,6 @@ class Duration:
             return None
 
 
-def spell_period(period: timedelta) -> str:
-    """Write a fixed length of time shortly: `PT1M`."""
-    return Duration(0, period).text
-
-
 def read_duration(value: Any, place: str) -> Duration:
     """Read an ISO 8601 duration.
 

@@ -314,6 +314,19 @@ def test_many_readers_at_once_each_get_everything(provider: Provider):
     assert provider.usage.totals(provider.agreement).rows == 8 * ROWS
 
 
+def test_no_thread_outlives_its_door(provider: Provider):
+    ticket = provider.ticket(pa.table({"n": range(1_000_000)}))  # more than a connection takes unread
+    before = set(threading.enumerate())
+    with provider.door():
+        streams = [provider.client(ticket) for _ in range(8)]
+        for stream in streams:
+            next(iter(stream))
+        assert len(set(threading.enumerate()) - before) > 8, "the door's own, and one a stream"
+    assert not [thread for thread in set(threading.enumerate()) - before if thread.is_alive()]
+    for stream in streams:
+        stream.close()
+
+
 def test_other_libraries_read_the_stream_as_arrow(provider: Provider):
     polars = pytest.importorskip("polars")
     from connector.client.frames import to_pandas, to_polars
