@@ -330,7 +330,6 @@ class Connector:
             trust=self.trust,
             peers=HttpLedgers(self._world.http, self.trust),
             rooms=Rooms(
-                negotiations=lambda: self.negotiations,
                 transfers=lambda: self.transfers,
                 flows=lambda: self.flows,
                 remind=lambda due: self.outbox.remind(due),

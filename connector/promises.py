@@ -13,7 +13,6 @@ from joserfc.jwk import OKPKey
 from connector.api.obligations import ledger_router, obligations_router
 from connector.negotiation.ports import NegotiationStore
 from connector.negotiation.revocation import Revocations
-from connector.negotiation.service import Negotiations
 from connector.obligations.entry import OVERDUE_PREFIX
 from connector.obligations.fulfilment import Fulfilments
 from connector.obligations.ports import LedgerStore, Peers
@@ -29,7 +28,6 @@ from connector.usage.service import UsageLog
 class Rooms:
     """The rooms that are told; each is asked for when it is needed, since they know each other."""
 
-    negotiations: Callable[[], Negotiations]
     transfers: Callable[[], Transfers]
     flows: Callable[[], DataFlows]
     remind: Callable[[datetime], None]
@@ -67,7 +65,6 @@ class Promises:
         """Ends agreements that we gave."""
         return Revocations(
             store=self._agreements,
-            revoke=lambda agreement, why: self._rooms.negotiations().revoke(agreement, why),
             record=self._usage.record,
             clock=self._us.clock,
             remind=self._rooms.remind,

@@ -28,6 +28,7 @@ from connector.api.sink import sink_router
 from connector.dataplane.sink import Sinks
 from connector.negotiation.judge import Case, Judge, Judging, Verdict
 from connector.negotiation.ports import Negotiation
+from connector.negotiation.revocation import Revocations
 from connector.negotiation.service import Negotiations
 from connector.offering.ports import Offering
 from connector.outbox.rules import Where
@@ -136,6 +137,7 @@ class Party:
     http: Http
     outbox: Outbox
     negotiations: Negotiations
+    revocations: Revocations
     transfers: Transfers
     negotiation_store: Failing
     transfer_store: Failing
@@ -360,6 +362,13 @@ class World:
             http,
             outbox,
             negotiations,
+            Revocations(
+                store=negotiation_store,
+                record=record,
+                clock=self.clock,
+                remind=lambda due: None,
+                ended=transfers.terminate_under,
+            ),
             transfers,
             negotiation_store,
             transfer_store,

@@ -44,24 +44,22 @@ class Revocations:
 
     Args:
         store: keeps agreements.
-        revoke: marks an agreement revoked, with its record in the log.
         record: makes usage records.
         clock: UTC, aware.
         remind: has `tick` called at a time.
         ended: is told of an agreement that ended, and why: what runs under it ends too.
     """
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+    def __init__(
         self,
         *,
         store: NegotiationStore,
-        revoke: Callable[[str, str], SignedAgreement],
         record: Callable[..., UsageRecord],
         clock: Callable[[], datetime],
         remind: Callable[[datetime], None],
         ended: Callable[[str, str], int],
     ) -> None:
-        self._store, self._revoke, self._record, self._clock = store, revoke, record, clock
+        self._store, self._record, self._clock = store, record, clock
         self._remind, self._ended = remind, ended
 
     def revoke(
@@ -85,7 +83,7 @@ class Revocations:
         notice = notice_of(compile_policy(held.agreement), held.signed)
         if notice is None or emergency is not None:
             said = why if emergency is None else f"{why} (emergency: {emergency})"
-            return self._now(held, shorten(said))
+            return self._now(held, said)
         ends = notice.after(self._clock())
         if ends is None:
             raise Forbidden(f"the notice of {notice.text} ends after the year 9999; state an emergency")
@@ -98,7 +96,7 @@ class Revocations:
 
     def at_once(self, agreement_id: str, why: str) -> None:
         """Withdraw an agreement without notice, as a consequence of what the counterparty did."""
-        self._now(self._given(agreement_id), shorten(why))
+        self._now(self._given(agreement_id), why)
 
     def consent_withdrawn(self, dataset: str, why: str) -> Sequence[str]:
         """Have every stream under a dataset's agreements end that ask for consent; return the agreements.
@@ -122,7 +120,8 @@ class Revocations:
                 _log.warning("planned revocation failed", agreement=held.agreement.id, problem=str(error))
 
     def _now(self, held: SignedAgreement, why: str) -> tuple[SignedAgreement, int]:
-        revoked = self._revoke(held.agreement.id, why)
+        record = self._told(UsageKind.AGREEMENT_REVOKED, held, "revoked", why)
+        revoked = self._store.revoke(held.agreement.id, shorten(why), (record,))
         # A crash here leaves transfers that look alive; their tickets are worth nothing already.
         return revoked, self._ended(held.agreement.id, f"the agreement was revoked: {revoked.revoked}")
 

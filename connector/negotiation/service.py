@@ -34,7 +34,7 @@ from schemas.dsp.negotiation import ContractOfferMessage, ContractRequestMessage
 from schemas.dsp.negotiation import NegotiationState as State
 from schemas.errors import AlreadyExists, Forbidden, IllegalMove, Malformed, NotFound, Refused
 from schemas.odrl import DeclaredUse, Offer
-from schemas.usage import UsageKind, UsageRecord
+from schemas.usage import UsageRecord
 
 _log = structlog.get_logger("connector.negotiation")
 
@@ -273,29 +273,6 @@ class Negotiations(Processes[Negotiation]):
             IllegalMove: if it has ended already.
         """
         return self._move(pid, lambda negotiation: self._say(negotiation, end("terminated", shorten(reason))))
-
-    def revoke(self, agreement_id: str, why: str) -> SignedAgreement:
-        """Withdraw an agreement that we gave; idempotent. Its tickets are worth nothing from now on.
-
-        Raises:
-            NotFound: if there is no such agreement.
-            Forbidden: if the counterparty gave it.
-        """
-        held = self._store.agreement(agreement_id)
-        if held.role is not Role.PROVIDER:
-            raise Forbidden(
-                f"agreement {agreement_id} was given by {held.counterparty}; only it can revoke it"
-            )
-        record = self._record(
-            UsageKind.AGREEMENT_REVOKED,
-            counterparty=held.counterparty,
-            negotiation=held.negotiation,
-            dataset=held.agreement.target,
-            agreement=agreement_id,
-            policy=held.digest,
-            reasons=("revoked", shorten(why, 120)),
-        )
-        return self._store.revoke(agreement_id, shorten(why), (record,))
 
     # --- being told ------------------------------------------------------------------------------
 

@@ -64,7 +64,6 @@ class Door:
                 negotiations=party.negotiations,
                 revocations=Revocations(
                     store=party.stores.negotiations,
-                    revoke=party.negotiations.revoke,
                     record=usage.record,
                     clock=party.world.clock,
                     remind=lambda due: None,

@@ -821,12 +821,12 @@ def test_a_revoked_agreement_has_a_new_epoch_a_reason_and_one_record(
 ) -> None:
     ours = consumer.agree(provider, DATASET, offered, use_for(SCIENCE))
     assert ours.agreement is not None
-    revoked = provider.negotiations.revoke(ours.agreement.id, "the study ended")
+    revoked, _ = provider.revocations.revoke(ours.agreement.id, "the study ended")
     assert (revoked.revoked, revoked.epoch) == ("the study ended", 1)
-    assert provider.negotiations.revoke(ours.agreement.id, "again") == revoked
+    assert provider.revocations.revoke(ours.agreement.id, "again")[0] == revoked
     assert provider.told() == ["negotiation.agreed", "negotiation.finalized", "agreement.revoked"]
     with pytest.raises(Forbidden, match="only it can revoke"):
-        consumer.negotiations.revoke(ours.agreement.id, "not ours to revoke")
+        consumer.revocations.revoke(ours.agreement.id, "not ours to revoke")
 
 
 def test_haggling_ends_also_with_a_peer_that_names_no_message(

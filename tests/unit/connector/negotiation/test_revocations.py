@@ -34,9 +34,6 @@ class Desk:
         self._numbers = iter(range(1000))
         self.revocations = Revocations(
             store=self.stores.negotiations,
-            revoke=lambda agreement, why: self.stores.negotiations.revoke(
-                agreement, why, (self.record(UsageKind.AGREEMENT_REVOKED, agreement=agreement),)
-            ),
             record=self.record,
             clock=lambda: self.now,
             remind=self.reminded.append,

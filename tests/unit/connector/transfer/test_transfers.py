@@ -176,8 +176,8 @@ def test_a_revoked_agreement_ends_its_transfers_and_opens_no_new_one(
     world: World, provider: Party, consumer: Party, agreement: str
 ) -> None:
     ours = start(world, consumer, agreement)
-    provider.negotiations.revoke(agreement, "the study ended")
-    assert provider.transfers.terminate_under(agreement, "the agreement was revoked: the study ended") == 1
+    _, ended = provider.revocations.revoke(agreement, "the study ended")
+    assert ended == 1
     world.settle()
     assert consumer.transfers.own(ours.pid).reasons == ("the agreement was revoked: the study ended",)
     again = start(world, consumer, agreement)
