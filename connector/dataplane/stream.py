@@ -144,6 +144,7 @@ class OpenStream:
         self._meter = Meter(block, admission.expected)
         self._tell = ledger.progress(self.id)
         self._is_ours = False
+        self._sent_at: datetime | None = None
         self._looked = room.now()
         self._look = threading.Event()
         self._turn = threading.Lock()  # counting a piece, or ending: never both
@@ -270,6 +271,7 @@ class OpenStream:
             # Counted before it is handed over: what a broken connection swallowed may have arrived.
             self._meter = self._meter.passed(piece.num_rows, piece.nbytes)
             self._tell(Amount(self._meter.sent, self._meter.sent_bytes))
+            self._sent_at = self._room.now()
             self.position = place(piece.num_rows)
         return piece
 
@@ -353,7 +355,8 @@ class OpenStream:
         detail: dict[str, str | int] = {"end": end.kind, "reason": end.reason, "position": self.position}
         record = self._ledger.record(UsageKind.STREAM_SETTLED, **self._admission.fields, detail=detail)
         nothing = self._is_ours and self._meter.sent == 0
-        sent = Sent(self._meter.sent, self._meter.sent_bytes, requests=0 if nothing else 1)
+        requests = 0 if nothing else 1
+        sent = Sent(self._meter.sent, self._meter.sent_bytes, requests, self._sent_at)
         self._ledger.settle(self.ticket.agreement, self.id, sent, record)
 
     def __enter__(self) -> Self:
