@@ -433,6 +433,18 @@ def test_a_measure_to_which_too_few_gave_a_value_is_empty(provider: Provider):
     ]
 
 
+def test_how_many_gave_no_value_is_not_told_where_they_are_few(provider: Provider):
+    few = pa.array([None] * 3 + [7] * 57, pa.int64())
+    many = pa.array([None] * 20 + [7] * 40, pa.int64())
+    ticket = provider.ticket(PATIENTS.append_column("few", few).append_column("many", many), *STATISTICS)
+    measures = [(function, name) for name in ("few", "many", "age") for function in ("count", "sum", "mean")]
+    (told,) = ask(provider, ticket, [], *measures)
+    # Three people without a value would follow from either of these two.
+    assert (told["count(few)"], told["mean(few)"], told["sum(few)"]) == (None, None, 57 * 7)
+    assert (told["count(many)"], told["mean(many)"], told["sum(many)"]) == (40, 7.0, 280)
+    assert told["count(age)"] == 60
+
+
 def test_groups_are_of_masked_values_where_columns_are_masked(provider: Provider):
     ticket = provider.ticket(PATIENTS, *STATISTICS, mask("age", "bucket:20"))
     assert ask(provider, ticket, ["age"], ("count", None)) == [
