@@ -176,7 +176,7 @@ class OpenStream:
     def halt(self, kind: EndKind, reason: str, *, passing: bool = False) -> None:
         """End the stream from outside, in whatever its own thread is stuck; from any thread, harmless again.
 
-        No batch leaves any more, the scan is interrupted, and what left is settled at once: a reader that
+        No batch leaves any more, and the scan is interrupted. Who halts it closes it, too: so a reader that
         takes nothing cannot put the record off.
         """
         with self._turn:
@@ -185,7 +185,6 @@ class OpenStream:
             self._finish(kind, reason, passing=passing)
         self._scan.interrupt()
         self._look.set()  # it may be waiting for its rate
-        self._room.closed(self)
 
     def batches(self) -> Iterator[tuple[pa.RecordBatch, int]]:
         """Yield what may leave, until `end` is set.

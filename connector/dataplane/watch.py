@@ -87,6 +87,15 @@ class Watcher:
             StorageUnavailable: if the stores cannot be read.
         """
         streams = self._opened()
+        try:
+            self._halt_some(streams, changes)
+        finally:
+            # All are halted before the first is settled: a record takes a transaction, and they take turns.
+            for stream in streams:
+                if stream.end is not None:
+                    stream.close()
+
+    def _halt_some(self, streams: Sequence[OpenStream], changes: Changes) -> None:
         for stream in streams:
             if (over := stream.over_time()) is not None:
                 stream.halt(*over)

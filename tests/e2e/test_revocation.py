@@ -309,3 +309,68 @@ def test_the_watch_goes_on_after_the_database_was_away(tmp_path: Path):
         provider.close()
     finally:
         server.remove()
+
+
+def test_a_flight_reader_that_takes_nothing_puts_neither_the_end_nor_its_record_off(
+    tmp_path: Path, stores_url: str
+):
+    wide = Provider(tmp_path, block_rows=1 << 20, batch_bytes=1 << 20, database=stores_url)
+    ticket = wide.ticket(BLOBS, row_group_size=64)
+    door = FlightDoor(streams=wide.streams, most_streams=1)
+    host, port = door.start()
+    said = fl.Ticket(json.dumps({"transfer": wide.transfer, "authorization": ticket}).encode())
+    try:
+        with (
+            wide.watching(),
+            revoker(str(wide.database)) as elsewhere,
+            fl.connect(f"grpc://{host}:{port}") as client,
+        ):
+            reader = client.do_get(said)
+            got = [reader.read_chunk().data.num_rows]
+            (stream,) = wide.streams.opened
+            before = -1
+            while stream.position != before:  # until the door is stuck in a write
+                before = stream.position
+                time.sleep(0.2)
+            elsewhere("revoke", wide.agreement, "contract breach")
+            assert settled(wide).detail["end"] == "revoked"
+            assert wide.streams.opened == []
+            with pytest.raises(fl.FlightCancelledError, match="contract breach"):
+                got.extend(chunk.data.num_rows for chunk in reader)
+            assert sum(got) <= (settled(wide).rows or 0) < BLOBS.num_rows
+            # Its slot is free again for who may read.
+            with pytest.raises(fl.FlightUnauthorizedError, match="contract breach"):
+                client.do_get(said).read_all()
+    finally:
+        door.stop()
+        wide.close()
+
+
+def test_all_streams_are_halted_before_the_first_of_them_is_settled(tmp_path: Path, stores_url: str):
+    provider = Provider(tmp_path, database=stores_url)
+    ticket = provider.ticket(TABLE, row_group_size=4096)
+    streams = [provider.streams.open(ticket) for _ in range(4)]
+    reading = [stream.batches() for stream in streams]
+    for batches in reading:
+        next(batches)
+    seen: list[list[bool]] = []
+    real = provider.usage.settle
+
+    def settle(*arguments: Any) -> None:
+        seen.append([stream.end is not None for stream in streams])
+        real(*arguments)
+
+    provider.usage.settle = settle  # type: ignore[method-assign]
+    provider.stores.negotiations.revoke(provider.agreement, "the patient said no")
+    changes = provider.stores.changes()
+    watcher = Watcher(
+        changes=lambda: changes,
+        opened=lambda: provider.streams.opened,
+        standing=lambda _: None,
+        claims=lambda _: NO_CLAIMS,
+    )
+    watcher.look(changes)
+    changes.close()
+    assert seen == [[True] * 4] * 4
+    assert provider.streams.opened == []
+    provider.close()

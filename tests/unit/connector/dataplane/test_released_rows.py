@@ -351,6 +351,23 @@ def test_people_hidden_among_others_are_counted_among_those_who_consent(provider
     assert provider.read(ticket)["name"].to_pylist() == ["a", "b"]
 
 
+def test_who_is_left_alone_by_a_withdrawal_is_hidden_among_others_no_more(provider: Provider):
+    names = [f"p{n}" for n in range(2000)]
+    people = pa.table({"name": names, "room": [n // 2 for n in range(2000)]})
+    everybody = [(name, None, "2026-01-01", None) for name in names]
+    consents(provider, *everybody)
+    provider.streams._batch_bytes = 1 << 10
+    hidden = limit("kAnonymity", "gteq", 2), limit("quasiIdentifiers", "isAllOf", ["room"])
+    ticket = consented(provider, people, None, *hidden)
+    with provider.streams.open(ticket) as stream:
+        batches = stream.batches()
+        assert 0 < next(batches)[0].num_rows < 1000
+        # One of the two in each room: the other one would stand there alone.
+        consents(provider, *everybody[::2])
+        assert list(batches) == []
+    assert provider.read(ticket).num_rows == 0
+
+
 def test_a_consent_table_that_vanishes_stops_the_stream(provider: Provider):
     consents(provider, ("a", None, "2026-01-01", None))
     provider.streams._batch_bytes = 64
