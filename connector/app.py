@@ -340,7 +340,10 @@ class Connector:
     def watcher(self) -> Watcher:
         """Ends streams whose ground has gone."""
         return Watcher(
-            changes=self.stores.changes, opened=lambda: self.streams.opened, standing=self.trust.standing
+            changes=self.stores.changes,
+            opened=lambda: self.streams.opened,
+            standing=self.trust.standing,
+            claims=lambda participant: self.trust.claims(participant, wait=False),
         )
 
     @cached_property

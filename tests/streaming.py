@@ -266,6 +266,7 @@ class Provider:
             changes=self.stores.changes,
             opened=lambda: self.streams.opened,
             standing=lambda did: self.standing(did),
+            claims=lambda _: self.claims,
         )
         watcher.start()
         try:

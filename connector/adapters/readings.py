@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -89,24 +90,41 @@ def kind_of(path: Path) -> str:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn whatever a reader says of a broken file into one error that names the file, not its folder."""
+def reading(path: Path, *, told: bool = False) -> Iterator[None]:
+    """Turn whatever a reader says of a broken file into one error that names the file, not its folder.
+
+    A reader may name the cell at which it failed, of whatever row and column: only who holds the file is
+    `told` that. Everybody else hears of the kind of the failure.
+    """
     try:
         yield
     except DataspaceError:
         raise
     except (pa.ArrowException, OSError, ValueError, UnicodeError) as error:
-        said = str(error).replace(str(path), path.name).replace(str(path.parent), "…")[:200]
+        said = (
+            _said(error, path) if told else f"{_kind(error)}; its holder learns more by publishing it again"
+        )
         raise UnreadableData(f"{path.name!r} cannot be read as {kind_of(path)}: {said}") from None
 
 
-def open_reading(path: Path) -> Reading:
-    """Open a file by its kind.
+def _said(error: Exception, path: Path) -> str:
+    return str(error).replace(str(path), path.name).replace(str(path.parent), "…")[:200]
+
+
+def _kind(error: Exception) -> str:
+    """Say what kind of failure it is, without any word of its text."""
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return "it is broken" if isinstance(error, OSError) else "its content is not what it should be"
+
+
+def open_reading(path: Path, *, told: bool = False) -> Reading:
+    """Open a file by its kind; its holder is `told` what is wrong with it, others are not.
 
     Raises:
         UnreadableData: if it cannot be read.
     """
-    with reading(path):
+    with reading(path, told=told):
         return _ParquetReading(path) if kind_of(path) == "Parquet" else _SerialReading(path)
 
 

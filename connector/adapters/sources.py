@@ -68,7 +68,7 @@ class ParquetSources:
     def facts(self, source: str | Path) -> SourceFacts:
         """Look at a file: its schema as streamed, its rows, its bytes on disk."""
         path = self._checked(source)
-        with reading(path):
+        with reading(path, told=True):
             if kind_of(path) == "Parquet":
                 with pa.parquet.ParquetFile(path) as file:
                     schema, rows = streamed_schema(file.schema_arrow), file.metadata.num_rows
@@ -86,7 +86,7 @@ class ParquetSources:
         if kind_of(path) == "Parquet" and plan.is_open:
             # Reading a small file piece by piece costs half of what reading ahead of it does.
             with (
-                reading(path),
+                reading(path, told=True),
                 pa.OSFile(str(path)) as raw,
                 pa.parquet.ParquetFile(raw, pre_buffer=False) as file,
             ):

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DatabaseError, InterfaceError
 
 from connector.adapters.sql_database import Database
+from connector.adapters.sql_obligations import is_overdue
 from connector.adapters.sql_tables import agreements, flows, obligations, transfers
 from schemas.errors import StorageUnavailable
 
@@ -64,7 +65,7 @@ class SqlChanges:
             overdue = (
                 select(obligations.c.agreement, func.count())
                 .where(obligations.c.agreement.in_(wanted), obligations.c.fulfilled.is_(False))
-                .where(obligations.c.value.contains('"overdue"'))
+                .where(is_overdue())
                 .group_by(obligations.c.agreement)
             )
             for agreement, count in connection.execute(overdue):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, select, update
 
 from connector.adapters.sql_database import Database
 from connector.adapters.sql_tables import agreements, books, obligations, to_micros
@@ -17,6 +17,11 @@ from connector.obligations.entry import Entry, Stage
 from schemas.base import Role
 from schemas.errors import StaleState
 from schemas.usage import UsageRecord
+
+
+def is_overdue() -> ColumnElement[bool]:
+    """Say of a row of the ledger whether it was told to be overdue: no other value in it is that word."""
+    return obligations.c.value.contains(f'"{Stage.OVERDUE.value}"')
 
 
 class SqlObligations:
@@ -87,6 +92,22 @@ class SqlObligations:
             .where(columns.agreement == agreement)
             .order_by(columns.place, columns.period)
         )
+
+    def moving(self, due: datetime, most: int) -> Sequence[Entry]:
+        """Return what is due by then, and neither fulfilled nor told to be overdue; the most urgent first."""
+        columns = obligations.c
+        statement = select(columns.value).where(
+            columns.fulfilled.is_(False), ~is_overdue(), columns.due <= to_micros(due)
+        )
+        return self._all(statement.order_by(columns.due, columns.id).limit(most))
+
+    def overdue(self, after: str, most: int) -> Sequence[Entry]:
+        """Return what was told to be overdue and is not fulfilled, by id, those after an id."""
+        columns = obligations.c
+        statement = select(columns.value).where(
+            columns.fulfilled.is_(False), is_overdue(), columns.id > after
+        )
+        return self._all(statement.order_by(columns.id).limit(most))
 
     def owed(self, due: datetime | None, most: int, counterparty: str | None = None) -> Sequence[Entry]:
         """Return what is not fulfilled, the most urgent first."""

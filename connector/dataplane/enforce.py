@@ -37,14 +37,29 @@ _SPOT_CHECKS = 64
 def exact(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return a batch in buffers that hold its rows and nothing else; no copy where they do already.
 
-    Arrow pads what it sends to 64 bytes, and the padding of a slice is the beginning of the rows after it.
+    Arrow pads what it sends to 64 bytes, and the padding of a slice is the beginning of the rows after it;
+    the last byte of truth values is shared with them. Under a null, readers and kernels leave what stood
+    there: a value that was masked, or one of another row.
     """
-    if batch.get_total_buffer_size() == batch.nbytes:
+    columns = [_exact(column) for column in batch.columns]
+    if all(made is column for made, column in zip(columns, batch.columns, strict=True)):
         return batch
-    if batch.num_rows < 2:
-        return batch.take(pa.array(range(batch.num_rows), pa.int64()))
-    half = batch.num_rows // 2
-    return pa.concat_batches([batch.slice(0, half), batch.slice(half)])  # joining always copies, and fast
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+
+
+def _exact(column: pa.Array) -> pa.Array:
+    rows = len(column)
+    if column.null_count or column.buffers()[0] is not None or pa.types.is_nested(column.type):
+        # Taking leaves zeros under nulls, at every depth; and nothing of a struct that is null itself.
+        places = pa.arange(0, rows)
+        return column.take(pc.if_else(pc.is_valid(column), places, pa.nulls(rows, pa.int64())))
+    whole = column.get_total_buffer_size() == column.nbytes
+    if whole and not (pa.types.is_boolean(column.type) and rows % 8):
+        return column
+    if rows < 2 or pa.types.is_boolean(column.type):
+        return column.take(pa.arange(0, rows))
+    half = rows // 2
+    return pa.concat_arrays([column.slice(0, half), column.slice(half)])  # joining always copies, and fast
 
 
 def is_sampled(salt: str, row: int, percentage: Decimal) -> bool:
@@ -97,8 +112,13 @@ class Enforcement:
         self._check_rows(scanned, {name: cells[name] for name in self.plan.seen})
         columns = [self._cells(cells[field.name], field, scanned) for field in self.schema]
         out = pa.RecordBatch.from_arrays(columns, schema=self.schema)
-        # Where every row is released, the rows after a batch are too, and need no hiding.
-        return out if self.plan.is_open and len(self.plan.branches) == 1 else exact(out)
+        # Where every row and value is released, so are those after a batch, and need no hiding.
+        return out if self._hides_nothing else exact(out)
+
+    @property
+    def _hides_nothing(self) -> bool:
+        (first, *more) = self.plan.branches
+        return self.plan.is_open and not more and not any(mask.kind in COARSE for _, mask in first.masks)
 
     def _check_rows(self, scanned: Scanned, seen: Mapping[str, pa.Array]) -> None:
         rows = scanned.batch.num_rows

@@ -125,7 +125,15 @@ class GroupedScan:
             case _:
                 cells = pc.divide(kept[f"t{index}"].cast(pa.float64()), kept[f"c{index}"].cast(pa.float64()))
         # A group of a hundred in which one gave a value would tell the value of that one.
-        enough = pc.greater_equal(kept[f"d{index}"], pa.scalar(self._aggregation.min_group, pa.int64()))
+        least = pa.scalar(self._aggregation.min_group, pa.int64())
+        enough = pc.greater_equal(kept[f"d{index}"], least)
+        if measure.function in (Function.COUNT, Function.MEAN):
+            # And how many gave none is a group too: it would follow from a count, or from a sum and a mean.
+            lacking = pc.subtract(kept["size"], kept[f"d{index}"])
+            none_or_many = pc.or_(
+                pc.equal(lacking, pa.scalar(0, pa.int64())), pc.greater_equal(lacking, least)
+            )
+            enough = pc.and_(enough, none_or_many)
         wanted = self._type(measure)
         return _one(pc.if_else(enough, cells.cast(wanted), pa.scalar(None, wanted)))
 

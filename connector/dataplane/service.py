@@ -17,7 +17,7 @@ from connector.dataplane.groups import AnswerCheck, GroupedScan
 from connector.dataplane.masks import mask_key, sample_salt
 from connector.dataplane.ports import Ledger, Scan, ScanRequest, Scans, Started
 from connector.dataplane.question import Question
-from connector.dataplane.standing import EndKind, stop
+from connector.dataplane.standing import EndKind, Granted, stop
 from connector.dataplane.stream import Admission, OpenStream, shorten
 from connector.negotiation.ports import NegotiationStore, SignedAgreement
 from connector.offering.ports import OfferingStore
@@ -152,10 +152,10 @@ class Streams:
         if start and any(permission.epochs is not None for permission in policy.permissions):
             self._await_end(pass_.transfer)
         asked = Asked(start, tuple(columns) if columns is not None else None, question)
-        permit, most = self._decided(pass_, policy, fields, asked.detail)
+        granted, most = self._decided(pass_, policy, fields, asked.detail)
         try:
             foreign = agreement.control_plane is not None
-            opened = self._opened(pass_, permit, most, fields, asked, of_member=not foreign)
+            opened = self._opened(pass_, granted, most, fields, asked, of_member=not foreign)
         except DataspaceError as error:
             why = str(error)
             self._settle(stream, lambda: self._settle_unopened(fields, why))
@@ -208,14 +208,14 @@ class Streams:
     def _opened(  # noqa: PLR0913  one stream, put together once
         self,
         ticket: Ticket,
-        permit: Permit,
+        granted: Granted,
         most: Bound,
         fields: Mapping[str, Any],
         asked: Asked,
         *,
         of_member: bool,
     ) -> OpenStream:
-        offering = self._offerings.get(ticket.dataset)
+        offering, permit = self._offerings.get(ticket.dataset), granted.permit
         check_kind(permit.plan, asked)
         described = [column.name for column in offering.dataset.columns]
         plan = narrowed(permit.plan, described, asked.wanted(permit.plan.visible(described)))
@@ -226,7 +226,15 @@ class Streams:
             scan, enforcement = self._enforced(scan, plan, key, asked.question)
             expected = max(0, (offering.dataset.rows or 0) - asked.start)
             admission = Admission(
-                fields["stream"], ticket, permit.limits, most, asked.start, expected, fields, of_member
+                fields["stream"],
+                ticket,
+                permit.limits,
+                most,
+                asked.start,
+                expected,
+                fields,
+                granted,
+                of_member,
             )
             return OpenStream(admission, scan, enforcement, self._usage, self)
         except DataspaceError:
@@ -239,8 +247,8 @@ class Streams:
         policy: CompiledPolicy,
         fields: Mapping[str, Any],
         detail: Mapping[str, str | int],
-    ) -> tuple[Permit, Bound]:
-        """Decide, log the decision, and return the permit with the totals that the agreement may reach."""
+    ) -> tuple[Granted, Bound]:
+        """Decide, log the decision, and return it with the totals that the agreement may reach."""
         claims = self._claims(ticket.consumer)
         told = {**detail, **claims_detail(policy, claims)}
         record = self._usage.record(UsageKind.ACCESS_DECISION, **fields, detail=told)
@@ -259,8 +267,9 @@ class Streams:
         self._usage.admit(record, judge)
         ((decision, totals),) = said
         match decision:
-            case Permit(limits=limits):
-                return decision, limits.bound(totals)
+            case Permit(limits=limits) as permit:
+                granted = Granted(policy, use, totals.first_delivery or at, permit)
+                return granted, limits.bound(totals)
             case Deny():
                 raise UseDenied(_texts(decision))
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
 from connector.negotiation.ports import SignedAgreement
 from connector.transfer.ports import Transfer
 from connector.transfer.ticket import Ticket
+from policies.claims import asked
+from policies.compiled import CompiledPolicy
+from policies.decision import Deny, Permit, decide
+from policies.use import NO_CLAIMS, Claims, Use, UseTotals
 from schemas.dsp.transfer import TransferState
 
 EndKind = Literal[
@@ -21,6 +26,44 @@ EndKind = Literal[
     "terminated",
     "failed",
 ]
+
+
+@dataclass(frozen=True)
+class Granted:
+    """What was decided when a stream was opened, to be asked again when other things are known."""
+
+    policy: CompiledPolicy
+    use: Use
+    first_delivery: datetime
+    permit: Permit
+
+    @property
+    def asks_claims(self) -> bool:
+        """Whether the decision hangs on anything that the data space states of its members."""
+        return asked(self.policy, Claims(listed=True)) != NO_CLAIMS
+
+    def outgrown(self, claims: Claims, at: datetime) -> str | None:
+        """Say why the stream may not go on as it was permitted, now that this is known of its consumer.
+
+        Counts are left aside: what the stream itself has taken stands against no stream that took it.
+        """
+        if asked(self.policy, claims) == asked(self.policy, self.use.claims):
+            return None
+        changed = f"what the data space states of {self.use.participant[:120]} has changed"
+        totals = UseTotals(first_delivery=self.first_delivery)
+        match decide(self.policy, replace(self.use, claims=claims), totals, at):
+            case Deny(reasons=reasons):
+                return f"{changed}: {'; '.join(str(reason) for reason in reasons[:4])}"
+            case Permit() as found:
+                before, now = self.permit, found
+                if (now.plan, now.rules) == (before.plan, before.rules) and not _earlier(now, before):
+                    return None
+                return f"{changed}, and with it what may be read; open the stream anew, from its first row"
+
+
+def _earlier(one: Permit, other: Permit) -> bool:
+    until, before = one.limits.until, other.limits.until
+    return until is not None and (before is None or until < before)
 
 
 def stop(

@@ -23,11 +23,12 @@ from connector.dataplane.groups import AnswerCheck
 from connector.dataplane.meter import Meter, rows_within
 from connector.dataplane.ports import Ledger, Scan
 from connector.dataplane.scanned import Scanned
-from connector.dataplane.standing import EndKind
+from connector.dataplane.standing import EndKind, Granted
 from connector.transfer.ticket import Ticket
 from connector.usage.ports import Reservation, Sent
 from policies.counting import Amount, Bound
 from policies.decision import Limits
+from policies.use import Claims
 from schemas.errors import DataspaceError, Forbidden, Unavailable, WorldMoved
 from schemas.usage import UsageKind
 
@@ -65,7 +66,8 @@ class Admission:
 
     `most` is what the agreement may reach in all, `expected` how many rows this stream has, as far as its
     description tells, `fields` what every record of the stream says, `of_member` whether the consumer has to
-    be a member of our data space (a foreign control plane answers for its own). Units: rows.
+    be a member of our data space (a foreign control plane answers for its own), `granted` the decision, to be
+    asked again. Units: rows.
     """
 
     stream: str
@@ -75,6 +77,7 @@ class Admission:
     start: int
     expected: int
     fields: Mapping[str, Any]
+    granted: Granted
     of_member: bool = True
 
 
@@ -140,7 +143,8 @@ class OpenStream:
         block = 1 if most.rate is not None else blocks * room.block_rows
         self._meter = Meter(block, admission.expected)
         self._tell = ledger.progress(self.id)
-        self._is_last = self._is_ours = False
+        self._is_ours = False
+        self._sent_at: datetime | None = None
         self._looked = room.now()
         self._look = threading.Event()
         self._turn = threading.Lock()  # counting a piece, or ending: never both
@@ -162,10 +166,17 @@ class OpenStream:
         """Say why the stream may not go on, if it may not; reads the stores."""
         return self._room.why_halt(self.ticket)
 
+    def outgrown(self, claims: Callable[[str], Claims]) -> str | None:
+        """Say why it may not go on with what is known of its consumer now; asks where it hangs on that."""
+        granted = self._admission.granted
+        if not granted.asks_claims:
+            return None
+        return granted.outgrown(claims(self.ticket.consumer), self._room.now())
+
     def halt(self, kind: EndKind, reason: str, *, passing: bool = False) -> None:
         """End the stream from outside, in whatever its own thread is stuck; from any thread, harmless again.
 
-        No batch leaves any more, the scan is interrupted, and what left is settled at once: a reader that
+        No batch leaves any more, and the scan is interrupted. Who halts it closes it, too: so a reader that
         takes nothing cannot put the record off.
         """
         with self._turn:
@@ -174,7 +185,6 @@ class OpenStream:
             self._finish(kind, reason, passing=passing)
         self._scan.interrupt()
         self._look.set()  # it may be waiting for its rate
-        self._room.closed(self)
 
     def batches(self) -> Iterator[tuple[pa.RecordBatch, int]]:
         """Yield what may leave, until `end` is set.
@@ -260,16 +270,18 @@ class OpenStream:
             # Counted before it is handed over: what a broken connection swallowed may have arrived.
             self._meter = self._meter.passed(piece.num_rows, piece.nbytes)
             self._tell(Amount(self._meter.sent, self._meter.sent_bytes))
+            self._sent_at = self._room.now()
             self.position = place(piece.num_rows)
         return piece
 
     def _cut(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the rows of a batch that are reserved, in buffers that hold no others where it was cut."""
+        """Return the rows of a batch that are reserved, with nothing in their buffers that may not leave."""
         rows = min(batch.num_rows, self._meter.left)
         size = self._meter.left_bytes
         piece = batch.slice(0, rows_within(batch.slice(0, rows), size))
-        if piece.num_rows < batch.num_rows or (self._is_last and piece.num_rows == self._meter.left):
-            piece = exact(piece)  # a slice would carry the beginning of rows beyond the limit
+        most = self._admission.most
+        if piece.num_rows < batch.num_rows or most.rows is not None or most.bytes is not None:
+            piece = exact(piece)  # a slice, or a null in it, would carry something of rows beyond the limit
             while piece.nbytes > size:  # laid out anew it may take a little more
                 piece = exact(piece.slice(0, rows_within(piece, size)))
         return piece
@@ -282,8 +294,6 @@ class OpenStream:
         record = self._ledger.record(UsageKind.STREAM_RESERVED, **admission.fields)
         reservation = self._ledger.reserve(self.ticket.agreement, self.id, wanted, admission.most, record)
         self._meter = self._meter.granted(reservation.rows, reservation.bytes)
-        most = admission.most.rows
-        self._is_last = most is not None and reservation.total + reservation.rows >= most
         return reservation
 
     def _used_up(self, found: Reservation) -> tuple[EndKind, str]:
@@ -344,7 +354,8 @@ class OpenStream:
         detail: dict[str, str | int] = {"end": end.kind, "reason": end.reason, "position": self.position}
         record = self._ledger.record(UsageKind.STREAM_SETTLED, **self._admission.fields, detail=detail)
         nothing = self._is_ours and self._meter.sent == 0
-        sent = Sent(self._meter.sent, self._meter.sent_bytes, requests=0 if nothing else 1)
+        requests = 0 if nothing else 1
+        sent = Sent(self._meter.sent, self._meter.sent_bytes, requests, self._sent_at)
         self._ledger.settle(self.ticket.agreement, self.id, sent, record)
 
     def __enter__(self) -> Self:

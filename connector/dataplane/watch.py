@@ -14,6 +14,7 @@ import structlog
 
 from connector.dataplane.ports import Changes
 from connector.dataplane.stream import OpenStream
+from policies.use import Claims
 from schemas.errors import DataspaceError, Unavailable
 
 WAIT_SECONDS = 0.25
@@ -32,6 +33,7 @@ class Watcher:
         changes: makes the listener; its thread uses it alone.
         opened: returns the open streams.
         standing: says why a member's streams may not run, if they may not; fetches nothing.
+        claims: says what is known of a participant now; fetches nothing.
     """
 
     def __init__(
@@ -40,8 +42,9 @@ class Watcher:
         changes: Callable[[], Changes],
         opened: Callable[[], Sequence[OpenStream]],
         standing: Callable[[str], str | None],
+        claims: Callable[[str], Claims],
     ) -> None:
-        self._changes, self._opened, self._standing = changes, opened, standing
+        self._changes, self._opened, self._standing, self._claims = changes, opened, standing, claims
         self._marks: dict[str, Mapping[str, str]] = {}
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -78,17 +81,26 @@ class Watcher:
             changes.close()
 
     def look(self, changes: Changes) -> None:
-        """Halt the streams whose time is over, whose consumer is out, or whose ground changed so.
+        """Halt the streams whose time is over, whose consumer is out or another, or whose ground changed so.
 
         Raises:
             StorageUnavailable: if the stores cannot be read.
         """
         streams = self._opened()
+        try:
+            self._halt_some(streams, changes)
+        finally:
+            # All are halted before the first is settled: a record takes a transaction, and they take turns.
+            for stream in streams:
+                if stream.end is not None:
+                    stream.close()
+
+    def _halt_some(self, streams: Sequence[OpenStream], changes: Changes) -> None:
         for stream in streams:
             if (over := stream.over_time()) is not None:
                 stream.halt(*over)
-            elif stream.is_of_member:
-                self._check_member(stream)
+            else:
+                self._check_consumer(stream)
         names = {name for one in streams for name in (one.ticket.agreement, one.ticket.transfer)}
         marks = changes.marks(names)
         seen, self._marks = self._marks, {}
@@ -99,9 +111,11 @@ class Watcher:
                 self._ask(stream)
             self._marks[stream.id] = ground
 
-    def _check_member(self, stream: OpenStream) -> None:
+    def _check_consumer(self, stream: OpenStream) -> None:
+        consumer = stream.ticket.consumer
         try:
-            why = self._standing(stream.ticket.consumer)
+            why = self._standing(consumer) if stream.is_of_member else None
+            why = why or stream.outgrown(self._claims)
         except Unavailable as error:
             stream.halt("failed", str(error), passing=True)
         else:

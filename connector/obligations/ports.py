@@ -43,6 +43,14 @@ class LedgerStore(Protocol):
         """Return the entries of an agreement, by place and period."""
         ...
 
+    def moving(self, due: datetime, most: int) -> Sequence[Entry]:
+        """Return what is due by then, and neither fulfilled nor told to be overdue; the most urgent first."""
+        ...
+
+    def overdue(self, after: str, most: int) -> Sequence[Entry]:
+        """Return what was told to be overdue and is not fulfilled, by id, those after an id."""
+        ...
+
     def owed(self, due: datetime | None, most: int, counterparty: str | None = None) -> Sequence[Entry]:
         """Return what is not fulfilled, the most urgent first: due by `due`, or (None) all of it."""
         ...

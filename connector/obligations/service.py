@@ -72,7 +72,7 @@ class Ledger:
         self._did, self._clock, self._remind = did, clock, remind
         self._looked: datetime | None = None
         self._looked_again: datetime | None = None
-        self._drawn: set[str] = set()
+        self._undrawn: dict[str, Entry] = {}
         self._free: set[str] = set()  # agreements without a duty: their terms never change
 
     # --- what may go on --------------------------------------------------------------------------
@@ -158,31 +158,42 @@ class Ledger:
                 self.delivered(agreement)
         if self._looked_again is None or now - self._looked_again >= LOOK_AGAIN:
             self._looked_again = now
-            self._drawn.clear()
             for agreement in self._store.booked():
                 self.delivered(agreement)
             for agreement in self._consequences.resting():
                 if self.hindrance(agreement) is None:
                     self._consequences.resume(agreement)
-        for entry in self._store.owed(now + SOON, MOST):
+            self._draw_again()
+        for entry in self._store.moving(now + SOON, MOST):
             try:
                 self._move(entry, now)
             except StaleState:
                 continue  # another process did
             except DataspaceError as error:
                 _log.warning("obligation not followed up", entry=entry.id, problem=str(error))
+        for entry in list(self._undrawn.values()):
+            try:
+                self._draw(entry)
+                del self._undrawn[entry.id]
+            except DataspaceError as error:
+                _log.warning("consequence not drawn", entry=entry.id, problem=str(error))
 
     def _move(self, entry: Entry, now: datetime) -> None:
         moved = entry.reminded(now)
         if moved is not None:
             self._store.put([moved], [self._told(moved, _TOLD[moved.stage])])
             if moved.stage is Stage.OVERDUE:
+                self._undrawn[entry.id] = entry
                 self.delivered(entry.agreement)  # the next period begins
         elif entry.due is not None and now < entry.due:
             self._remind(entry.due)
-        if entry.is_overdue(now) and entry.id not in self._drawn:
-            self._draw(entry)
-            self._drawn.add(entry.id)
+
+    def _draw_again(self) -> None:
+        """Have every consequence drawn once more: a crash may have come before it was."""
+        after = ""
+        while entries := self._store.overdue(after, MOST):
+            self._undrawn |= {entry.id: entry for entry in entries}
+            after = entries[-1].id
 
     def _draw(self, entry: Entry) -> None:
         if entry.consequence is Consequence.TERMINATE:
@@ -243,11 +254,13 @@ class Ledger:
                 f"receipt: deleted at {receipt.done.isoformat()}, before the last delivery at "
                 f"{entry.since.isoformat()}; delete that too"
             )
+        # Never ahead of our clock: else what is delivered until then would be owed by nobody.
+        done = min(receipt.done, now)
         fulfilled = replace(
-            entry, stage=Stage.FULFILLED, fulfilled=receipt.done, receipt_id=receipt.id, receipt=token
+            entry, stage=Stage.FULFILLED, fulfilled=done, receipt_id=receipt.id, receipt=token
         )
         self._store.put([fulfilled], [self._told(fulfilled, UsageKind.OBLIGATION_FULFILLED, receipt)])
-        self._drawn.discard(entry.id)
+        self._undrawn.pop(entry.id, None)
         if self.hindrance(entry.agreement) is None:
             self._consequences.resume(entry.agreement)
         return replace(fulfilled, version=entry.version + 1)

@@ -177,14 +177,20 @@ class MembersTrust:
         """Return what the version document tells of this way."""
         return Auth(protocol="hansa-members", version="1", profile=("self-issued-jwt",))
 
-    def claims(self, participant: str) -> use.Claims:
+    def claims(self, participant: str, *, wait: bool = True) -> use.Claims:
         """Return what the list that holds now states of a member; nothing of anybody else.
 
-        Without a list nothing is known of anybody: that grants nothing, and lifts no prohibition.
+        Without a list nothing is known of anybody: that grants nothing, and lifts no prohibition. Without
+        `wait` the list is fetched in the background only.
+
+        Raises:
+            Unavailable: without `wait`, if there is no list that holds.
         """
         try:
-            member = self._find(participant, self._members())
+            member = self._find(participant, self._list(wait=wait))
         except Unavailable as error:
+            if not wait:
+                raise
             _log.warning("claims not known", participant=participant[:200], problem=str(error))
             return use.NO_CLAIMS
         if member is None or self._clock() >= member.valid_to:
@@ -224,11 +230,7 @@ class MembersTrust:
         Raises:
             Unavailable: if there is no list that holds: nobody is known to be a member then.
         """
-        held = self._members.held() if isinstance(self._members, FetchedMembers) else self._members()
-        if held is None and wait:
-            held = self._members()
-        if held is None:
-            raise Unavailable("the member list has expired and cannot be had anew; try again later")
+        held = self._list(wait=wait)
         try:
             _standing(did, self._find(did, held), self._clock())
         except Forbidden as error:
@@ -250,6 +252,15 @@ class MembersTrust:
             if document.verification_method:
                 return verify_claims(token, speaking_keys(document), now)
         raise Unauthenticated(f"no key of {member.id} has the thumbprint of the member list")
+
+    def _list(self, *, wait: bool) -> MemberList:
+        """Return the list that holds; without `wait` a missing one is fetched in the background only."""
+        held = self._members.held() if isinstance(self._members, FetchedMembers) else self._members()
+        if held is None and wait:
+            held = self._members()
+        if held is None:
+            raise Unavailable("the member list has expired and cannot be had anew; try again later")
+        return held
 
     def _member(self, did: str, now: datetime) -> Member:
         member = self._find(did, self._members())

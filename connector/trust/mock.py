@@ -31,7 +31,7 @@ class MockTrust:
         """Return what the version document tells of this way: that it proves nothing."""
         return Auth(protocol="edc-mock", version="1")
 
-    def claims(self, participant: str) -> Claims:
+    def claims(self, participant: str, *, wait: bool = True) -> Claims:
         """Return that nothing is known of anybody."""
         return NO_CLAIMS
 

@@ -25,8 +25,14 @@ class TrustProfile(Protocol):
         """Return what the version document tells of this way."""
         ...
 
-    def claims(self, participant: str) -> Claims:
-        """Return what is known of a participant now; nothing of whom nobody vouches for."""
+    def claims(self, participant: str, *, wait: bool = True) -> Claims:
+        """Return what is known of a participant now; nothing of whom nobody vouches for.
+
+        Without `wait` nothing is fetched while the caller waits.
+
+        Raises:
+            Unavailable: without `wait`, if nobody can say now.
+        """
         ...
 
     def prove(self, audience: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from policies.counting import Amount, Bound
@@ -53,12 +53,13 @@ class Reservation:
 class Sent:
     """What a stream sent in all; `requests` is 0 for one that failed here before it sent anything.
 
-    Units: rows, bytes, requests.
+    `last` is when it handed its last rows over; None where that is not known. Units: rows, bytes, requests.
     """
 
     rows: int = 0
     bytes: int = 0
     requests: int = 1
+    last: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class UsageStore(Protocol):
         """Replace a stream's reservations by what it sent, and save the record; once per stream.
 
         The record's counts are filled in, those before with the agreement's totals without this stream's
-        reservations. A second time nothing happens.
+        reservations. The last delivery is then no earlier than its last rows. A second time nothing happens.
         """
         ...
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from connector.adapters.sql import SqlStores
+from connector.obligations import service
 from connector.obligations.entry import Stage
 from connector.obligations.service import LOOK, LOOK_AGAIN, Ledger
 from policies.use import UseTotals
@@ -315,3 +316,35 @@ def test_a_receipt_that_could_not_be_saved_fulfils_nothing_and_may_come_again(
         office.ledger.receive(PEER, office.receipt())
     assert office.stages() == [(1, Stage.OPEN)]
     assert office.ledger.receive(PEER, office.receipt()).stage is Stage.FULFILLED
+
+
+def test_a_receipt_dated_ahead_is_none_for_what_is_delivered_until_then(office: Office):
+    office.agree(duty("delete", delayPeriod="P30D"))
+    office.deliver()
+    ahead = (office.now + timedelta(minutes=4)).isoformat()
+    held = office.ledger.receive(PEER, office.receipt(done=ahead))
+    assert (held.stage, held.fulfilled) == (Stage.FULFILLED, office.now)
+    office.now += timedelta(minutes=3)
+    office.deliver()
+    assert office.stages() == [(1, Stage.FULFILLED), (2, Stage.OPEN)]
+
+
+def test_one_agreement_that_is_overdue_for_long_does_not_keep_others_from_their_reminders(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(service, "MOST", 3)
+    office.agree(duty("inform", timeInterval="P1D"))
+    office.deliver()
+    for _ in range(6):
+        office.pass_time(DAY)
+    assert office.stages()[:5] == [(n, Stage.OVERDUE) for n in range(1, 6)]
+    office.agree(duty("delete", delayPeriod="P1D"), identity="urn:a:other")
+    office.ledger.delivered("urn:a:other")
+    office.pass_time(2 * DAY)
+    assert [one.stage for one in office.stores.obligations.of("urn:a:other")] == [Stage.OVERDUE]
+    assert ("suspend", "urn:a:other") in office.drawn.done
+    # And who begins anew draws all of them again, however many there are.
+    office.drawn.done.clear()
+    office.process().tick()
+    assert office.drawn.done.count(("suspend", "urn:a:other")) == 1
+    assert office.drawn.done.count(("suspend", AGREEMENT)) >= 6

@@ -319,3 +319,19 @@ def test_a_stream_that_was_admitted_and_reserved_nothing_is_left_open_by_a_crash
         if living.usage.open_streams() == expected:
             break
     assert living.usage.open_streams() == expected
+
+
+def test_the_last_delivery_is_when_the_last_rows_left_not_when_they_were_reserved(stores: SqlStores) -> None:
+    admit(stores, "s")
+    reserve(stores, Amount(10), Bound(), at=1_000)
+    late, early = from_micros(5_000), from_micros(2_000)
+    ended = record(UsageKind.STREAM_SETTLED)
+    stores.usage.settle(AGREEMENT, "s", Sent(4, 0, 1, late), ended)
+    totals = stores.usage.totals(AGREEMENT)
+    assert (totals.first_delivery, totals.last_delivery) == (from_micros(1_000), late)
+    admit(stores, "t")
+    reserve(stores, Amount(10), Bound(), at=1_500, stream="t")
+    stores.usage.settle(AGREEMENT, "t", Sent(1, 0, 1, early), record(UsageKind.STREAM_SETTLED))
+    admit(stores, "u")
+    stores.usage.settle(AGREEMENT, "u", Sent(0, 0, 1, from_micros(9_000)), record(UsageKind.STREAM_SETTLED))
+    assert stores.usage.totals(AGREEMENT).last_delivery == late

@@ -17,11 +17,15 @@ import pytest
 from connector.adapters.sources import ParquetSources
 from connector.api.flight import FlightDoor
 from connector.dataplane.stream import OpenStream
+from connector.dataplane.watch import Watcher
+from policies.use import NO_CLAIMS, Claims
 from schemas.errors import DataspaceError, Forbidden, StreamEnded, Unavailable
+from schemas.odrl import Offer
 from schemas.usage import UsageKind, UsageRecord
+from schemas.vocab import HANSA
 from tests.postgres import Server
 from tests.revoker import Revoker, revoker
-from tests.streaming import CONSUMER, Provider
+from tests.streaming import CONSUMER, Provider, limit
 from tests.unit.connector.api.test_slow_readers import BLOBS, slowly, until
 
 pytestmark = pytest.mark.e2e
@@ -203,6 +207,84 @@ def test_a_member_list_that_cannot_be_had_breaks_streams_off_that_may_come_again
     assert (stream.end.kind, stream.end.passing) == ("failed", True)
 
 
+IN_WARDS = Claims(groups=frozenset({"wards", "labs"}), region="DE", listed=True)
+GROUPED = {"leftOperand": HANSA + "participantGroup", "operator": "isPartOf", "rightOperand": "wards"}
+
+
+@pytest.mark.parametrize(
+    ("claims", "why"),
+    [
+        (Claims(groups=frozenset({"labs"}), region="DE", listed=True), "is not known to be in wards"),
+        (NO_CLAIMS, "is not known to be in wards"),
+    ],
+)
+def test_a_member_of_whom_less_is_stated_loses_what_hung_on_it(provider: Provider, claims: Claims, why: str):
+    provider.claims = IN_WARDS
+    ticket = provider.ticket(TABLE, GROUPED, row_group_size=4096)
+    provider.streams._scans = gate = Gate(provider.sources, 1)
+    with provider.door():
+        with provider.client(ticket) as stream:
+            first = next(iter(stream))
+            assert gate.blocked.wait(PATIENCE)
+            provider.claims = claims
+            with pytest.raises(StreamEnded, match=f"states of {CONSUMER} has changed: .*{why}") as ended:
+                list(stream)
+            assert (ended.value.end, ended.value.rows) == ("suspended", first.num_rows)
+        with provider.client(ticket) as again, pytest.raises(Forbidden, match=why):
+            again.read_all()
+    assert (settled(provider).rows, settled(provider).detail["end"]) == (first.num_rows, "suspended")
+
+
+def test_a_member_whose_rows_become_others_opens_its_stream_anew(provider: Provider):
+    own = Offer.read(
+        {
+            "@id": "",
+            "permission": [
+                {"action": "use", "constraint": [limit("column/id", "lt", ROWS // 2)]},
+                {"action": "use", "constraint": [GROUPED]},
+            ],
+        }
+    )
+    provider.claims = IN_WARDS
+    ticket = provider.grant(provider.publish(TABLE, own, row_group_size=4096).published[0], own)
+    provider.streams._scans = gate = Gate(provider.sources, 1)
+    with provider.door(), provider.client(ticket) as stream:
+        next(iter(stream))
+        assert gate.blocked.wait(PATIENCE)
+        provider.claims = Claims(region="DE", listed=True)
+        with pytest.raises(StreamEnded, match="with it what may be read; open the stream anew"):
+            list(stream)
+    provider.streams._scans = provider.sources
+    assert provider.read(ticket).num_rows == ROWS // 2
+
+
+def test_claims_on_which_nothing_hangs_may_change(provider: Provider):
+    provider.claims = IN_WARDS
+    ticket = provider.ticket(
+        TABLE,
+        GROUPED,
+        limit("rowCount", "lteq", ROWS),
+        limit("elapsedSinceDelivery", "lteq", "P7D"),
+        row_group_size=4096,
+    )
+    with provider.streams.open(ticket) as stream:
+        batches = stream.batches()
+        rows = next(batches)[0].num_rows
+        provider.claims = Claims(groups=frozenset({"wards"}), region="FR", listed=True)
+        changes = provider.stores.changes()
+        watcher = Watcher(
+            changes=lambda: changes,
+            opened=lambda: provider.streams.opened,
+            standing=lambda _: None,
+            claims=lambda _: provider.claims,
+        )
+        watcher.look(changes)
+        changes.close()
+        rows += sum(batch.num_rows for batch, _ in batches)
+        assert stream.end is not None
+        assert (stream.end.kind, rows) == ("complete", ROWS)
+
+
 @pytest.mark.postgres
 def test_the_watch_goes_on_after_the_database_was_away(tmp_path: Path):
     server = Server()
@@ -227,3 +309,68 @@ def test_the_watch_goes_on_after_the_database_was_away(tmp_path: Path):
         provider.close()
     finally:
         server.remove()
+
+
+def test_a_flight_reader_that_takes_nothing_puts_neither_the_end_nor_its_record_off(
+    tmp_path: Path, stores_url: str
+):
+    wide = Provider(tmp_path, block_rows=1 << 20, batch_bytes=1 << 20, database=stores_url)
+    ticket = wide.ticket(BLOBS, row_group_size=64)
+    door = FlightDoor(streams=wide.streams, most_streams=1)
+    host, port = door.start()
+    said = fl.Ticket(json.dumps({"transfer": wide.transfer, "authorization": ticket}).encode())
+    try:
+        with (
+            wide.watching(),
+            revoker(str(wide.database)) as elsewhere,
+            fl.connect(f"grpc://{host}:{port}") as client,
+        ):
+            reader = client.do_get(said)
+            got = [reader.read_chunk().data.num_rows]
+            (stream,) = wide.streams.opened
+            before = -1
+            while stream.position != before:  # until the door is stuck in a write
+                before = stream.position
+                time.sleep(0.2)
+            elsewhere("revoke", wide.agreement, "contract breach")
+            assert settled(wide).detail["end"] == "revoked"
+            assert wide.streams.opened == []
+            with pytest.raises(fl.FlightCancelledError, match="contract breach"):
+                got.extend(chunk.data.num_rows for chunk in reader)
+            assert sum(got) <= (settled(wide).rows or 0) < BLOBS.num_rows
+            # Its slot is free again for who may read.
+            with pytest.raises(fl.FlightUnauthorizedError, match="contract breach"):
+                client.do_get(said).read_all()
+    finally:
+        door.stop()
+        wide.close()
+
+
+def test_all_streams_are_halted_before_the_first_of_them_is_settled(tmp_path: Path, stores_url: str):
+    provider = Provider(tmp_path, database=stores_url)
+    ticket = provider.ticket(TABLE, row_group_size=4096)
+    streams = [provider.streams.open(ticket) for _ in range(4)]
+    reading = [stream.batches() for stream in streams]
+    for batches in reading:
+        next(batches)
+    seen: list[list[bool]] = []
+    real = provider.usage.settle
+
+    def settle(*arguments: Any) -> None:
+        seen.append([stream.end is not None for stream in streams])
+        real(*arguments)
+
+    provider.usage.settle = settle  # type: ignore[method-assign]
+    provider.stores.negotiations.revoke(provider.agreement, "the patient said no")
+    changes = provider.stores.changes()
+    watcher = Watcher(
+        changes=lambda: changes,
+        opened=lambda: provider.streams.opened,
+        standing=lambda _: None,
+        claims=lambda _: NO_CLAIMS,
+    )
+    watcher.look(changes)
+    changes.close()
+    assert seen == [[True] * 4] * 4
+    assert provider.streams.opened == []
+    provider.close()

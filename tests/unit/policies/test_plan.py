@@ -42,6 +42,22 @@ def test_null_outdoes_hash_whichever_comes_first() -> None:
     assert plan(masks[0]).visible(["id"]) == ["id"]
 
 
+def test_of_two_classes_or_samples_the_stricter_holds_whichever_comes_first() -> None:
+    def twice(*pair: Any) -> list[DataPlan]:
+        return [plan(*order) for order in ([*pair[0], *pair[1]], [*pair[1], *pair[0]])]
+
+    def hidden(k: int, *names: str) -> Any:
+        limits = limit("kAnonymity", "gteq", k), limit("quasiIdentifiers", "isAllOf", list(names))
+        return ({"and": list(limits)},)
+
+    for found in twice(hidden(3, "age"), hidden(7, "sex")):
+        anonymity = found.branches[0].anonymity
+        assert anonymity is not None
+        assert (anonymity.k, set(anonymity.quasi_identifiers)) == (7, {"age", "sex"})
+    for found in twice([limit("odrl:percentage", "lteq", "10")], [limit("odrl:percentage", "lteq", "20")]):
+        assert found.branches[0].sample == Decimal(10)
+
+
 def test_every_comparison_is_kept_with_its_operator_and_values() -> None:
     found = plan(limit("column/age", "gteq", 18), limit("column/sex", "isAnyOf", ["F", "M"]))
     assert found.branches[0].predicate == (

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from connector.dataplane.compare import rows_that_pass
 from connector.dataplane.enforce import Enforcement, exact
+from connector.dataplane.groups import AnswerCheck
 from connector.dataplane.masks import Pseudonyms, mask_key
 from connector.dataplane.scanned import Scanned
 from policies.kinds.masking import Masking, MaskKind
@@ -24,6 +25,7 @@ KEY = mask_key(b"s" * 32, "urn:agreement:1")
 
 
 HASH, NULL = Masking(MaskKind.HASH), Masking(MaskKind.NULL)
+BY_TEN = Masking(MaskKind.BUCKET, Decimal(10))
 
 
 def plan(
@@ -149,6 +151,47 @@ def test_a_row_that_the_scan_should_have_dropped_stops_everything():
     enforcement = Enforcement.of(plan(None, {}, ("age", Operator.GTEQ, 18)), batch.schema, KEY)
     with pytest.raises(DataspaceError, match="1 of 2 rows"):
         enforcement.apply(said_to_pass(batch))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (DataPlan(excluded=((Comparison("age", Operator.GTEQ, (18,)),),)), "a prohibition excludes"),
+        (DataPlan(excluded=((Comparison("none", Operator.EQ, (1,)),),)), "a prohibition excludes"),
+        (DataPlan((Branch(sample=Decimal("0.0001")),)), "not in the sample"),
+        (
+            DataPlan((Branch(masks=(("age", Masking(MaskKind.BUCKET, Decimal(10))),)),)),
+            "two engines disagree",
+        ),
+    ],
+    ids=["a row", "an empty cell", "a sample", "a mask"],
+)
+def test_what_one_engine_lets_through_against_the_plan_the_other_stops(wrong: DataPlan, said: str):
+    batch = pa.record_batch({"age": [18, 17], "none": pa.array([None, None], pa.int64())})
+    every = tuple(pa.array([True, True]) for _ in wrong.branches)
+    told = {("age", BY_TEN): pa.array([18, 10])}
+    enforcement = Enforcement.of(wrong, batch.schema, KEY)
+    with pytest.raises(DataspaceError, match=said) as stopped:
+        enforcement.apply(Scanned(batch, every, told, pa.arange(0, 2)))
+    assert "18" not in str(stopped.value)
+
+
+def test_a_row_that_no_permission_covers_and_one_that_nobody_judged_stop_everything():
+    batch = pa.record_batch({"age": [17, 18]})
+    enforcement = Enforcement.of(plan(None, {}, ("age", Operator.GTEQ, 0)), batch.schema, KEY)
+    with pytest.raises(DataspaceError, match="1 of 2 rows through that no permission covers"):
+        enforcement.apply(Scanned(batch, (pa.array([True, False]),)))
+    with pytest.raises(DataspaceError, match="judged no row"):
+        enforcement.apply(Scanned(batch))
+
+
+def test_a_group_that_was_counted_too_small_stops_the_answer():
+    check = AnswerCheck(pa.schema([("ward", pa.string())]), 10, "mark")
+    fine = pa.record_batch({"ward": ["A", "B"], "size": pa.array([10, 11])})
+    assert check.apply(Scanned(fine)).to_pylist() == [{"ward": "A"}, {"ward": "B"}]
+    small = pa.record_batch({"ward": ["A", "B"], "size": pa.array([10, 9])})
+    with pytest.raises(DataspaceError, match="smaller than the agreement allows"):
+        check.apply(Scanned(small))
 
 
 def test_rows_are_checked_by_columns_that_are_then_hidden():

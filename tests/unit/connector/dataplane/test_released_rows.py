@@ -351,6 +351,23 @@ def test_people_hidden_among_others_are_counted_among_those_who_consent(provider
     assert provider.read(ticket)["name"].to_pylist() == ["a", "b"]
 
 
+def test_who_is_left_alone_by_a_withdrawal_is_hidden_among_others_no_more(provider: Provider):
+    names = [f"p{n}" for n in range(2000)]
+    people = pa.table({"name": names, "room": [n // 2 for n in range(2000)]})
+    everybody = [(name, None, "2026-01-01", None) for name in names]
+    consents(provider, *everybody)
+    provider.streams._batch_bytes = 1 << 10
+    hidden = limit("kAnonymity", "gteq", 2), limit("quasiIdentifiers", "isAllOf", ["room"])
+    ticket = consented(provider, people, None, *hidden)
+    with provider.streams.open(ticket) as stream:
+        batches = stream.batches()
+        assert 0 < next(batches)[0].num_rows < 1000
+        # One of the two in each room: the other one would stand there alone.
+        consents(provider, *everybody[::2])
+        assert list(batches) == []
+    assert provider.read(ticket).num_rows == 0
+
+
 def test_a_consent_table_that_vanishes_stops_the_stream(provider: Provider):
     consents(provider, ("a", None, "2026-01-01", None))
     provider.streams._batch_bytes = 64
@@ -431,6 +448,18 @@ def test_a_measure_to_which_too_few_gave_a_value_is_empty(provider: Provider):
     assert ask(provider, ticket, [], ("mean", "rare"), ("count", "rare"), ("count", None)) == [
         {"mean(rare)": None, "count(rare)": None, "count": 60}
     ]
+
+
+def test_how_many_gave_no_value_is_not_told_where_they_are_few(provider: Provider):
+    few = pa.array([None] * 3 + [7] * 57, pa.int64())
+    many = pa.array([None] * 20 + [7] * 40, pa.int64())
+    ticket = provider.ticket(PATIENTS.append_column("few", few).append_column("many", many), *STATISTICS)
+    measures = [(function, name) for name in ("few", "many", "age") for function in ("count", "sum", "mean")]
+    (told,) = ask(provider, ticket, [], *measures)
+    # Three people without a value would follow from either of these two.
+    assert (told["count(few)"], told["mean(few)"], told["sum(few)"]) == (None, None, 57 * 7)
+    assert (told["count(many)"], told["mean(many)"], told["sum(many)"]) == (40, 7.0, 280)
+    assert told["count(age)"] == 60
 
 
 def test_groups_are_of_masked_values_where_columns_are_masked(provider: Provider):

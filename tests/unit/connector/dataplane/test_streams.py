@@ -385,3 +385,33 @@ def test_a_stream_opens_by_what_is_known_of_the_consumer_now_and_the_log_keeps_i
         '{"groups":["labs"],"listed":true}',
         '{"listed":true}',
     ]
+
+
+def test_rows_that_were_reserved_at_once_are_delivered_when_they_leave(provider: Provider):
+    provider.block_rows = provider.streams.block_rows = 1 << 20
+    with provider.streams.open(provider.ticket(TABLE, row_group_size=1000)) as stream:
+        batches = stream.batches()
+        next(batches)
+        begun = provider.now
+        provider.now += timedelta(seconds=90)
+        next(batches)
+        left = provider.now
+        provider.now += timedelta(seconds=90)
+    totals = provider.stores.usage.totals(provider.agreement)
+    assert (totals.first_delivery, totals.last_delivery) == (begun, left)
+
+
+def test_a_stream_ends_its_time_after_the_delivery_that_it_is_itself(provider: Provider):
+    ticket = provider.ticket(TABLE, limit("elapsedSinceDelivery", "lteq", "PT10M"), row_group_size=1000)
+    begun = provider.now
+    with provider.streams.open(ticket) as stream:
+        batches = stream.batches()
+        next(batches)
+        provider.now = begun + timedelta(minutes=10)
+        assert next(batches, None) is not None
+        provider.now = begun + timedelta(minutes=10, seconds=1)
+        assert next(batches, None) is None
+        assert stream.end is not None
+        assert stream.end.kind == "expired"
+    with pytest.raises(UseDenied):
+        provider.streams.open(ticket)

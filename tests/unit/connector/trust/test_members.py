@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse
 
 from connector.trust.members import FORCED, FRESH, _expiry
 from connector.trust.ports import Caller
+from policies.use import NO_CLAIMS, Claims
 from schemas.errors import Forbidden, Unauthenticated, Unavailable
 from schemas.identity import (
     MemberList,
@@ -281,10 +282,14 @@ def test_without_a_list_that_holds_nobody_can_say_who_may_stream(
     world: World, provider: Party, consumer: Party
 ) -> None:
     assert provider.trust.standing(consumer.did, wait=True) is None
+    assert provider.trust.claims(consumer.did, wait=False) == Claims(listed=True)
     world.wire.faults.append(lambda request: "lose" if "members" in request.url.path else None)
     world.pass_time(2 * 3600)
     with pytest.raises(Unavailable, match="expired"):
         provider.trust.standing(consumer.did)
+    with pytest.raises(Unavailable, match="expired"):
+        provider.trust.claims(consumer.did, wait=False)
+    assert provider.trust.claims(consumer.did) == NO_CLAIMS
     with pytest.raises(Unavailable, match="no valid member list"):
         provider.trust.standing(consumer.did, wait=True)
 
