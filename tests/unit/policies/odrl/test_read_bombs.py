@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
@@ -18,6 +16,7 @@ from policies.odrl.read import read, read_one
 from policies.odrl.read_constraints import LENIENT, Demands
 from schemas.errors import DataspaceError, Malformed, PolicyCycle, TooLarge, UnknownTerm
 from schemas.vocab import ODRL
+from tests.effort import calls_of
 
 PREFIXES = (
     f"@prefix odrl: <{ODRL}> . @prefix ex: <urn:ex:> . "
@@ -99,22 +98,6 @@ def test_size_statements_values_and_contexts_are_bounded() -> None:
         read(json.dumps({"a": [{"@context": {}}] * (jsonld.MOST_CONTEXTS + 1)}))
     with pytest.raises(TooLarge, match="terms"):
         read(json.dumps({"@context": {f"t{at}": "urn:x" for at in range(jsonld.MOST_CONTEXT_TERMS + 1)}}))
-
-
-def calls_of(work: Callable[[], object]) -> int:
-    """How many functions are called: what it takes, without a clock."""
-    calls = 0
-
-    def counting(_frame: object, event: str, _argument: object) -> None:
-        nonlocal calls
-        calls += event == "call"
-
-    sys.setprofile(counting)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return calls
 
 
 @pytest.mark.parametrize("form", ["arrays in an array", "nodes of one name", "sets in an array"])
