@@ -15,16 +15,16 @@ WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "lead": (
             "Choose a ready-made policy or build your own from the terms that this connector keeps. Read it "
             "back in sentences, and see what a consumer would see, before anybody depends on it.",
-            "Wählen Sie eine Vorlage, oder bauen Sie eigene Regeln aus den Begriffen, die dieser Connector "
-            "einhält. Lesen Sie sie in Sätzen, und sehen Sie, was Nutzende sähen, bevor sich jemand darauf "
-            "verlässt.",
+            "Wählen Sie eine Vorlage, oder bauen Sie eigene Regeln aus den Bedingungen, die dieser Connector "
+            "durchsetzen kann. Lesen Sie sie als Sätze, und sehen Sie, was Nutzende sähen, bevor sich jemand "
+            "darauf verlässt.",
         ),
         "login": ("Sign in", "Anmelden"),
         "login.lead": (
             "The console is for the people of this participant. Its key lies in the connector's data folder, "
             "in the file api-key.",
-            "Die Konsole ist für die Leute dieses Teilnehmers. Ihr Schlüssel liegt im Datenordner des "
-            "Connectors, in der Datei api-key.",
+            "Die Konsole ist für die Mitarbeitenden dieses Teilnehmers. Ihr Schlüssel liegt im Datenordner "
+            "des Connectors, in der Datei api-key.",
         ),
         "key": ("API key", "API-Schlüssel"),
         "login.wrong": (
@@ -43,18 +43,19 @@ WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "consent": ("Consent table", "Tabelle der Einwilligungen"),
         "consent.help": (
             "A file beside the data: who consents to what, since when. Only where a term asks for consent.",
-            "Eine Datei neben den Daten: wer wozu seit wann einwilligt. Nur, wo ein Begriff danach fragt.",
+            "Eine Datei neben den Daten: wer wozu seit wann einwilligt. Nur nötig, wenn eine Bedingung es "
+            "verlangt.",
         ),
         "template": ("2. A ready-made policy", "2. Eine Vorlage"),
         "template.choose": ("Template", "Vorlage"),
         "template.none": ("none: build your own", "keine: selbst bauen"),
-        "template.show": ("Show what it asks for", "Zeigen, wonach sie fragt"),
+        "template.show": ("Show what it asks for", "Angaben der Vorlage zeigen"),
         "template.fill": ("Use this template", "Vorlage übernehmen"),
         "template.replaces": (
             "Its rules replace those below.",
             "Ihre Regeln ersetzen die unten stehenden.",
         ),
-        "optional": ("optional", "freiwillig"),
+        "optional": ("optional", "optional"),
         "rules": ("3. The rules", "3. Die Regeln"),
         "permission": ("Permission", "Erlaubnis"),
         "prohibition": ("Prohibition", "Verbot"),
@@ -64,40 +65,40 @@ WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "No rule yet. Take a template, or add a permission.",
             "Noch keine Regel. Nehmen Sie eine Vorlage, oder fügen Sie eine Erlaubnis hinzu.",
         ),
-        "term": ("Term", "Begriff"),
-        "term.choose": ("choose a term", "Begriff wählen"),
+        "term": ("Term", "Bedingung"),
+        "term.choose": ("choose a term", "Bedingung wählen"),
         "column": ("Column", "Spalte"),
         "claim": ("Claim", "Nachweis"),
         "operator": ("Operator", "Vergleich"),
         "value": ("Value", "Wert"),
-        "kept": ("Kept as it is written", "Bleibt, wie es geschrieben ist"),
-        "add.row": ("Add a term", "Begriff hinzufügen"),
-        "remove.row": ("Remove this term", "Begriff entfernen"),
+        "kept": ("Kept as it is written", "Bleibt unverändert"),
+        "add.row": ("Add a term", "Bedingung hinzufügen"),
+        "remove.row": ("Remove this term", "Bedingung entfernen"),
         "remove.rule": ("Remove this rule", "Regel entfernen"),
         "add.permission": ("Add a permission", "Erlaubnis hinzufügen"),
         "add.prohibition": ("Add a prohibition", "Verbot hinzufügen"),
         "add.obligation": ("Add an obligation", "Pflicht hinzufügen"),
-        "read.back": ("Read it back", "Zurücklesen"),
+        "read.back": ("Read it back", "Als Sätze zeigen"),
         "says": ("What it says", "Was gilt"),
         "says.empty": (
             "Nothing yet. The sentences appear here.",
             "Noch nichts. Hier erscheinen die Sätze.",
         ),
         "problem": ("This policy cannot be published.", "So können die Regeln nicht angeboten werden."),
-        "warnings": ("Look at this", "Bitte ansehen"),
+        "warnings": ("Look at this", "Bitte beachten"),
         "conflicts": ("Contradictions", "Widersprüche"),
         "labels": ("What the labels mean", "Was die Kennzeichen bedeuten"),
         "labels.enforced": (
             "this connector keeps it, in what it sends and when",
-            "dieser Connector hält es ein, in dem, was er sendet, und wann",
+            "dieser Connector setzt es selbst durch: was er sendet und wann",
         ),
         "labels.signing": (
             "somebody's word, which was checked when the agreement was made",
-            "ein Wort, das geprüft wurde, als die Vereinbarung geschlossen wurde",
+            "eine Angabe, die geprüft wurde, als die Vereinbarung geschlossen wurde",
         ),
         "labels.promised": (
             "the other side promises it; an audit looks whether it was kept",
-            "die andere Seite sagt es zu; eine Prüfung sieht nach, ob es gehalten wurde",
+            "die andere Seite sagt es zu; eine Prüfung stellt fest, ob sie es einhält",
         ),
         "sees": ("What a consumer would see", "Was Nutzende sähen"),
         "who": ("Participant", "Teilnehmer"),
@@ -119,13 +120,21 @@ WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "Die kleinsten Änderungen, mit denen es ginge",
         ),
         "or": ("or", "oder"),
-        "rows": ("The first rows as they would leave", "Die ersten Zeilen, wie sie hinausgingen"),
-        "rows.none": ("No row would leave.", "Keine Zeile ginge hinaus."),
+        "rows": ("The first rows as they would leave", "Die ersten Zeilen, wie sie geliefert würden"),
+        "rows.none": ("No row would leave.", "Keine Zeile würde geliefert."),
         "rows.more": ("More rows follow.", "Weitere Zeilen folgen."),
+        "note.varies": (
+            "Each agreement has hashes and a sample of its own; those above belong to none.",
+            "Jede Vereinbarung hat eigene Hashwerte und eine eigene Stichprobe; diese gehören zu keiner.",
+        ),
+        "note.apart": (
+            "Of columns that stay apart a reader chooses some; here the last of each set is left out.",
+            "Unter Spalten, die getrennt bleiben, wird beim Lesen gewählt; hier fehlt jeweils die letzte.",
+        ),
         "sees.empty": (
             "Name the data above, and the first rows appear here, through the same plan as a stream.",
-            "Nennen Sie oben die Daten; hier erscheinen dann die ersten Zeilen, durch denselben Plan wie im "
-            "Datenstrom.",
+            "Nennen Sie oben die Daten; hier erscheinen dann die ersten Zeilen, nach demselben Plan wie in "
+            "einem Datenstrom.",
         ),
         "touched": ("Whom would this change touch?", "Wen träfe diese Änderung?"),
         "touched.none": (
@@ -146,13 +155,16 @@ WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "publish.do": ("Publish with this policy", "Mit diesen Regeln anbieten"),
         "publish.help": (
             "The file above is published with these rules, here and in the shared catalogues.",
-            "Die Datei oben wird mit diesen Regeln angeboten, hier und in den gemeinsamen Katalogen.",
+            "Die genannte Datei wird mit diesen Regeln angeboten, hier und in den gemeinsamen Katalogen.",
         ),
         "published": ("Published.", "Angeboten."),
-        "unchanged": ("Published already, with the same rules.", "Schon so angeboten."),
+        "unchanged": (
+            "Published already, with the same rules.",
+            "Wird mit denselben Regeln schon angeboten.",
+        ),
         "odrl": ("The same as ODRL", "Dasselbe als ODRL"),
         "null": ("empty", "leer"),
-        "wrong": ("That did not work", "Das ging nicht"),
+        "wrong": ("That did not work", "Das hat nicht geklappt"),
         "back": ("To the policy page", "Zur Seite der Regeln"),
         "kind.INSTANT": (
             "a time or day, such as 2026-12-01T00:00:00Z",
@@ -220,7 +232,7 @@ WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         "kind.GROUP": (
             "one or more groups, by name or IRI",
-            "eine oder mehrere Gruppen, mit Name oder IRI",
+            "eine oder mehrere Gruppen, als Name oder IRI",
         ),
         "kind.CLAIM": (
             "one or more values of the claim",

@@ -23,6 +23,8 @@ from connector.offering.ports import OfferingStore, Sources
 from policies.compiled import CompiledPolicy, compile_policy
 from policies.decision import Deny, Permit, decide
 from policies.fitting import fit_to_columns
+from policies.masking import MaskKind
+from policies.plan import DataPlan
 from policies.use import Claims, Use, UseTotals
 from schemas.arrow import columns_of
 from schemas.base import Role
@@ -60,6 +62,16 @@ class Sight:
     decision: Permit | Deny
     rows: pa.Table | None
     more: bool
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How a stream differs: it `varies` in hashes and sample, or columns stay `apart`."""
+        if self.rows is None or isinstance(self.decision, Deny):
+            return ()
+        plan = self.decision.plan
+        hashed = any(mask.kind is MaskKind.HASH for branch in plan.branches for _, mask in branch.masks)
+        varies = plan.aggregate is None and (hashed or any(branch.sample for branch in plan.branches))
+        return (*(("varies",) if varies else ()), *(("apart",) if plan.apart else ()))
 
 
 @dataclass(frozen=True)
@@ -160,7 +172,7 @@ class Previews:
     def _rows(self, target: Target, permit: Permit, most: int) -> tuple[pa.Table, bool]:
         file, consent, described = self._file(target)
         key = mask_key(self._mask_secret, _AGREEMENT)
-        plan = narrowed(permit.plan, described, None) if described is not None else permit.plan
+        plan = _shown(permit.plan, described or [column.name for column in self.columns(target)])
         request = ScanRequest(_BATCH_BYTES, salt=sample_salt(key), consent=consent)
         scan: Scan = self._scans.scan(file, plan, request)
         try:
@@ -216,6 +228,16 @@ class Previews:
         if held.withdrawn is not None:
             raise NotFound(f"dataset {target.dataset[:200]!r} is not offered here")
         return held.source, held.consent, [column.name for column in held.dataset.columns]
+
+
+def _shown(plan: DataPlan, described: Sequence[str]) -> DataPlan:
+    """Return the plan of a reader who asks for all columns, but the last of each set that must stay apart."""
+    if plan.aggregate is not None or not plan.apart:
+        return narrowed(plan, described, None)
+    asked = plan.visible(described)
+    while (together := plan.whole_set(asked)) is not None:
+        asked = [name for name in asked if name != together[-1]]
+    return narrowed(plan, described, asked)
 
 
 def cell_text(value: object, most: int = 200) -> str | None:
