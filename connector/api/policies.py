@@ -115,7 +115,7 @@ def touched_view(touched: Touched, lang: Language) -> dict[str, Any]:
         "wouldGetNew": isinstance(touched.then, Permit),
         "loses": touched.loses,
         "openStreams": touched.streams,
-        "why": list(explain_decision(touched.then, lang)) if isinstance(touched.then, Deny) else [],
+        "why": list(against_sentences(touched.asked, lang)),
     }
 
 

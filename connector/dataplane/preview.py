@@ -25,6 +25,7 @@ from policies.decision import Deny, Permit, decide
 from policies.fitting import fit_to_columns
 from policies.masking import MaskKind
 from policies.plan import DataPlan
+from policies.remedies import Question as Asked
 from policies.use import Claims, Use, UseTotals
 from schemas.arrow import columns_of
 from schemas.base import Role
@@ -79,12 +80,14 @@ class Touched:
     """One agreement that stands, and what a new policy would mean for its consumer.
 
     The agreement keeps its terms until it is revoked. `now` is what is decided under it, `then` what would be
-    decided if the same use were asked for under the new policy, in a new agreement. `streams` are open now.
+    decided if the same use were asked for under the new policy, in a new agreement: `asked` is that question.
+    `streams` are open now.
     """
 
     agreement: SignedAgreement
     now: Permit | Deny
     then: Permit | Deny
+    asked: Asked
     streams: int
 
     @property
@@ -214,8 +217,9 @@ class Previews:
         totals = self._totals(held.agreement.id)
         before = decide(compile_policy(held.agreement), use, totals, now)
         offered = replace(policy, assignee=None, assigner=None)
-        after = decide(offered, use, UseTotals(agreed=now), now)
-        return Touched(held, before, after, streams.get(held.agreement.id, 0))
+        asked = Asked(offered, use, UseTotals(agreed=now), now)
+        after = decide(asked.policy, asked.use, asked.totals, asked.at)
+        return Touched(held, before, after, asked, streams.get(held.agreement.id, 0))
 
     def _file(self, target: Target) -> tuple[str, str | None, Sequence[str] | None]:
         """Return the file, its consent table, and the columns that were described, if it was published."""
