@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fastapi import FastAPI
 
 from connector.api.console import Parts, install_console
+from connector.api.console_agreements import Book
 from connector.api.console_session import Sessions
 from connector.api.dsp import dsp_router, version_router
 from connector.api.evidence import evidence_router
@@ -153,4 +154,13 @@ def _console(behind: Behind, front: Front) -> Parts:
         offerings=behind.offerings,
         files=behind.files,
         clock=behind.us.clock,
+        book=Book(
+            agreements=behind.negotiations,
+            revocations=behind.promises.revocations,
+            ledger=behind.promises.ledger,
+            totals=behind.usage.totals,
+            streams=behind.streams.open_by_agreement,
+            claims=behind.trust.claims,
+            clock=behind.us.clock,
+        ),
     )

@@ -83,9 +83,14 @@ def decision_view(question: Question, decision: Permit | Deny, lang: Language) -
 def sight_view(sight: Sight) -> dict[str, Any]:
     """Show the first rows as they would leave."""
     if sight.rows is None:
-        return {"columns": [], "rows": [], "more": False}
+        return {"columns": [], "rows": [], "more": False, "notes": []}
     columns = [{"name": field.name, "type": str(field.type)} for field in sight.rows.schema]
-    return {"columns": columns, "rows": rows_as_text(sight.rows), "more": sight.more}
+    return {
+        "columns": columns,
+        "rows": rows_as_text(sight.rows),
+        "more": sight.more,
+        "notes": list(sight.notes),
+    }
 
 
 def touched_view(touched: Touched, lang: Language) -> dict[str, Any]:
@@ -97,7 +102,7 @@ def touched_view(touched: Touched, lang: Language) -> dict[str, Any]:
         "wouldGetNew": isinstance(touched.then, Permit),
         "loses": touched.loses,
         "openStreams": touched.streams,
-        "why": list(explain_decision(touched.then, lang)) if isinstance(touched.then, Deny) else [],
+        "why": list(against_sentences(touched.asked, lang)),
     }
 
 

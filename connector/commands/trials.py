@@ -20,9 +20,9 @@ from connector.commands.policy import (
     compiled_file,
     print_decision,
     read_claims,
-    read_file,
     show_sentences,
 )
+from connector.commands.policy_files import read_file
 from connector.commands.terminal import out, print_json, print_table, reporting
 from connector.settings import load
 from policies.words.language import language
@@ -33,6 +33,10 @@ _KINDS = {
     "widened": "waiting",
     "narrowed": "granted",
     "changed": "waiting",
+}
+_NOTES = {
+    "varies": "Each agreement has hashes and a sample of its own; those above belong to none.",
+    "apart": "Of columns that stay apart a reader chooses some; here the last of each set is left out.",
 }
 
 
@@ -160,3 +164,5 @@ def print_rows(answered: dict[str, Any]) -> None:
     print_table(names, answered["rows"], "No row would leave.")
     if answered["more"]:
         out.print("… and more rows", style="faint")
+    for note in answered["notes"]:
+        out.print(_NOTES[note], style="faint")

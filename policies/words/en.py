@@ -87,7 +87,7 @@ MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "cell.isNoneOf": "{column} is neither {values}",
         "cell.region": "{column} lies in {regions}",
         "columns": "only the columns {columns}",
-        "apart": "never the columns {columns} together",
+        "apart": "the columns {columns}, but never all of them together",
         "mask.hash": "with {column} replaced by a keyed hash",
         "mask.null": "with {column} left empty",
         "mask.redact": 'with {column} replaced by "[redacted]"',
