@@ -7,6 +7,7 @@ against the agreement: its control plane is told, and decides.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -64,6 +65,7 @@ class Pushes:
         self._free = threading.Semaphore(most)
         self._lock = threading.Condition()
         self._running: dict[str, PushLine | None] = {}
+        self._threads: list[threading.Thread] = []
         self._stopping = False
         self._looked: datetime | None = None
 
@@ -90,7 +92,10 @@ class Pushes:
             if not self._free.acquire(blocking=False):
                 return False
             self._running[pid] = None
-        threading.Thread(target=self._run, args=(pid,), name="push", daemon=True).start()
+        thread = threading.Thread(target=self._run, args=(pid,), name="push", daemon=True)
+        thread.start()
+        with self._lock:
+            self._threads = [thread, *(each for each in self._threads if each.is_alive())]
         return True
 
     def stop(self, seconds: float = 10.0) -> None:
@@ -100,8 +105,13 @@ class Pushes:
             lines = [line for line in self._running.values() if line is not None]
         for line in lines:
             line.close()
+        # Its threads too: what a push does last must find the database open.
+        deadline = time.monotonic() + seconds
         with self._lock:
             self._lock.wait_for(lambda: not self._running, seconds)
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _run(self, pid: str) -> None:
         claimed = None
