@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from schemas.identity import (
     self_issued,
     sign_members,
 )
+from tests.http_server import EndingServer
 
 CONTEXT = ["https://w3id.org/dspace/2025/1/context.jsonld"]
 PREFIX = "/dsp/2025-1"
@@ -64,8 +65,7 @@ class RawPeer:
 
     def __init__(self, place: Place, name: str) -> None:
         self.place, self.name = place, name
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), _door(self))
-        self.server.daemon_threads = True
+        self.server = EndingServer(("127.0.0.1", 0), _door(self))
         self.url = f"http://localhost:{self.server.server_port}"
         self.dsp = self.url + PREFIX
         self.did, self.key = did_for(self.url), generate_key()

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from schemas.binding.client import Egress, Http
 from schemas.odrl import Offer
 from schemas.vocab import DSP_CONTEXT, HANSA
 from tests.catalog_space import free_port
+from tests.http_server import EndingServer
 
 TOKEN, OTHER_TOKEN = "the-token-of-the-control-plane", "the-token-of-the-slow-control-plane"
 PROVIDER, CONSUMER = "tck-participant", "tck-counterparty"
@@ -125,8 +126,7 @@ class ControlPlaneServer:
                 self.end_headers()
                 self.wfile.write(body)
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = EndingServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 

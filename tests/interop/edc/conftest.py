@@ -7,12 +7,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from tests.http_server import EndingServer
 from tests.interop.edc import ours as our_side
 from tests.interop.edc import runtime
 from tests.interop.edc.management import EdcManagement
@@ -150,8 +151,7 @@ def store() -> Iterator[Store]:
         def log_message(self, *_said: Any) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
-    server.daemon_threads = True
+    server = EndingServer(("127.0.0.1", 0), Door)
     store = Store(f"http://localhost:{server.server_address[1]}")
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

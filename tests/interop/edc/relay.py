@@ -7,10 +7,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import httpx2
+
+from tests.http_server import EndingServer
 
 NOT_PASSED = frozenset({"host", "connection", "content-length", "transfer-encoding", "accept-encoding"})
 
@@ -125,8 +127,7 @@ def relaying(relay: Relay) -> Iterator[Relay]:
         def log_message(self, *_said: Any) -> None:
             """Say nothing: the exchanges are kept."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", relay.port), Door)
-    server.daemon_threads = True
+    server = EndingServer(("127.0.0.1", relay.port), Door)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

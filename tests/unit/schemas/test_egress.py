@@ -14,6 +14,7 @@ import pytest
 
 from schemas.binding.client import Egress, Http
 from schemas.errors import EgressForbidden, PeerUnavailable, TooLarge
+from tests.http_server import EndingServer
 
 
 def guard(address: str, *allowed: str) -> Egress:
@@ -114,8 +115,7 @@ def server() -> Iterator[tuple[int, list[tuple[str, int]]]]:
         def log_message(self, *args: object) -> None:
             """Stay quiet."""
 
-    door = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Door)
-    door.daemon_threads = True
+    door = EndingServer(("127.0.0.1", 0), Door)
     threading.Thread(target=door.serve_forever, daemon=True).start()
     yield door.server_address[1], seen
     door.shutdown()

@@ -15,6 +15,7 @@ from connector.outbox.service import LEASE
 from schemas.binding.client import Egress, Http
 from schemas.binding.versions import Versions, roots_of
 from schemas.errors import PeerRefused, PeerUnavailable
+from tests.http_server import EndingServer
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LETTER = Outgoing(
@@ -301,7 +302,7 @@ def test_a_message_takes_no_longer_than_its_lease_however_slowly_versions_are_to
             """Stay quiet."""
 
     posted: list[str] = []
-    door = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Late)
+    door = EndingServer(("127.0.0.1", 0), Late)
     threading.Thread(target=door.serve_forever, daemon=True).start()
     guarded = Http(Egress.allowing(["127.0.0.0/8"]), timeout=10)
     carrier = HttpCourier(guarded, Proof(), versions=Versions(guarded, lambda: NOW), seconds=0.8)
