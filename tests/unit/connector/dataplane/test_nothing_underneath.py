@@ -138,3 +138,12 @@ def test_a_reader_of_broken_data_hears_of_no_cell_and_their_holder_does(provider
     assert not any("SECRET" in record.model_dump_json() for record in provider.records())
     (refused,) = provider.offerings.publish([item]).refused
     assert "SECRETVALUE" in str(refused)
+
+
+def test_texts_that_are_encoded_inside_of_others_can_be_published_and_read(provider: Provider):
+    nested = pa.struct([("x", pa.dictionary(pa.int32(), pa.string()))])
+    cells = [{"x": "seen"} if n % 2 else None for n in range(50)]
+    table = pa.table({"n": range(50), "s": pa.array(cells, nested)})
+    out = provider.read(provider.ticket(table, row_group_size=7))
+    assert out["s"].to_pylist() == cells
+    assert out.schema.field("s").type == pa.struct([("x", pa.string())])
