@@ -91,10 +91,12 @@ class ParquetSources:
                 pa.parquet.ParquetFile(raw, pre_buffer=False) as file,
             ):
                 rows = file.metadata.num_rows
-                if rows <= most:
-                    return _plain_table(file.read(list(columns), use_threads=rows > _FEW_ROWS))
-                first = next(file.iter_batches(most, columns=list(columns)))
-                return _plain_table(pa.Table.from_batches([first]))
+                # It cannot join what lies nested in several row groups, which a scan can.
+                if not any(pa.types.is_nested(field.type) for field in file.schema_arrow):
+                    if rows <= most:
+                        return _plain_table(file.read(list(columns), use_threads=rows > _FEW_ROWS))
+                    first = next(file.iter_batches(most, columns=list(columns)))
+                    return _plain_table(pa.Table.from_batches([first]))
         scan = self._open(path, plan, ScanRequest(16 << 20))
         taken, rows = [], 0
         try:

@@ -49,6 +49,8 @@ def exact(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 def _exact(column: pa.Array) -> pa.Array:
     rows = len(column)
+    if column.null_count and pa.types.is_primitive(column.type) and not pa.types.is_boolean(column.type):
+        return pc.if_else(pc.is_valid(column), column, pa.nulls(rows, column.type))  # which are zeros
     if column.null_count or column.buffers()[0] is not None or pa.types.is_nested(column.type):
         # Taking leaves zeros under nulls, at every depth; and nothing of a struct that is null itself.
         places = pa.arange(0, rows)

@@ -17,7 +17,7 @@ from policies.plan import Aggregation
 from schemas.errors import DataspaceError, PolicyMismatch
 
 MOST_TOLD = 100_000
-"""Groups of one answer."""
+"""Groups among which an answer is chosen."""
 
 
 class GroupedScan:
@@ -96,11 +96,11 @@ class GroupedScan:
         table = grouped.table.combine_chunks()
         columns = [table.column(index).to_pylist() for index in range(grouped.keys)]
         keys = list(zip(*columns, strict=True)) if columns else [()] * table.num_rows
+        if len(keys) > MOST_TOLD:  # choosing among them would take long, and nothing could break it off
+            raise DataspaceError(f"more than {MOST_TOLD} groups; group by columns of fewer values")
         sizes = dict(zip(keys, table["size"].to_pylist(), strict=True))
         least = self._aggregation.min_group
         told = groups_to_tell(sizes, least, are_subjects=self._aggregation.subject is not None)
-        if len(told) > MOST_TOLD:
-            raise DataspaceError(f"the answer has {len(told)} groups; at most {MOST_TOLD} are told")
         order = sorted(
             (index for index, key in enumerate(keys) if key in told), key=lambda at: _rank(keys[at])
         )

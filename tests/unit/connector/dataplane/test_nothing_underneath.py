@@ -111,6 +111,38 @@ def test_what_has_no_bucket_leaves_nothing_under_its_null(provider: Provider, ce
         assert there or data[index * width : (index + 1) * width] == bytes(width)
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.int8(),
+        pa.uint16(),
+        pa.int64(),
+        pa.float16(),
+        pa.float32(),
+        pa.date32(),
+        pa.date64(),
+        pa.timestamp("ns", "UTC"),
+        pa.time32("s"),
+        pa.duration("s"),
+        pa.decimal128(20, 2),
+        pa.decimal256(50, 2),
+        pa.month_day_nano_interval(),
+    ],
+    ids=str,
+)
+def test_of_every_width_exact_buffers_hold_zeros_under_nulls_and_no_more_than_their_rows(kind: pa.DataType):
+    width = kind.bit_width // 8
+    there = pa.py_buffer(bytes([0b10101010, 0b11111111]))
+    whole = pa.Array.from_buffers(kind, 16, [there, pa.py_buffer(b"\xff" * width * 16)])
+    for cells in (whole, whole.slice(1, 9), whole.slice(3, 5)):
+        made = exact(pa.record_batch({"x": cells})).column("x")
+        valid = made.is_valid().to_pylist()
+        assert valid == cells.is_valid().to_pylist()
+        bits, data = (buffer.to_pybytes() for buffer in made.buffers())
+        assert int.from_bytes(bits, "little") == sum(1 << at for at, one in enumerate(valid) if one)
+        assert data == b"".join((b"\xff" if one else b"\0") * width for one in valid)
+
+
 @pytest.mark.parametrize("rows", [1, 7, 9, 15])
 def test_the_last_byte_of_truth_values_is_not_shared_with_the_rows_after(rows: int):
     for cells in (pa.array([True] * 16), pa.array([True] * 15 + [None])):
@@ -138,3 +170,12 @@ def test_a_reader_of_broken_data_hears_of_no_cell_and_their_holder_does(provider
     assert not any("SECRET" in record.model_dump_json() for record in provider.records())
     (refused,) = provider.offerings.publish([item]).refused
     assert "SECRETVALUE" in str(refused)
+
+
+def test_texts_that_are_encoded_inside_of_others_can_be_published_and_read(provider: Provider):
+    nested = pa.struct([("x", pa.dictionary(pa.int32(), pa.string()))])
+    cells = [{"x": "seen"} if n % 2 else None for n in range(50)]
+    table = pa.table({"n": range(50), "s": pa.array(cells, nested)})
+    out = provider.read(provider.ticket(table, row_group_size=7))
+    assert out["s"].to_pylist() == cells
+    assert out.schema.field("s").type == pa.struct([("x", pa.string())])

@@ -462,6 +462,14 @@ def test_how_many_gave_no_value_is_not_told_where_they_are_few(provider: Provide
     assert told["count(age)"] == 60
 
 
+def test_a_question_that_makes_very_many_groups_is_refused_before_they_are_weighed(provider: Provider):
+    table = pa.table({"id": range(100_001)})
+    ticket = provider.ticket(table, *STATISTICS)
+    with pytest.raises(DataspaceError, match="more than 100000 groups; group by columns of fewer values"):
+        ask(provider, ticket, ["id"], ("count", None))
+    assert ask(provider, ticket, [], ("count", None)) == [{"count": 100_001}]
+
+
 def test_groups_are_of_masked_values_where_columns_are_masked(provider: Provider):
     ticket = provider.ticket(PATIENTS, *STATISTICS, mask("age", "bucket:20"))
     assert ask(provider, ticket, ["age"], ("count", None)) == [
