@@ -245,6 +245,19 @@ def rows_of(filters: Iterable[RowFilter], sorts: Mapping[str, frozenset[str]]) -
     return Every(tuple(_row_filter(limit, sorts[limit.column]) for limit in filters))
 
 
+def rows_matching(filters: Iterable[RowFilter], sorts: Mapping[str, frozenset[str]]) -> Formula:
+    """Return the rows that filters of a prohibition match: a null cell matches, whatever is asked of it."""
+    columns: dict[str, list[Formula]] = {}
+    for limit in filters:
+        columns.setdefault(limit.column, []).append(_row_filter(limit, sorts[limit.column]))
+    return Every(
+        tuple(
+            Some((Atom(f"no value in column {name}", _YES), Every(tuple(parts))))
+            for name, parts in columns.items()
+        )
+    )
+
+
 def _row_filter(limit: RowFilter, sorts: frozenset[str]) -> Formula:
     key, words = f"column {limit.column}", phrase(limit)
     if len(sorts) > 1:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from policies.algebra.formulas import Every, Formula, Impossible, Negated, Some, can_hold
 from policies.compare.extents import USE_FACTS, Extents, longest, shortest
-from policies.compare.tightness import are_rows_within, is_kept
+from policies.compare.tightness import are_rows_matched_too, is_kept
 from policies.compiled import CompiledPolicy
 from policies.kinds.durations import Duration
 from policies.profile import is_action_within
@@ -153,7 +153,7 @@ def is_forbidden_too(rule: CompiledProhibition, own: CompiledProhibition, extent
         and _holds_within(
             extents.may_hold(rule.conditions, outer=True), extents.may_hold(own.conditions, outer=False)
         )
-        and (not own.filters or (bool(rule.filters) and are_rows_within(rule.filters, own.filters)))
+        and (not own.filters or (bool(rule.filters) and are_rows_matched_too(rule.filters, own.filters)))
     )
 
 
