@@ -155,7 +155,7 @@ def test_an_agreement_is_revoked_with_its_notice_and_in_an_emergency(
     expect(announced.locator(".answer")).to_have_text("ended")
     expect(announced.get_by_text("Revoke this agreement")).to_have_count(0)
     assert office.state("Announced")["revoked"] == "Persons can be told (emergency: they complained)"
-    with pytest.raises(PeerRefused, match="the agreement was revoked.*renegotiate=True"):
+    with pytest.raises(PeerRefused, match=r"the agreement was revoked.*renegotiate=True"):
         office.town.open(office.datasets["Announced"], action="evaluate", start=1).read_all()
     context.close()
 

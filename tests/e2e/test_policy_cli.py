@@ -74,6 +74,15 @@ def test_turtle_json_ld_and_json_say_the_same(policy: Path, tmp_path: Path) -> N
     assert "Only for a purpose under dpv:Marketing." in hansa("explain", str(turtle))
 
 
+def test_what_would_make_it_pass_is_told_in_german_too(policy: Path) -> None:
+    told = hansa("check", str(policy), "--purpose", "dpv:Marketing", "--lang", "de", code=3)
+    assert "wohlgeformt, " in told
+    assert "Die kleinsten Änderungen, mit denen sie erlaubt wäre:" in told
+    listed = hansa("templates", "--lang", "de")
+    assert "eine Dauer nach ISO 8601 wie P30D (Vorgabe: P30D)" in listed
+    assert "like" not in listed
+
+
 def test_a_denied_use_is_told_with_the_smallest_change(policy: Path) -> None:
     told = hansa("check", str(policy), "--action", "train", "--purpose", "Marketing", code=3)
     assert "Not met: for a purpose under dpv:ResearchAndDevelopment." in told
