@@ -107,6 +107,7 @@ class Book:
             "notice": span(notice.text, lang) if notice is not None else None,
             "revocable": ours and held.final and not held.has_ended(now),
             **(self._use(held, policy, now, lang) if ours else {"used": (), "decision": ()}),
+            **({"decision": ()} if hindrance is not None else {}),  # what it would permit does not happen now
         }
 
     def _use(self, held: Any, policy: CompiledPolicy, now: datetime, lang: Language) -> dict[str, Any]:

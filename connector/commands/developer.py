@@ -59,6 +59,9 @@ def open_(  # noqa: PLR0913 - one argument for each option of the verb
     group: Annotated[
         str | None, typer.Option(help="Columns to group by, with commas, where only statistics are released.")
     ] = None,
+    renegotiate: Annotated[
+        bool, typer.Option("--renegotiate", help="Make a new agreement, though one stands for this use.")
+    ] = False,
     measure: Annotated[
         list[str] | None,
         typer.Option(help="What to measure of each group, such as count or mean:age; may be repeated."),
@@ -78,6 +81,7 @@ def open_(  # noqa: PLR0913 - one argument for each option of the verb
         action=action,
         columns=_names(columns) if columns is not None else None,
         aggregate=_question(group, measure),
+        renegotiate=renegotiate,
     ) as stream:
         if output is None:
             _print_rows(stream, rows)

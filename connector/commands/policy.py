@@ -16,7 +16,7 @@ from connector.commands.policy_files import read_file
 from connector.commands.terminal import out, print_json, reporting
 from connector.settings import load
 from policies.profile import Label
-from policies.words.language import Language, language
+from policies.words.language import Language, language, message, say, sentence
 from schemas.errors import Malformed
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def check(  # noqa: PLR0913 - one argument for each option of the verb
     if as_json:
         print_json(document)
     else:
-        _print_check(document)
+        _print_check(document, wanted)
     if document["conflicts"]:
         raise typer.Exit(1)
     if not document.get("decision", {"permitted": True})["permitted"]:
@@ -222,29 +222,31 @@ def _decided(policy: CompiledPolicy, use: Use, rows: int, at: datetime, lang: La
     }
 
 
-def _print_check(document: dict[str, Any]) -> None:
-    out.print(f"[granted]well formed[/], {document['terms']} sentences")
+def _print_check(document: dict[str, Any], lang: Language) -> None:
+    first, _, rest = say(message("well formed", n=document["terms"]), lang).partition(",")
+    out.print(f"[granted]{first}[/],{rest}")
     for word, style, found in (("warning", "waiting", "warnings"), ("conflict", "denied", "conflicts")):
         for text in document[found]:
             out.print(f"[{style}]{word}[/] ", end="")
             out.print(text, markup=False)
     if "decision" in document:
-        print_decision(document["decision"])
+        print_decision(document["decision"], lang)
 
 
-def print_decision(decision: dict[str, Any]) -> None:
+def print_decision(decision: dict[str, Any], lang: Language) -> None:
     """Print a decision: what it means, or why not and what would make it pass."""
     style = "granted" if decision["permitted"] else "denied"
     first, *rest = decision["sentences"]
     out.print(f"[{style}]{first}[/]")
-    for sentence in rest:
-        out.print(f"  {sentence}", markup=False)
+    for told in rest:
+        out.print(f"  {told}", markup=False)
     if decision["remedies"]:
-        out.print("[accent]The smallest changes that would make it pass:[/]")
+        heading = sentence(message("remedies"), lang).rstrip(".")
+        out.print(f"[accent]{heading}[/]")
         for remedy in decision["remedies"]:
             out.print("  " + " ".join(remedy), markup=False)
     elif not decision["permitted"]:
-        out.print("No one or two changes would make it pass.", style="faint")
+        out.print(sentence(message("remedies.none"), lang), style="faint")
 
 
 @app.command()

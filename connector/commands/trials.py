@@ -47,7 +47,10 @@ def diff(  # noqa: PLR0913 - one argument for each option of the verb
     dataset: Annotated[
         str | None, typer.Option(help="A dataset at your connector: whom would the new policy touch?")
     ] = None,
-    lang: Lang = "en",
+    lang: Annotated[
+        str,
+        typer.Option("--lang", help="Language of why not: en or de. What changed is told in English."),
+    ] = "en",
     config: Config = HERE,
     as_json: Json = False,
 ) -> None:
@@ -146,7 +149,7 @@ def simulate(  # noqa: PLR0913 - one argument for each option of the verb
         print_json(answered)
     else:
         show_sentences(answered["sentences"])
-        print_decision(answered["decision"])
+        print_decision(answered["decision"], language(lang))
         if answered["decision"]["permitted"]:
             print_rows(answered)
     if not answered["decision"]["permitted"]:

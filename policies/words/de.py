@@ -178,6 +178,29 @@ MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "forbidden": "verboten: {rule}",
         "not permitted": "nicht erlaubt: {action}",
         "not for you": "die Vereinbarung gilt allein für {party}",
+        # --- um eine Entscheidung herum
+        "well formed": ("wohlgeformt, {n} Satz", "wohlgeformt, {n} Sätze"),
+        "remedies": "die kleinsten Änderungen, mit denen sie erlaubt wäre:",
+        "remedies.none": "mit einer oder zwei Änderungen ist es nicht getan",
+        # --- wie ein Wert für eine Vorlage geschrieben wird
+        "form.time": "ein Zeitpunkt wie 2026-12-01T00:00:00Z, oder ein Datum für den ganzen Tag",
+        "form.purposes": "ein oder mehrere DPV-Zwecke wie 'ScientificResearch'",
+        "form.column": "der Name einer Spalte",
+        "form.columns": "ein oder mehrere Spaltennamen",
+        "form.operator": "eines von {operators}",
+        "form.value": "Text, Zahl, true oder false, Datum, oder eine Liste davon",
+        "form.count": "eine ganze Zahl ab 1",
+        "form.group_size": "eine ganze Zahl ab 2",
+        "form.duration": "eine Dauer nach ISO 8601 wie P30D",
+        "form.percentage": "eine Zahl über 0 und bis 100",
+        "form.groups": "eine oder mehrere Gruppen, als Name oder IRI",
+        "form.regions": "eine oder mehrere Regionen wie DE oder EU",
+        "form.environments": (
+            "eines oder mehrere von secure-processing-environment, trusted-execution-environment, "
+            "federated-only"
+        ),
+        "form.optional": "optional",
+        "form.default": "Vorgabe: {value}",
         # --- Änderungen, mit denen eine Nutzung erlaubt wäre
         "change.purpose": "den Zweck {purpose} angeben",
         "change.action": "nur diese Nutzung anfragen: {action}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,25 @@ def test_turtle_json_ld_and_json_say_the_same(policy: Path, tmp_path: Path) -> N
     )
     assert hansa("explain", str(turtle)) == hansa("explain", str(linked))
     assert "Only for a purpose under dpv:Marketing." in hansa("explain", str(turtle))
+
+
+def test_the_readme_shows_what_the_commands_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    section = readme.partition("### Write a policy")[2].partition("\n## ")[0]
+    typed, shown = section.split("```")[1], section.split("```")[3]
+    monkeypatch.chdir(tmp_path)
+    first, second = (shlex.split(line, comments=True)[2:] for line in typed.splitlines()[1:] if line)
+    hansa(*first)
+    assert hansa(*second, code=3).strip() == shown.strip()
+
+
+def test_what_would_make_it_pass_is_told_in_german_too(policy: Path) -> None:
+    told = hansa("check", str(policy), "--purpose", "dpv:Marketing", "--lang", "de", code=3)
+    assert "wohlgeformt, " in told
+    assert "Die kleinsten Änderungen, mit denen sie erlaubt wäre:" in told
+    listed = hansa("templates", "--lang", "de")
+    assert "eine Dauer nach ISO 8601 wie P30D (Vorgabe: P30D)" in listed
+    assert "like" not in listed
 
 
 def test_a_denied_use_is_told_with_the_smallest_change(policy: Path) -> None:
