@@ -302,6 +302,26 @@ def test_only_rows_of_subjects_who_consent_leave(provider: Provider):
     assert provider.read(consented(provider, PEOPLE, None))["name"].to_pylist() == ["Ann", "Fay"]
 
 
+def test_a_withdrawal_on_another_line_ends_what_was_given_before_it(provider: Provider):
+    consents(
+        provider,
+        ("Ann", None, "2026-01-01", None),
+        ("Ann", None, "2026-01-01", "2026-02-01"),  # written down beside, as in a book of what happened
+        ("Bob", None, "2026-01-01", "2026-02-01"),
+        ("Bob", None, "2026-03-01", None),  # given anew
+        ("Cem", RESEARCH, "2026-01-01", None),
+        ("Cem", "dpv:ScientificResearch", "2025-01-01", "2026-02-01"),
+        ("Eve", RESEARCH, "2026-01-01", None),
+        ("Eve", "Marketing", "2026-01-01", "2026-02-01"),  # another purpose
+        ("Fay", None, "2026-01-01", None),
+        ("Fay", None, "2026-01-01", "2026-11-23T12:00:01"),  # only announced
+    )
+    ticket = consented(provider, PEOPLE, RESEARCH)
+    assert provider.read(ticket)["name"].to_pylist() == ["Bob", "Eve", "Fay"]
+    provider.now += dt.timedelta(seconds=1)
+    assert provider.read(ticket)["name"].to_pylist() == ["Bob", "Eve"]
+
+
 def test_a_withdrawal_stops_the_rows_that_follow_and_the_others_keep_their_numbers(provider: Provider):
     people = pa.table({"name": ["a", "b"] * 3000, "n": range(6000)})
     both = ("a", None, "2026-01-01", None), ("b", None, "2026-01-01", None)
