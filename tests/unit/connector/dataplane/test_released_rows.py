@@ -22,7 +22,7 @@ from policies.operands import column_operand, mask_operand
 from schemas.errors import DataspaceError, Malformed, PolicyMismatch, UseDenied, WorldMoved
 from schemas.odrl import Offer
 from schemas.usage import UsageKind
-from tests.streaming import LOOPBACK, Provider, limit, offer
+from tests.streaming import LOOPBACK, TRAIN, Provider, limit, offer
 
 
 def at(*parts: int) -> dt.datetime:
@@ -662,6 +662,17 @@ def test_what_is_told_to_everybody_knows_nothing_of_people_hidden_or_asked(provi
     assert len(told) == 4
     assert all(dataset.rows is None for dataset in told)
     assert all(column.statistics is None for dataset in told for column in dataset.columns)
+
+
+@pytest.mark.parametrize(
+    "withholding", [STATISTICS, (limit("percentage", "lteq", 50),)], ids=["groups", "sample"]
+)
+def test_beside_an_offer_that_withholds_rows_an_open_one_has_no_statistics_told(
+    provider: Provider, withholding: Any
+):
+    assert provider.publish(PEOPLE, offer(), offer(*withholding, action=TRAIN)).refused == ()
+    (told,) = [one.dataset for one in provider.offerings.page(0, 10)]
+    assert all(column.statistics is None for column in told.columns)
 
 
 def test_rows_that_a_prohibition_withholds_are_in_no_statistics(provider: Provider):
