@@ -2,6 +2,8 @@
 
 Columns: `subject`; `purpose` (a DPV purpose, or empty for any); `given_at`; `withdrawn_at` (empty while it
 stands). The table is read again whenever the file changes, so that a withdrawal stops the rows that follow.
+A withdrawal ends every consent of that subject to the same purpose that was given before it, on whichever
+line it stands.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 from duckdb import ConstantExpression
 
 from connector.adapters.duckdb_judge import Engine
@@ -82,7 +85,7 @@ class Consents:
             table = pa.Table.from_batches(batches, pa.schema([file.schema.field(name) for name in COLUMNS]))
             columns = {
                 "c0": subjects(table["subject"]),
-                "c1": table["purpose"].cast(pa.string()),
+                "c1": _purposes(table["purpose"]),
                 "c2": _instants(table["given_at"]),
                 "c3": _instants(table["withdrawn_at"]),
             }
@@ -98,17 +101,21 @@ class Consents:
         ]
         given, withdrawn, purpose = column("c2"), column("c3"), column("c1")
         moment = ConstantExpression(now)
-        is_meant = purpose.isnull() | (purpose == ConstantExpression(""))
+        is_meant = purpose == ConstantExpression("")
         if covering:
             is_meant = is_meant | purpose.isin(*(ConstantExpression(name) for name in covering))
         stands = (given <= moment) & (withdrawn.isnull() | (withdrawn > moment)) & is_meant
         try:
-            found = self._cursor.from_arrow(self._table).filter(stands).select(column("c0")).to_arrow_table()
+            found = self._cursor.from_arrow(self._table).filter(stands).to_arrow_table()
         except duckdb.Error as error:
             raise UnreadableData(
                 f"{self._path.name!r} cannot be read as a consent table ({type(error).__name__})"
             ) from None
-        return frozenset(found.column(0).to_pylist()) - {None}
+        ended = self._table.filter(pc.less_equal(self._table["c3"], now))
+        last = ended.group_by(["c0", "c1"]).aggregate([("c3", "max")])
+        joined = found.join(last, ["c0", "c1"])
+        outlives = pc.fill_null(pc.greater(joined["c2"], joined["c3_max"]), True)
+        return frozenset(joined.filter(outlives)["c0"].to_pylist()) - {None}
 
 
 def subjects(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
@@ -121,6 +128,20 @@ def subjects(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     if types.is_string(cells.type) or types.is_large_string(cells.type) or types.is_integer(cells.type):
         return cells.cast(pa.string())
     raise PolicyMismatch(f"a column of type {cells.type} names no subjects; use text or whole numbers")
+
+
+def _purposes(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return purposes in one spelling; the empty text means any, what is unknown stays as it is."""
+    texts = pc.fill_null(cells.cast(pa.string()), "").combine_chunks().dictionary_encode()
+    named = pa.array([_iri(name) for name in texts.dictionary.to_pylist()], pa.string())
+    return pa.chunked_array([named.take(texts.indices)])
+
+
+def _iri(purpose: str) -> str:
+    try:
+        return purpose_iri(purpose) if purpose else ""
+    except UnknownTerm:
+        return purpose
 
 
 def _covers(consented: str, purpose: str) -> bool:

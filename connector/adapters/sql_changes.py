@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Text, cast, func, select, union_all
 from sqlalchemy.exc import DatabaseError, InterfaceError
 
 from connector.adapters.sql_database import Database
@@ -56,20 +56,19 @@ class SqlChanges:
         """Return a mark for each agreement, transfer and flow of these ids."""
         wanted = list(names)
         found: dict[str, str] = {}
+        # One question: each way to the database and back counts while a stream should have ended.
+        parts = [select(agreements.c.id, agreements.c.value).where(agreements.c.id.in_(wanted))]
+        for table in (transfers, flows):
+            parts.append(select(table.c.pid, cast(table.c.version, Text)).where(table.c.pid.in_(wanted)))
+        parts.append(
+            select(obligations.c.agreement, cast(func.count(), Text))
+            .where(obligations.c.agreement.in_(wanted), obligations.c.fulfilled.is_(False))
+            .where(is_overdue())
+            .group_by(obligations.c.agreement)
+        )
         with self._database.read() as connection:
-            terms = select(agreements.c.id, agreements.c.value).where(agreements.c.id.in_(wanted))
-            found.update({row.id: row.value for row in connection.execute(terms)})
-            for table in (transfers, flows):
-                moved = select(table.c.pid, table.c.version).where(table.c.pid.in_(wanted))
-                found.update({row.pid: str(row.version) for row in connection.execute(moved)})
-            overdue = (
-                select(obligations.c.agreement, func.count())
-                .where(obligations.c.agreement.in_(wanted), obligations.c.fulfilled.is_(False))
-                .where(is_overdue())
-                .group_by(obligations.c.agreement)
-            )
-            for agreement, count in connection.execute(overdue):
-                found[agreement] = f"{found.get(agreement)} {count} overdue"
+            for name, mark in sorted(map(tuple, connection.execute(union_all(*parts)))):
+                found[name] = f"{found[name]} {mark}" if name in found else mark
         return found
 
     def close(self) -> None:

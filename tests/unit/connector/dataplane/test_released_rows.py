@@ -22,7 +22,7 @@ from policies.operands import column_operand, mask_operand
 from schemas.errors import DataspaceError, Malformed, PolicyMismatch, UseDenied, WorldMoved
 from schemas.odrl import Offer
 from schemas.usage import UsageKind
-from tests.streaming import LOOPBACK, Provider, limit, offer
+from tests.streaming import LOOPBACK, TRAIN, Provider, limit, offer
 
 
 def at(*parts: int) -> dt.datetime:
@@ -300,6 +300,26 @@ def test_only_rows_of_subjects_who_consent_leave(provider: Provider):
     assert provider.read(consented(provider, PEOPLE, None))["name"].to_pylist() == ["Ann"]
     provider.now += dt.timedelta(seconds=1)
     assert provider.read(consented(provider, PEOPLE, None))["name"].to_pylist() == ["Ann", "Fay"]
+
+
+def test_a_withdrawal_on_another_line_ends_what_was_given_before_it(provider: Provider):
+    consents(
+        provider,
+        ("Ann", None, "2026-01-01", None),
+        ("Ann", None, "2026-01-01", "2026-02-01"),  # written down beside, as in a book of what happened
+        ("Bob", None, "2026-01-01", "2026-02-01"),
+        ("Bob", None, "2026-03-01", None),  # given anew
+        ("Cem", RESEARCH, "2026-01-01", None),
+        ("Cem", "dpv:ScientificResearch", "2025-01-01", "2026-02-01"),
+        ("Eve", RESEARCH, "2026-01-01", None),
+        ("Eve", "Marketing", "2026-01-01", "2026-02-01"),  # another purpose
+        ("Fay", None, "2026-01-01", None),
+        ("Fay", None, "2026-01-01", "2026-11-23T12:00:01"),  # only announced
+    )
+    ticket = consented(provider, PEOPLE, RESEARCH)
+    assert provider.read(ticket)["name"].to_pylist() == ["Bob", "Eve", "Fay"]
+    provider.now += dt.timedelta(seconds=1)
+    assert provider.read(ticket)["name"].to_pylist() == ["Bob", "Eve"]
 
 
 def test_a_withdrawal_stops_the_rows_that_follow_and_the_others_keep_their_numbers(provider: Provider):
@@ -642,6 +662,17 @@ def test_what_is_told_to_everybody_knows_nothing_of_people_hidden_or_asked(provi
     assert len(told) == 4
     assert all(dataset.rows is None for dataset in told)
     assert all(column.statistics is None for dataset in told for column in dataset.columns)
+
+
+@pytest.mark.parametrize(
+    "withholding", [STATISTICS, (limit("percentage", "lteq", 50),)], ids=["groups", "sample"]
+)
+def test_beside_an_offer_that_withholds_rows_an_open_one_has_no_statistics_told(
+    provider: Provider, withholding: Any
+):
+    assert provider.publish(PEOPLE, offer(), offer(*withholding, action=TRAIN)).refused == ()
+    (told,) = [one.dataset for one in provider.offerings.page(0, 10)]
+    assert all(column.statistics is None for column in told.columns)
 
 
 def test_rows_that_a_prohibition_withholds_are_in_no_statistics(provider: Provider):

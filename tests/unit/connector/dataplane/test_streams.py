@@ -190,6 +190,16 @@ class TestEnds:
         assert "contract breach" in stream.end.reason
         assert provider.records()[-1].detail["end"] == "revoked"
 
+    def test_a_duty_that_is_overdue_ends_a_stream_whether_or_not_anybody_suspended_it(
+        self, provider: Provider
+    ):
+        stream, batches = self.begun(provider)
+        provider.streams._hindrance = lambda agreement: f"obligation overdue: delete of {agreement}"
+        provider.now += timedelta(milliseconds=500)
+        assert next(batches, None) is None
+        assert stream.end is not None
+        assert (stream.end.kind, "obligation overdue: delete" in stream.end.reason) == ("suspended", True)
+
     def test_a_stream_looks_by_itself_after_half_a_second(self, provider: Provider):
         stream, batches = self.begun(provider)
         provider.stores.negotiations.revoke(provider.agreement, "contract breach")
