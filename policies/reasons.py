@@ -10,7 +10,7 @@ from typing import assert_never
 from policies.compiled import CompiledPolicy
 from policies.instants import turns
 from policies.kinds.values import spell_time
-from policies.kinds.zones import zone
+from policies.kinds.zones import local_time
 from policies.profile import (
     ACTIONS,
     DAYS,
@@ -279,7 +279,7 @@ def _elapsed(case: Case, limit: ElapsedLimit) -> Reason:
 
 
 def _out_of_hours(case: Case, limit: DayLimit | DayTimeLimit) -> Reason:
-    local = case.at.astimezone(zone(limit.zone))
+    local = local_time(case.at, limit.zone)
     term = "hansa:dayOfWeek" if isinstance(limit, DayLimit) else "hansa:timeOfDay"
     text = f"use is allowed {phrase(limit)}, and there it is {DAYS[local.weekday()]} {local:%H:%M}"
     return Reason(text, _again(case), term)

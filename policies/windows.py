@@ -9,7 +9,7 @@ from bisect import bisect_right
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 
-from policies.kinds.zones import jumps, zone
+from policies.kinds.zones import jumps, local_time, zone
 from policies.rules import DayLimit, DayTimeLimit
 
 TICK = timedelta(microseconds=1)
@@ -17,6 +17,8 @@ _DAY = timedelta(days=1)
 _MIDNIGHT = frozenset({time(0)})
 _AHEAD = {DayLimit: 9, DayTimeLimit: 3}
 """How many days are looked ahead at once: a week, or a day, and what a change of the clock may move."""
+_FIRST, _LAST = date.min + timedelta(days=30), date.max - timedelta(days=30)
+"""Near the ends of the calendar nothing is looked ahead."""
 
 
 def is_open(limit: DayLimit | DayTimeLimit, at: datetime) -> bool:
@@ -24,7 +26,7 @@ def is_open(limit: DayLimit | DayTimeLimit, at: datetime) -> bool:
 
     A window over midnight is the time from its start on, and the time up to its end.
     """
-    local = at.astimezone(zone(limit.zone))
+    local = local_time(at, limit.zone)
     if isinstance(limit, DayLimit):
         return local.weekday() in limit.days
     now = local.time()
@@ -41,7 +43,10 @@ def next_turn_of(limit: DayLimit | DayTimeLimit, after: datetime) -> datetime | 
     """
     if _is_always(limit):
         return None
-    flips, known = _flips(limit, after.astimezone(UTC).date())
+    day = after.astimezone(UTC).date()
+    if not _FIRST < day < _LAST:
+        return None
+    flips, known = _flips(limit, day)
     at = bisect_right(flips, after)
     return flips[at] if at < len(flips) else known
 

@@ -12,7 +12,7 @@ condition does, otherwise for one that holds at most there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -22,11 +22,19 @@ from policies.algebra.formulas import Atom, Every, Facts, Formula, Negated, Some
 from policies.algebra.regions import Interval, Intervals, Opaque, Region, Terms
 from policies.compiled import CompiledPolicy
 from policies.kinds.durations import Duration
-from policies.kinds.places import COUNTRIES, UNIONS, countries_in, do_regions_overlap, is_part_of
+from policies.kinds.places import (
+    COUNTRIES,
+    UNIONS,
+    countries_in,
+    countries_outside,
+    do_regions_overlap,
+    is_part_of,
+)
 from policies.kinds.values import Scalar
 from policies.profile import PURPOSES, Operator, do_purposes_overlap, is_narrower_or_equal
 from policies.rules import (
     ColumnFilter,
+    ColumnRegion,
     Combination,
     CompiledPermission,
     CompiledProhibition,
@@ -246,10 +254,16 @@ def rows_of(filters: Iterable[RowFilter], sorts: Mapping[str, frozenset[str]]) -
 
 
 def rows_matching(filters: Iterable[RowFilter], sorts: Mapping[str, frozenset[str]]) -> Formula:
-    """Return the rows that filters of a prohibition match: a null cell matches, whatever is asked of it."""
+    """Return the rows that filters of a prohibition match, as `policies.plan` excludes them.
+
+    A null cell matches, whatever is asked of it; a cell that names no country may be in any region.
+    """
     columns: dict[str, list[Formula]] = {}
     for limit in filters:
-        columns.setdefault(limit.column, []).append(_row_filter(limit, sorts[limit.column]))
+        part = _row_filter(limit, sorts[limit.column])
+        if isinstance(limit, ColumnRegion) and isinstance(part.region, Intervals):
+            part = replace(part, region=_points(countries_outside(limit.regions)).complement())
+        columns.setdefault(limit.column, []).append(part)
     return Every(
         tuple(
             Some((Atom(f"no value in column {name}", _YES), Every(tuple(parts))))
@@ -258,7 +272,7 @@ def rows_matching(filters: Iterable[RowFilter], sorts: Mapping[str, frozenset[st
     )
 
 
-def _row_filter(limit: RowFilter, sorts: frozenset[str]) -> Formula:
+def _row_filter(limit: RowFilter, sorts: frozenset[str]) -> Atom:
     key, words = f"column {limit.column}", phrase(limit)
     if len(sorts) > 1:
         return Atom(key, Opaque(f"its values are of different sorts: {', '.join(sorted(sorts))}"), words)

@@ -8,7 +8,7 @@ Source: IANA time zone database, by the `tzdata` package.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from importlib.resources import files
 from zoneinfo import ZoneInfo
@@ -44,6 +44,14 @@ def zone(name: str, place: str = "time zone") -> tzinfo:
         hint = f"did you mean {' or '.join(near)}?" if near else "write one like Europe/Berlin, or UTC"
         raise PolicyMismatch(f"{place}: no time zone is called {name[:80]!r}; {hint}")
     return _loaded(name)
+
+
+def local_time(at: datetime, name: str) -> datetime:
+    """Return an instant by the clock of a zone; by that of UTC where the zone's leaves the calendar."""
+    try:
+        return at.astimezone(zone(name))
+    except OverflowError:
+        return at.astimezone(UTC)
 
 
 def jumps(place: tzinfo, begin: datetime, end: datetime) -> Iterator[datetime]:

@@ -64,6 +64,8 @@ def from_json(data: bytes) -> Graph:
 
     try:
         document = json.loads(data, object_pairs_hook=_once, parse_constant=_no_number)
+        # Half a surrogate pair is text that no encoder takes: refuse it before anybody keeps it.
+        json.dumps(document, ensure_ascii=False).encode()
     except RecursionError:
         raise TooLarge("policy nests its JSON too deeply") from None
     except ValueError as error:

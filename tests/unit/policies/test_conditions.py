@@ -139,6 +139,19 @@ def test_what_never_ends_is_looked_ahead_for_a_bounded_time_only() -> None:
     assert until == datetime(2026, 11, 24, tzinfo=UTC) + timedelta(weeks=MOST_STEPS // 2 - 1, days=6)
 
 
+def test_the_ends_of_the_calendar_are_decided_like_other_days() -> None:
+    days = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+    far = limit("timeZone", "eq", "Pacific/Kiritimati")
+    last = limit("odrl:dateTime", "lt", "9999-12-31T23:00:00Z")
+    until = permit(allowing(limit("dayOfWeek", "isAnyOf", days), far, last), NOON).limits.until
+    assert until == datetime(9999, 12, 31, 23, tzinfo=UTC)
+    open_hours = limit("timeOfDay", "isAnyOf", ["08:00-18:00"])
+    for at in (datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)):
+        for zone_name in ("Pacific/Kiritimati", "America/Los_Angeles"):
+            policy = allowing(open_hours, limit("timeZone", "eq", zone_name))
+            assert isinstance(decide(policy, use(), UseTotals(), at), Permit | Deny)
+
+
 def test_what_is_always_open_never_ends() -> None:
     days = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
     assert permit(allowing(limit("dayOfWeek", "isAnyOf", days)), NOON).limits.until is None

@@ -220,6 +220,26 @@ def test_an_obligation_is_accepted_by_a_stricter_one_only(
     assert isinstance(covers(offer(rule("use")), plain), Misfit)
 
 
+@pytest.mark.parametrize(
+    ("forbidden", "kept"),
+    [
+        # A cell without a value, or without a country, is forbidden by the one and not by the other.
+        (
+            [limit("column/a", "lt", WHOLE), limit("column/a", "gt", WHOLE)],
+            [limit("column/b", "lt", WHOLE)],
+        ),
+        ([limit("rowSpatial/land", "isPartOf", "DE")], [limit("column/land", "eq", "DE")]),
+    ],
+)
+def test_rows_that_only_a_cell_without_a_value_brings_under_a_prohibition_count(
+    forbidden: list[dict[str, Any]], kept: list[dict[str, Any]]
+) -> None:
+    offered = offer(rule("use"), prohibition=[rule("use", *forbidden)])
+    assert covers(offered, offered) == Fit()
+    asked = offer(rule("use"), prohibition=[rule("use", *kept)])
+    assert isinstance(covers(asked, offered), Misfit)
+
+
 def test_a_wide_request_is_told_the_term_its_place_and_both_values() -> None:
     offered = offer(rule("use", limit("rowCount", "lteq", 1000), limit("purpose", "isA", "dpv:Marketing")))
     asked = offer(rule("use", limit("rowCount", "lteq", 5000), limit("purpose", "isA", "dpv:Marketing")))

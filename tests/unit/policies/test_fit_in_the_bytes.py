@@ -164,7 +164,7 @@ def is_within(rows: list[dict[str, Any]], asked: DataPlan, ours: DataPlan) -> bo
 
 
 @given(pairs(), st.lists(ROW, min_size=1, max_size=12), st.sampled_from((ODRL + "use", HANSA + "train")))
-@settings(max_examples=3000, deadline=None, derandomize=True)
+@settings(max_examples=400, deadline=None, derandomize=True)
 def test_what_fits_releases_no_row_and_no_cell_that_the_offer_would_not(
     pair: tuple[Offer, Offer], rows: list[dict[str, Any]], action: str
 ) -> None:

@@ -166,6 +166,12 @@ def test_what_is_no_document_is_refused(data: bytes) -> None:
         read(data)
 
 
+def test_half_a_character_is_refused_before_anybody_keeps_it() -> None:
+    for text in ('{"@context": {}, "@id": "\\ud800"}', '{"@context": {}, "\\udfff": 1}'):
+        with pytest.raises(Malformed, match=r"not JSON: .*surrogates not allowed"):
+            read(text)
+
+
 def test_another_media_type_is_refused_by_name() -> None:
     with pytest.raises(Malformed, match="not as 'text/html'"):
         read("x", "text/html")
