@@ -240,7 +240,7 @@ class Console:
             return
         sight = self.parts.previews.see(target, policy, use, SHOWN_ROWS, now)
         reading.decision = decision_view(question, sight.decision, lang)
-        reading.sight = sight_view(sight)
+        reading.sight = sight_view(sight, lang)
         if target.dataset is not None:
             touched = self.parts.previews.touched(target.dataset, policy)
             reading.touched = [touched_view(one, lang) for one in touched]

@@ -123,14 +123,6 @@ WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "rows": ("The first rows as they would leave", "Die ersten Zeilen, wie sie geliefert würden"),
         "rows.none": ("No row would leave.", "Keine Zeile würde geliefert."),
         "rows.more": ("More rows follow.", "Weitere Zeilen folgen."),
-        "note.varies": (
-            "Each agreement has hashes and a sample of its own; those above belong to none.",
-            "Jede Vereinbarung hat eigene Hashwerte und eine eigene Stichprobe; diese gehören zu keiner.",
-        ),
-        "note.apart": (
-            "Of columns that stay apart a reader chooses some; here the last of each set is left out.",
-            "Unter Spalten, die getrennt bleiben, wird beim Lesen gewählt; hier fehlt jeweils die letzte.",
-        ),
         "sees.empty": (
             "Name the data above, and the first rows appear here, through the same plan as a stream.",
             "Nennen Sie oben die Daten; hier erscheinen dann die ersten Zeilen, nach demselben Plan wie in "

@@ -20,7 +20,7 @@ from policies.explain import explain_as_data, explain_decision
 from policies.profile import action_iri, purpose_iri
 from policies.remedies import Question, against_sentences, remedies
 from policies.use import Claims, Use, UseTotals
-from policies.words.language import Language, language
+from policies.words.language import Language, language, message, sentence
 from schemas.base import Document
 from schemas.binding.server import bounded_body, parse_json
 from schemas.errors import Malformed, NotFound
@@ -80,16 +80,17 @@ def decision_view(question: Question, decision: Permit | Deny, lang: Language) -
     return view
 
 
-def sight_view(sight: Sight) -> dict[str, Any]:
+def sight_view(sight: Sight, lang: Language) -> dict[str, Any]:
     """Show the first rows as they would leave."""
     if sight.rows is None:
         return {"columns": [], "rows": [], "more": False, "notes": []}
     columns = [{"name": field.name, "type": str(field.type)} for field in sight.rows.schema]
+    notes = [sentence(message(f"note.{note}"), lang) for note in sight.notes]
     return {
         "columns": columns,
         "rows": rows_as_text(sight.rows),
         "more": sight.more,
-        "notes": list(sight.notes),
+        "notes": notes,
     }
 
 
@@ -148,7 +149,7 @@ def policy_router(
             "sentences": explain_as_data(policy, lang),
             "warnings": list(policy.warnings),
             "decision": decision_view(question, sight.decision, lang),
-            **sight_view(sight),
+            **sight_view(sight, lang),
         }
 
     @router.post("/policies/impact")

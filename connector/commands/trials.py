@@ -34,10 +34,6 @@ _KINDS = {
     "narrowed": "granted",
     "changed": "waiting",
 }
-_NOTES = {
-    "varies": "Each agreement has hashes and a sample of its own; those above belong to none.",
-    "apart": "Of columns that stay apart a reader chooses some; here the last of each set is left out.",
-}
 
 
 @reporting
@@ -168,4 +164,4 @@ def print_rows(answered: dict[str, Any]) -> None:
     if answered["more"]:
         out.print("… and more rows", style="faint")
     for note in answered["notes"]:
-        out.print(_NOTES[note], style="faint")
+        out.print(note, markup=False, style="faint")

@@ -83,7 +83,7 @@ MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "cell.isNoneOf": "{column} weder {values} ist",
         "cell.region": "{column} in {regions} liegt",
         "columns": "nur die Spalten {columns}",
-        "apart": "die Spalten {columns}, aber nie alle zusammen",
+        "apart": "die Spalten {columns} nie zusammen",
         "mask.hash": "mit {column} als Hashwert unter geheimem Schlüssel",
         "mask.null": "mit leerem {column}",
         "mask.redact": 'mit "[redacted]" anstelle von {column}',
@@ -132,6 +132,7 @@ MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "receive": "Sie erhalten {limit}",
         "receive.filtered": "Sie erhalten {limit}; Zeilen mit leerem {column} entfallen",
         "receive.placed": "Sie erhalten {limit}; Zeilen ohne bekannten Ort entfallen",
+        "receive.apart": "Sie erhalten die Spalten {columns} nie zusammen",
         "receive.masked": "Sie erhalten die Daten {limit}",
         "may not": "Sie dürfen {action}",
         "may not.when": "Sie dürfen {conditions} {action}",
@@ -179,6 +180,12 @@ MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "not permitted": "nicht erlaubt: {action}",
         "not for you": "die Vereinbarung gilt allein für {party}",
         # --- um eine Entscheidung herum
+        "note.varies": (
+            "jede Vereinbarung hat eigene Hashwerte und eine eigene Stichprobe; diese gehören zu keiner"
+        ),
+        "note.apart": (
+            "unter Spalten, die getrennt bleiben, wird beim Lesen gewählt; hier fehlt jeweils die letzte"
+        ),
         "well formed": ("wohlgeformt, {n} Satz", "wohlgeformt, {n} Sätze"),
         "remedies": "die kleinsten Änderungen, mit denen sie erlaubt wäre:",
         "remedies.none": "mit einer oder zwei Änderungen ist es nicht getan",

@@ -87,7 +87,7 @@ MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "cell.isNoneOf": "{column} is neither {values}",
         "cell.region": "{column} lies in {regions}",
         "columns": "only the columns {columns}",
-        "apart": "the columns {columns}, but never all of them together",
+        "apart": "never the columns {columns} together",
         "mask.hash": "with {column} replaced by a keyed hash",
         "mask.null": "with {column} left empty",
         "mask.redact": 'with {column} replaced by "[redacted]"',
@@ -133,6 +133,7 @@ MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "receive": "you receive {limit}",
         "receive.filtered": "you receive {limit}; rows with an empty {column} are left out",
         "receive.placed": "you receive {limit}; rows without a known place are left out",
+        "receive.apart": "you never receive the columns {columns} together",
         "receive.masked": "you receive the data {limit}",
         "may not": "you may not {action}",
         "may not.when": "you may not {action} {conditions}",
@@ -174,6 +175,10 @@ MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "not permitted": "to {action} is not permitted",
         "not for you": "the policy is for {party}",
         # --- around a decision
+        "note.varies": "each agreement has hashes and a sample of its own; those above belong to none",
+        "note.apart": (
+            "of columns that stay apart a reader chooses some; here the last of each set is left out"
+        ),
         "well formed": ("well formed, {n} sentence", "well formed, {n} sentences"),
         "remedies": "the smallest changes that would make it pass:",
         "remedies.none": "no one or two changes would make it pass",
