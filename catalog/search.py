@@ -126,12 +126,16 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True)
 class Eligibility:
-    """The answer, why, and what to do next; `offer` is the id of the offer that it speaks of."""
+    """The answer, why, and what to do next; `offer` is the id of the offer that it speaks of.
+
+    `statistics` says that the offer releases figures over groups, and no rows.
+    """
 
     answer: Answer
     reasons: tuple[str, ...] = ()
     next: str | None = None
     offer: str | None = None
+    statistics: bool = False
 
     def __str__(self) -> str:
         """Say it in one line."""
@@ -153,9 +157,18 @@ def compiled_offers(offers: str) -> tuple[tuple[Offer | None, CompiledPolicy | D
     return tuple(compiled)
 
 
+_LISTED = ("hansa:participantGroup", "odrl:spatial", "hansa:environment")
+"""Terms that hang on what the authority of the data space states of a participant."""
+
+
 def _mends_by_saying_more(reason: Reason, use: Use) -> bool:
-    """Whether a reason only asks to say what was left unsaid, or to come back later."""
+    """Whether a reason only asks to say what was left unsaid, to come back later, or to be listed.
+
+    What the member list states of a participant is for its provider to look up: here nothing is known of it.
+    """
     fix = reason.fix or ""
+    if reason.term in _LISTED or reason.term.startswith("hansa:credential/"):
+        return True
     if use.purpose is None and "purpose" in fix:
         return True
     if not use.participant and reason.term.endswith("participant"):
@@ -174,6 +187,16 @@ def _denied(deny: Deny, use: Use, offer: Offer) -> Eligibility:
     )
 
 
+def _figures_only(least: int, offer: Offer) -> Eligibility:
+    return Eligibility(
+        answer=Answer.STEP,
+        reasons=(f"the offer releases figures over groups of at least {least}, and no rows",),
+        next="ask for groups instead of rows, as the line below does",
+        offer=offer.id,
+        statistics=True,
+    )
+
+
 _ORDER = {Answer.YOURS: 0, Answer.STEP: 1, Answer.NO: 2}
 
 
@@ -186,6 +209,8 @@ def judge(offers: str, use: Use, at: datetime) -> Eligibility:
             answers.append(Eligibility(Answer.NO, (why,), None, offer.id if offer else None))
             continue
         match decide(policy, use, UseTotals(), at):
+            case Permit(plan=plan) if plan.aggregate is not None:
+                answers.append(_figures_only(plan.aggregate.min_group, offer))
             case Permit():
                 return Eligibility(Answer.YOURS, offer=offer.id)
             case Deny() as deny:

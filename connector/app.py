@@ -31,6 +31,7 @@ from connector.adapters.sources import ParquetSources
 from connector.adapters.sql import SqlStores
 from connector.adapters.tiles import FileTiles
 from connector.api.console import Parts, install_console
+from connector.api.console_agreements import Book
 from connector.api.console_session import Sessions
 from connector.api.doors import StreamDoors
 from connector.api.dsp import dsp_router, version_router
@@ -497,6 +498,15 @@ class Connector:
                 offerings=self.offerings,
                 files=lambda: files_below(self.settings.data.roots, SUFFIXES),
                 clock=self.clock,
+                book=Book(
+                    agreements=self.negotiations,
+                    revocations=self.promises.revocations,
+                    ledger=self.promises.ledger,
+                    totals=self.usage.totals,
+                    streams=self.streams.open_by_agreement,
+                    claims=self.trust.claims,
+                    clock=self.clock,
+                ),
             ),
         )
         app.include_router(

@@ -201,6 +201,8 @@ def _limit(limit: DataLimit) -> Message:
         return message("receive.filtered", limit=said(limit), column=repr(limit.column))
     if isinstance(limit, ColumnRegion):
         return message("receive.placed", limit=said(limit))
+    if isinstance(limit, NotTogether):
+        return message("receive.apart", columns=Listed(tuple(map(repr, limit.columns)), "and"))
     return message("receive.masked" if isinstance(limit, ColumnMask) else "receive", limit=said(limit))
 
 

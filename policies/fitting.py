@@ -106,7 +106,7 @@ def _fit(limit: DataLimit, types: dict[str, str]) -> None:
 
 def _fit_filter(limit: ColumnFilter, datatype: str) -> None:
     for value in limit.values:
-        fitted = fit_value(value, datatype, limit.place)
+        fitted = fit_value(value, datatype, f"{limit.place} (column {shown(limit.column)})")
         if isinstance(fitted, bool) and limit.operator in _ORDER:
             raise PolicyMismatch(
                 f"{limit.place}: '{limit.operator}' has no meaning for the truth values of "

@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from policies.compiled import compile_policy
 from policies.durations import read_duration
-from policies.language import Language
+from policies.language import Language, message, say
 from policies.operands import COLUMN
 from policies.profile import operator_named, purpose_iri
 from policies.values import read_count, read_scalar, read_text, read_time, shown
@@ -60,7 +60,7 @@ class Parameter:
     @property
     def help(self) -> str:
         """How it is written, in English."""
-        return _FORMS[self.form][0]
+        return _form(self.form)
 
 
 @dataclass(frozen=True)
@@ -110,13 +110,16 @@ def template_parameters(name: str, lang: Language = Language.EN) -> dict[str, st
     Raises:
         Malformed: if there is no such template.
     """
-    return {one.name: f"{one.said(lang)}: {one.help}{_optional(one)}" for one in template(name).parameters}
+    return {
+        one.name: f"{one.said(lang)}: {_form(one.form, lang)}{_optional(one, lang)}"
+        for one in template(name).parameters
+    }
 
 
-def _optional(parameter: Parameter) -> str:
+def _optional(parameter: Parameter, lang: Language) -> str:
     if parameter.default is not None:
-        return f" (default: {parameter.default})"
-    return "" if parameter.required else " (optional)"
+        return f" ({say(message('form.default', value=str(parameter.default)), lang)})"
+    return "" if parameter.required else f" ({say(message('form.optional'), lang)})"
 
 
 def fill(name: str, offer_id: str, /, **parameters: Any) -> Offer:
@@ -179,7 +182,7 @@ def _checked(name: str, known: Mapping[str, Any], given: Mapping[str, Any]) -> d
             )
     values = {}
     for parameter, row in known.items():
-        form, read = _FORMS[row["form"]]
+        form, read = _form(row["form"]), _READERS[row["form"]]
         value = given.get(parameter)
         value = row.get("default") if value is None else value
         if value is None:
@@ -299,28 +302,26 @@ def _group_size(value: Any) -> str:
     return str(size)
 
 
-_FORMS: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "time": ("a dateTime like 2026-12-01T00:00:00Z, or a date for the whole day", _time),
-    "purposes": (
-        "one or more DPV purposes like 'ScientificResearch'",
-        lambda value: [purpose_iri(str(item)) for item in _several(value, "purposes")],
-    ),
-    "column": ("the name of a column", _column),
-    "columns": (
-        "one or more names of columns",
-        lambda value: [_column(item) for item in _several(value, "names of columns")],
-    ),
-    "operator": (f"one of {', '.join(COLUMN.operators)}", _operator),
-    "value": ("text, a number, true or false, a date, or a list of them", _value),
-    "count": ("a whole number from 1", _count),
-    "group_size": ("a whole number from 2", _group_size),
-    "duration": ("an ISO 8601 duration like P30D", _duration),
-    "percentage": ("a number above 0 and up to 100", _percentage),
-    "groups": ("one or more groups, by name or IRI", lambda value: _texts(value, "groups")),
-    "regions": ("one or more regions like DE or EU", lambda value: _texts(value, "regions")),
-    "environments": (
-        "one or more of secure-processing-environment, trusted-execution-environment, federated-only",
-        lambda value: _texts(value, "environments"),
-    ),
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "time": _time,
+    "purposes": lambda value: [purpose_iri(str(item)) for item in _several(value, "purposes")],
+    "column": _column,
+    "columns": lambda value: [_column(item) for item in _several(value, "names of columns")],
+    "operator": _operator,
+    "value": _value,
+    "count": _count,
+    "group_size": _group_size,
+    "duration": _duration,
+    "percentage": _percentage,
+    "groups": lambda value: _texts(value, "groups"),
+    "regions": lambda value: _texts(value, "regions"),
+    "environments": lambda value: _texts(value, "environments"),
 }
-"""For each form: how it is described, and how it is read."""
+"""For each form: how it is read."""
+
+
+def _form(name: str, lang: Language = Language.EN) -> str:
+    """Say how a value of a form is written."""
+    if name == "operator":
+        return say(message("form.operator", operators=", ".join(COLUMN.operators)), lang)
+    return say(message(f"form.{name}"), lang)

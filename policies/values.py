@@ -276,7 +276,7 @@ def fit_value(value: Scalar, datatype: str, place: str) -> Scalar | float:
 
 def _no_fit(value: Scalar, datatype: str, wanted: str, place: str) -> Scalar:
     raise PolicyMismatch(
-        f"{place}: {shown(spell(value))} does not fit a column of type {datatype[:80]}; write {wanted}"
+        f"{place}: {spell(value)[:120]} does not fit a column of type {datatype[:80]}; write {wanted}"
     )
 
 

@@ -58,7 +58,7 @@ _DATATYPES = {
     ValueKind.UNIT: XSD + "anyURI",
 }
 _OWN = (
-    (ENFORCEMENT, "who keeps a term", "wer für einen Begriff einsteht"),
+    (ENFORCEMENT, "who keeps a term", "wer eine Bedingung durchsetzt"),
     (OPERATOR, "an operator that an operand takes", "ein Operator, den ein Operand erlaubt"),
     (RANGE, "the values that an operand takes", "die Werte, die ein Operand erlaubt"),
     (STANDS, "where a constraint with this operand stands", "wo eine Bedingung mit diesem Operanden steht"),

@@ -133,6 +133,7 @@ MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "receive": "you receive {limit}",
         "receive.filtered": "you receive {limit}; rows with an empty {column} are left out",
         "receive.placed": "you receive {limit}; rows without a known place are left out",
+        "receive.apart": "you never receive the columns {columns} together",
         "receive.masked": "you receive the data {limit}",
         "may not": "you may not {action}",
         "may not.when": "you may not {action} {conditions}",
@@ -173,6 +174,32 @@ MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "forbidden": "forbidden: {rule}",
         "not permitted": "to {action} is not permitted",
         "not for you": "the policy is for {party}",
+        # --- around a decision
+        "note.varies": "each agreement has hashes and a sample of its own; those above belong to none",
+        "note.apart": (
+            "of columns that stay apart a reader chooses some; here the last of each set is left out"
+        ),
+        "well formed": ("well formed, {n} sentence", "well formed, {n} sentences"),
+        "remedies": "the smallest changes that would make it pass:",
+        "remedies.none": "no one or two changes would make it pass",
+        # --- how a parameter of a template is written
+        "form.time": "a dateTime like 2026-12-01T00:00:00Z, or a date for the whole day",
+        "form.purposes": "one or more DPV purposes like 'ScientificResearch'",
+        "form.column": "the name of a column",
+        "form.columns": "one or more names of columns",
+        "form.operator": "one of {operators}",
+        "form.value": "text, a number, true or false, a date, or a list of them",
+        "form.count": "a whole number from 1",
+        "form.group_size": "a whole number from 2",
+        "form.duration": "an ISO 8601 duration like P30D",
+        "form.percentage": "a number above 0 and up to 100",
+        "form.groups": "one or more groups, by name or IRI",
+        "form.regions": "one or more regions like DE or EU",
+        "form.environments": (
+            "one or more of secure-processing-environment, trusted-execution-environment, federated-only"
+        ),
+        "form.optional": "optional",
+        "form.default": "default: {value}",
         # --- changes that would make a use pass
         "change.purpose": "state the purpose {purpose}",
         "change.action": "ask to {action} only",

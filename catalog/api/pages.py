@@ -237,9 +237,10 @@ class Pages:
 
 def open_line(root: str, record: CatalogRecord, question: Question, answer: Eligibility | None) -> str:
     """Return the one line that opens a dataset."""
-    del answer
     said = f', action="{question.action}"' if question.action != DEFAULT_ACTION else ""
     purpose = compact_iri(question.purpose).removeprefix("dpv:") if question.purpose else "ScientificResearch"
+    if answer is not None and answer.statistics:
+        said += ', aggregate={"group": [], "measures": [{"function": "count"}]}'
     return f'connector.open("{root}", "{record.entry.dataset}", purpose="{purpose}"{said})'
 
 

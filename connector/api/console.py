@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import quote
 
 import jinja2
 from anyio import CapacityLimiter, to_thread
@@ -22,6 +22,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from connector.api import console_draft as drafts
+from connector.api.console_agreements import Book
+from connector.api.console_forms import SOMEBODY, form_of, language_of, number_of, target_of, use_of
 from connector.api.console_session import Sessions, check_origin
 from connector.api.console_words import words
 from connector.api.policies import decision_view, sentences_view, sight_view, touched_view
@@ -31,23 +33,19 @@ from connector.offering.service import Offerings
 from policies.clashes import clashes_in
 from policies.compiled import CompiledPolicy, compile_policy
 from policies.explain import label_text
-from policies.language import Language, language, message, say
-from policies.profile import PURPOSES, Action, Label, action_iri, purpose_iri
+from policies.language import Language, message, say
+from policies.profile import PURPOSES, Action, Label
 from policies.remedies import Question
 from policies.templates import fill, template, template_names
-from policies.use import Claims, Use, UseTotals
-from schemas.binding.server import bounded_body
+from policies.use import UseTotals
 from schemas.errors import DataspaceError, Malformed, Refused
 from schemas.odrl import Offer
 from schemas.vocab import compact_iri
 
 HERE = Path(__file__).resolve().parent
-MOST_BODY = 1 << 20
-MOST_FIELDS = 8_000
 SHOWN_ROWS = 10
 READERS = 4
 """Pages that read data at a time; they have threads of their own, so that they cannot starve the protocol."""
-SOMEBODY = "did:web:consumer.example"
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; base-uri 'none'; "
@@ -69,6 +67,7 @@ class Parts:
     offerings: Offerings
     files: Callable[[], Sequence[str]]
     clock: Callable[[], datetime]
+    book: Book
 
 
 @dataclass
@@ -111,13 +110,13 @@ class Console:
 
     def render(self, page: str, lang: Language, status: int = 200, **values: Any) -> HTMLResponse:
         """Render a page in a language."""
-        values = {"session": None, "token": "", **values}
+        values = {"session": None, "token": "", "page": page.removesuffix(".html"), **values}
         text = self._templates.get_template(page).render(t=words(lang), lang=lang.value, **values)
         return HTMLResponse(text, status_code=status, headers=_HEADERS)
 
     def policy(self, request: Request, session: str, form: Mapping[str, str]) -> Response:
         """Show the policy page with what was filled in; `do` names the button that was pressed."""
-        lang = _language(request, form)
+        lang = language_of(request, form)
         do = form.get("do", "")
         reading = Reading()
         draft = drafts.Draft()
@@ -139,6 +138,32 @@ class Console:
             "token": self.parts.sessions.token(session),
         }
         return self.render("policy.html", lang, **values)
+
+    def agreements(self, request: Request, session: str, form: Mapping[str, str] | None = None) -> Response:
+        """Show who may read what, and what is owed; `form` asks for a revocation."""
+        lang, problem = language_of(request, form or {}), None
+        start = number_of((form or request.query_params).get("start", ""))
+        if form is not None:
+            try:
+                revoked = self.parts.book.revoke(form)
+                where = (
+                    f"/console/agreements?lang={lang.value}&start={start}&revoked={quote(revoked, safe='')}"
+                )
+                return RedirectResponse(f"{where}#{quote(revoked, safe=':')}", 303, headers=_HEADERS)
+            except DataspaceError as error:
+                problem = str(error)
+        shown = self.parts.book.page(start, lang)
+        told = request.query_params.get("revoked")
+        states = [one["state"] for one in shown["agreements"] if told and one["id"] == told]
+        values = shown | {
+            "session": session,
+            "token": self.parts.sessions.token(session),
+            "other": next(one.value for one in Language if one is not lang),
+            "problem": problem,
+            "tried": {"agreement": "", "reason": "", "emergency": ""} | dict(form or {}),
+            "told": words(lang)[f"told.{states[0]}"] if states and states[0] in ("revoked", "ends") else None,
+        }
+        return self.render("agreements.html", lang, 400 if problem else 200, **values)
 
     def _page(
         self, draft: drafts.Draft, form: Mapping[str, str], reading: Reading, lang: Language
@@ -180,7 +205,7 @@ class Console:
     def _read(self, draft: drafts.Draft, form: Mapping[str, str], lang: Language) -> Reading:
         """Say what a draft says, and try it on the data, where data are named."""
         reading = Reading()
-        target = _target(form)
+        target = target_of(form)
         if target is not None:
             try:
                 found = self.parts.previews.columns(target)
@@ -209,13 +234,13 @@ class Console:
         form: Mapping[str, str],
         lang: Language,
     ) -> None:
-        use, now = _use(form), self.parts.clock()
+        use, now = use_of(form), self.parts.clock()
         question = Question(policy, use, UseTotals(agreed=now), now)
         if target is None:
             return
         sight = self.parts.previews.see(target, policy, use, SHOWN_ROWS, now)
         reading.decision = decision_view(question, sight.decision, lang)
-        reading.sight = sight_view(sight)
+        reading.sight = sight_view(sight, lang)
         if target.dataset is not None:
             touched = self.parts.previews.touched(target.dataset, policy)
             reading.touched = [touched_view(one, lang) for one in touched]
@@ -227,7 +252,7 @@ class Console:
             Malformed: if the file or the title is not named.
             Refused: with the reason for which the offer is refused.
         """
-        target = _target(form)
+        target = target_of(form)
         if target is None or target.source is None:
             raise Malformed("name a data file below the data folders; a dataset's id names no file")
         title = form.get("title", "").strip()
@@ -255,60 +280,6 @@ def _bare(offer: Offer) -> dict[str, Any]:
     return wired
 
 
-def _language(request: Request, form: Mapping[str, str]) -> Language:
-    """Choose the language: what was asked for, then what the browser prefers, then English."""
-    said = form.get("lang") or request.query_params.get("lang")
-    accepted = [said] if said else request.headers.get("accept-language", "")[:200].split(",")
-    for one in accepted:
-        try:
-            return language(one.partition(";")[0])
-        except Malformed:
-            continue
-    return Language.EN
-
-
-def _target(form: Mapping[str, str]) -> Target | None:
-    """Read which data are meant: an id has a scheme, a file has none."""
-    said, consent = form.get("target", "").strip(), form.get("consent", "").strip()
-    if not said:
-        return None
-    return Target(dataset=said) if ":" in said else Target(source=said, consent=consent or None)
-
-
-def _use(form: Mapping[str, str]) -> Use:
-    """Read whose use is tried.
-
-    Raises:
-        UnknownTerm: naming an action or purpose that we do not know.
-    """
-    groups = frozenset(part.strip() for part in form.get("groups", "").split(",") if part.strip())
-    claims = Claims(groups, (), form.get("region", "").strip() or None, form.get("environment", "") or None)
-    purpose = form.get("purpose", "").strip()
-    return Use(
-        form.get("participant", "").strip() or SOMEBODY,
-        action_iri(form.get("action", "") or "odrl:use"),
-        purpose_iri(purpose) if purpose else None,
-        claims,
-    )
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """Read a form; of fields of one name the last counts.
-
-    Raises:
-        Malformed: if it is none, or has too many fields.
-    """
-    body = await bounded_body(request, MOST_BODY)
-    try:
-        return dict(
-            parse_qsl(
-                body.decode(), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=MOST_FIELDS
-            )
-        )
-    except ValueError:
-        raise Malformed(f"this is no form of at most {MOST_FIELDS} fields; load the page again") from None
-
-
 def install_console(app: FastAPI, parts: Parts) -> None:
     """Put the console into a connector's app, below `/console`."""
     console, sessions = Console(parts), parts.sessions
@@ -327,12 +298,12 @@ def install_console(app: FastAPI, parts: Parts) -> None:
 
     @router.get("/login")
     def login(request: Request) -> Response:
-        return console.render("login.html", _language(request, {}), wrong=False)
+        return console.render("login.html", language_of(request, {}), wrong=False)
 
     @router.post("/login")
     async def enter(request: Request) -> Response:
-        form = await _form(request)
-        lang = _language(request, form)
+        form = await form_of(request)
+        lang = language_of(request, form)
         check_origin(request)
         answered = elsewhere(request, f"/console/policy?lang={lang.value}")
         if not sessions.open(answered, form.get("key", "")):
@@ -358,9 +329,25 @@ def install_console(app: FastAPI, parts: Parts) -> None:
         session = sessions.of(request)
         if session is None:
             return elsewhere(request, "/console/login")
-        form = await _form(request)
+        form = await form_of(request)
         sessions.check(request, session, form.get("csrf", ""))
         return await to_thread.run_sync(console.policy, request, session, form, limiter=readers)
+
+    @router.get("/agreements")
+    def agreements(request: Request) -> Response:
+        session = sessions.of(request)
+        if session is None:
+            return elsewhere(request, "/console/login")
+        return console.agreements(request, session)
+
+    @router.post("/agreements")
+    async def revoke(request: Request) -> Response:
+        session = sessions.of(request)
+        if session is None:
+            return elsewhere(request, "/console/login")
+        form = await form_of(request)
+        sessions.check(request, session, form.get("csrf", ""))
+        return await to_thread.run_sync(console.agreements, request, session, form, limiter=readers)
 
     app.include_router(router)
     app.mount("/console/static", StaticFiles(directory=HERE / "static"), name="console-static")

@@ -17,7 +17,7 @@ from connector.offering.service import Offerings
 from policies.compiled import CompiledPolicy, compile_policy
 from policies.decision import Deny, Permit
 from policies.explain import explain, explain_decision, label_text
-from policies.language import Language, language
+from policies.language import Language, language, message, sentence
 from policies.profile import action_iri, purpose_iri
 from policies.remedies import Question, against_sentences, remedies
 from policies.use import Claims, Use, UseTotals
@@ -93,12 +93,18 @@ def decision_view(question: Question, decision: Permit | Deny, lang: Language) -
     return view
 
 
-def sight_view(sight: Sight) -> dict[str, Any]:
+def sight_view(sight: Sight, lang: Language) -> dict[str, Any]:
     """Show the first rows as they would leave."""
     if sight.rows is None:
-        return {"columns": [], "rows": [], "more": False}
+        return {"columns": [], "rows": [], "more": False, "notes": []}
     columns = [{"name": field.name, "type": str(field.type)} for field in sight.rows.schema]
-    return {"columns": columns, "rows": rows_as_text(sight.rows), "more": sight.more}
+    notes = [sentence(message(f"note.{note}"), lang) for note in sight.notes]
+    return {
+        "columns": columns,
+        "rows": rows_as_text(sight.rows),
+        "more": sight.more,
+        "notes": notes,
+    }
 
 
 def touched_view(touched: Touched, lang: Language) -> dict[str, Any]:
@@ -110,7 +116,7 @@ def touched_view(touched: Touched, lang: Language) -> dict[str, Any]:
         "wouldGetNew": isinstance(touched.then, Permit),
         "loses": touched.loses,
         "openStreams": touched.streams,
-        "why": list(explain_decision(touched.then, lang)) if isinstance(touched.then, Deny) else [],
+        "why": list(against_sentences(touched.asked, lang)),
     }
 
 
@@ -156,7 +162,7 @@ def policy_router(
             "sentences": sentences_view(policy, lang),
             "warnings": list(policy.warnings),
             "decision": decision_view(question, sight.decision, lang),
-            **sight_view(sight),
+            **sight_view(sight, lang),
         }
 
     @router.post("/policies/impact")

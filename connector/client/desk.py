@@ -151,6 +151,7 @@ def _refused(view: Mapping[str, Any]) -> DataspaceError:
     reasons = [str(reason) for reason in view.get("reasons") or ()]
     if problem.startswith("use-denied"):
         return UseDenied(reasons or [problem])
-    return PeerRefused(
-        f"{view.get('counterparty')} ended it: {'; '.join([problem, *reasons])}", reasons=reasons
-    )
+    said = "; ".join([problem, *reasons])
+    # Our side may not know yet that an agreement was revoked: it is asked for again each time.
+    fix = "; open with renegotiate=True to ask for a new agreement" if problem.startswith("revoked") else ""
+    return PeerRefused(f"{view.get('counterparty')} ended it: {said}{fix}", reasons=reasons)

@@ -53,15 +53,55 @@ def open_(  # noqa: PLR0913 - one argument for each option of the verb
         typer.Option("--output", "-o", help="Write Parquet here; else the first rows are printed."),
     ] = None,
     rows: Annotated[int, typer.Option(help="How many rows to print.")] = 10,
+    columns: Annotated[
+        str | None, typer.Option(help="Which columns, with commas; else all that the terms release.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Columns to group by, with commas, where only statistics are released.")
+    ] = None,
+    renegotiate: Annotated[
+        bool, typer.Option("--renegotiate", help="Make a new agreement, though one stands for this use.")
+    ] = False,
+    measure: Annotated[
+        list[str] | None,
+        typer.Option(help="What to measure of each group, such as count or mean:age; may be repeated."),
+    ] = None,
 ) -> None:
-    """Negotiate, transfer and stream a dataset: to a Parquet file, or to look at it."""
+    """Negotiate, transfer and stream a dataset: to a Parquet file, or to look at it.
+
+    Where the terms release statistics only, ask for groups:
+    hansa data open CATALOGUE DATASET --group sex --measure count --measure mean:age
+    """
     import connector
 
-    with connector.open(catalogue, dataset, purpose=purpose, action=action) as stream:
+    with connector.open(
+        catalogue,
+        dataset,
+        purpose=purpose,
+        action=action,
+        columns=_names(columns) if columns is not None else None,
+        aggregate=_question(group, measure),
+        renegotiate=renegotiate,
+    ) as stream:
         if output is None:
             _print_rows(stream, rows)
         else:
             _write(stream, output)
+
+
+def _names(given: str) -> list[str]:
+    return [name for name in map(str.strip, given.split(",")) if name]
+
+
+def _question(group: str | None, measures: list[str] | None) -> dict[str, Any] | None:
+    """Return the question to data of which only groups may leave; None where rows are asked for."""
+    if group is None and not measures:
+        return None
+    asked = []
+    for one in measures or ["count"]:
+        function, colon, column = one.partition(":")
+        asked.append({"function": function} | ({"column": column} if colon else {}))
+    return {"group": _names(group or ""), "measures": asked}
 
 
 def _print_rows(stream: Any, most: int) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from connector.client.management import Management, quoted
+from connector.commands.policy_files import offer_file
 from connector.commands.terminal import err, out, print_json, print_table, reporting, shorten
 from connector.lean import hide
 from connector.settings import API_KEY_FILE, Settings, load
@@ -140,7 +141,9 @@ def publish(  # noqa: PLR0913 - one argument for each option of the verb
         list[str] | None,
         typer.Option("--parameter", "-p", help="name=value of the template; commas make lists."),
     ] = None,
-    offer: Annotated[Path | None, typer.Option(help="An ODRL offer (JSON) instead of a template.")] = None,
+    offer: Annotated[
+        Path | None, typer.Option(help="A policy file instead of a template: JSON, JSON-LD or Turtle.")
+    ] = None,
     description: Annotated[str | None, typer.Option(help="What is in it.")] = None,
     keyword: Annotated[list[str] | None, typer.Option(help="A keyword; may be repeated.")] = None,
     consent: Annotated[str | None, typer.Option(help="Consent table beside the data.")] = None,
@@ -176,11 +179,7 @@ def _offer(template: str | None, given: list[str], file: Path | None) -> dict[st
     if (template is None) == (file is None):
         raise Malformed("give either --template or --offer")
     if file is not None:
-        try:
-            document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise Malformed(f"{file} is not a JSON offer: {error}") from None
-        return document
+        return offer_file(file)
     return {"template": template, "parameters": parameters_of(given, "--parameter")}
 
 

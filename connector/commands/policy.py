@@ -12,17 +12,16 @@ import typer
 
 from connector.client.management import Management
 from connector.commands.participant import HERE, Config, Json, opened
+from connector.commands.policy_files import read_file
 from connector.commands.terminal import out, print_json, reporting
 from connector.settings import load
-from policies.language import Language, language
+from policies.language import Language, language, message, say, sentence
 from policies.profile import Label
 from schemas.errors import Malformed
-from schemas.vocab import DSP_CONTEXT, DSP_ODRL_CONTEXT
 
 if TYPE_CHECKING:
     from policies.compiled import CompiledPolicy
     from policies.use import Claims, Use
-    from schemas.odrl import Policy
 
 app = typer.Typer(
     help="""Write policies, read them in sentences, and try them before they are published.
@@ -53,60 +52,6 @@ At = Annotated[datetime | None, typer.Option(help="When it is asked for; without
 _STYLES = {Label.ENFORCED: "granted", Label.SIGNING: "accent", Label.PROMISED: "waiting"}
 _SHAPES = {Label.ENFORCED: "■", Label.SIGNING: "□", Label.PROMISED: "◌"}
 SOMEBODY = "did:web:consumer.example"
-
-
-MOST_FILE = 4 << 20
-"""Bytes of a policy file."""
-
-
-def read_file(file: Path) -> Policy:
-    """Read a policy from a file: JSON as the Dataspace Protocol writes it, JSON-LD, or Turtle.
-
-    Raises:
-        Malformed: if it cannot be read, or is too large.
-        Refused: as its form is refused.
-    """
-    try:
-        size = file.stat().st_size
-        text = file.read_text(encoding="utf-8") if size <= MOST_FILE else ""
-    except (OSError, ValueError) as error:
-        raise Malformed(f"cannot read {file}: {error}") from None
-    if size > MOST_FILE:
-        raise Malformed(f"{file} has {size:,} bytes; a policy has at most {MOST_FILE:,}")
-    if file.suffix == ".ttl":
-        return _read_rdf(text, "text/turtle")
-    try:
-        document = json.loads(text)
-    except RecursionError:
-        raise Malformed(f"{file} nests deeper than any policy; flatten it") from None
-    except ValueError as error:
-        raise Malformed(f"{file} is not a JSON policy: {error}") from None
-    if isinstance(document, list) or (isinstance(document, dict) and _is_foreign(document)):
-        return _read_rdf(text, "application/ld+json")
-    if not isinstance(document, dict):
-        raise Malformed(f"{file} holds no JSON object; write one policy, like `hansa policy new` makes")
-    return _read_protocol(document)
-
-
-def _is_foreign(document: dict[str, Any]) -> bool:
-    """Say whether JSON brings a context of its own, in which its words may mean anything."""
-    context = document.get("@context", [])
-    named = context if isinstance(context, list) else [context]
-    return "@graph" in document or not all(one in (DSP_CONTEXT, DSP_ODRL_CONTEXT) for one in named)
-
-
-def _read_rdf(text: str, media_type: str) -> Policy:
-    from policies.odrl.dsp import read_offer
-
-    return read_offer(text, None, media_type)
-
-
-def _read_protocol(document: dict[str, Any]) -> Policy:
-    from schemas.odrl import Agreement, Offer
-
-    if document.get("@type") in ("Agreement", "odrl:Agreement"):
-        return Agreement.read({**document, "@type": "Agreement"})
-    return Offer.read({"@id": "urn:hansa:draft", **document, "@type": "Offer"})
 
 
 def compiled_file(file: Path) -> CompiledPolicy:
@@ -219,7 +164,7 @@ def check(  # noqa: PLR0913 - one argument for each option of the verb
     if as_json:
         print_json(document)
     else:
-        _print_check(document)
+        _print_check(document, wanted)
     if document["conflicts"]:
         raise typer.Exit(1)
     if not document.get("decision", {"permitted": True})["permitted"]:
@@ -288,29 +233,31 @@ def _decided(policy: CompiledPolicy, use: Use, rows: int, at: datetime, lang: La
     }
 
 
-def _print_check(document: dict[str, Any]) -> None:
-    out.print(f"[granted]well formed[/], {document['terms']} sentences")
+def _print_check(document: dict[str, Any], lang: Language) -> None:
+    first, _, rest = say(message("well formed", n=document["terms"]), lang).partition(",")
+    out.print(f"[granted]{first}[/],{rest}")
     for word, style, found in (("warning", "waiting", "warnings"), ("conflict", "denied", "conflicts")):
         for text in document[found]:
             out.print(f"[{style}]{word}[/] ", end="")
             out.print(text, markup=False)
     if "decision" in document:
-        print_decision(document["decision"])
+        print_decision(document["decision"], lang)
 
 
-def print_decision(decision: dict[str, Any]) -> None:
+def print_decision(decision: dict[str, Any], lang: Language) -> None:
     """Print a decision: what it means, or why not and what would make it pass."""
     style = "granted" if decision["permitted"] else "denied"
     first, *rest = decision["sentences"]
     out.print(f"[{style}]{first}[/]")
-    for sentence in rest:
-        out.print(f"  {sentence}", markup=False)
+    for told in rest:
+        out.print(f"  {told}", markup=False)
     if decision["remedies"]:
-        out.print("[accent]The smallest changes that would make it pass:[/]")
+        heading = sentence(message("remedies"), lang).rstrip(".")
+        out.print(f"[accent]{heading}[/]")
         for remedy in decision["remedies"]:
             out.print("  " + " ".join(remedy), markup=False)
     elif not decision["permitted"]:
-        out.print("No one or two changes would make it pass.", style="faint")
+        out.print(sentence(message("remedies.none"), lang), style="faint")
 
 
 @app.command()

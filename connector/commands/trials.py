@@ -20,9 +20,9 @@ from connector.commands.policy import (
     compiled_file,
     print_decision,
     read_claims,
-    read_file,
     show_sentences,
 )
+from connector.commands.policy_files import read_file
 from connector.commands.terminal import out, print_json, print_table, reporting
 from connector.settings import load
 from policies.language import language
@@ -43,7 +43,10 @@ def diff(  # noqa: PLR0913 - one argument for each option of the verb
     dataset: Annotated[
         str | None, typer.Option(help="A dataset at your connector: whom would the new policy touch?")
     ] = None,
-    lang: Lang = "en",
+    lang: Annotated[
+        str,
+        typer.Option("--lang", help="Language of why not: en or de. What changed is told in English."),
+    ] = "en",
     config: Config = HERE,
     as_json: Json = False,
 ) -> None:
@@ -142,7 +145,7 @@ def simulate(  # noqa: PLR0913 - one argument for each option of the verb
         print_json(answered)
     else:
         show_sentences(answered["sentences"])
-        print_decision(answered["decision"])
+        print_decision(answered["decision"], language(lang))
         if answered["decision"]["permitted"]:
             print_rows(answered)
     if not answered["decision"]["permitted"]:
@@ -160,3 +163,5 @@ def print_rows(answered: dict[str, Any]) -> None:
     print_table(names, answered["rows"], "No row would leave.")
     if answered["more"]:
         out.print("… and more rows", style="faint")
+    for note in answered["notes"]:
+        out.print(note, markup=False, style="faint")

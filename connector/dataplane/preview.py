@@ -23,6 +23,9 @@ from connector.offering.ports import OfferingStore, Sources
 from policies.compiled import CompiledPolicy, compile_policy
 from policies.decision import Deny, Permit, decide
 from policies.fitting import fit_to_columns
+from policies.masking import MaskKind
+from policies.plan import DataPlan
+from policies.remedies import Question as Asked
 from policies.use import Claims, Use, UseTotals
 from schemas.arrow import columns_of
 from schemas.base import Role
@@ -61,18 +64,30 @@ class Sight:
     rows: pa.Table | None
     more: bool
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How a stream differs: it `varies` in hashes and sample, or columns stay `apart`."""
+        if self.rows is None or isinstance(self.decision, Deny):
+            return ()
+        plan = self.decision.plan
+        hashed = any(mask.kind is MaskKind.HASH for branch in plan.branches for _, mask in branch.masks)
+        varies = plan.aggregate is None and (hashed or any(branch.sample for branch in plan.branches))
+        return (*(("varies",) if varies else ()), *(("apart",) if plan.apart else ()))
+
 
 @dataclass(frozen=True)
 class Touched:
     """One agreement that stands, and what a new policy would mean for its consumer.
 
     The agreement keeps its terms until it is revoked. `now` is what is decided under it, `then` what would be
-    decided if the same use were asked for under the new policy, in a new agreement. `streams` are open now.
+    decided if the same use were asked for under the new policy, in a new agreement: `asked` is that question.
+    `streams` are open now.
     """
 
     agreement: SignedAgreement
     now: Permit | Deny
     then: Permit | Deny
+    asked: Asked
     streams: int
 
     @property
@@ -160,7 +175,7 @@ class Previews:
     def _rows(self, target: Target, permit: Permit, most: int) -> tuple[pa.Table, bool]:
         file, consent, described = self._file(target)
         key = mask_key(self._mask_secret, _AGREEMENT)
-        plan = narrowed(permit.plan, described, None) if described is not None else permit.plan
+        plan = _shown(permit.plan, described or [column.name for column in self.columns(target)])
         request = ScanRequest(_BATCH_BYTES, salt=sample_salt(key), consent=consent)
         scan: Scan = self._scans.scan(file, plan, request)
         try:
@@ -202,8 +217,9 @@ class Previews:
         totals = self._totals(held.agreement.id)
         before = decide(compile_policy(held.agreement), use, totals, now)
         offered = replace(policy, assignee=None, assigner=None)
-        after = decide(offered, use, UseTotals(agreed=now), now)
-        return Touched(held, before, after, streams.get(held.agreement.id, 0))
+        asked = Asked(offered, use, UseTotals(agreed=now), now)
+        after = decide(asked.policy, asked.use, asked.totals, asked.at)
+        return Touched(held, before, after, asked, streams.get(held.agreement.id, 0))
 
     def _file(self, target: Target) -> tuple[str, str | None, Sequence[str] | None]:
         """Return the file, its consent table, and the columns that were described, if it was published."""
@@ -216,6 +232,16 @@ class Previews:
         if held.withdrawn is not None:
             raise NotFound(f"dataset {target.dataset[:200]!r} is not offered here")
         return held.source, held.consent, [column.name for column in held.dataset.columns]
+
+
+def _shown(plan: DataPlan, described: Sequence[str]) -> DataPlan:
+    """Return the plan of a reader who asks for all columns, but the last of each set that must stay apart."""
+    if plan.aggregate is not None or not plan.apart:
+        return narrowed(plan, described, None)
+    asked = plan.visible(described)
+    while (together := plan.whole_set(asked)) is not None:
+        asked = [name for name in asked if name != together[-1]]
+    return narrowed(plan, described, asked)
 
 
 def cell_text(value: object, most: int = 200) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -329,8 +330,14 @@ def _audit(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _keep_serving(telling: Telling, space: Space) -> None:
+    # What ends a service ends the processes of the data space too, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     telling.console.print("\n[accent]The data space keeps running.[/] Open:")
     telling.say(f"{space.catalog.url}  the catalogue: search, terms, who takes part")
+    hospital = space.participants["hospital"]
+    telling.say(
+        f"{hospital.url}/console  the hospital's console; its key: {hospital.folder / 'state' / 'api-key'}"
+    )
     telling.say("and try, in another terminal:")
     developer = space.participants["developer"]
     # `make demo` runs from a virtual environment that the other terminal has not entered.

@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from policies.odrl.inherit import resolved
 from policies.odrl.literals import spell_duration
 from policies.odrl.model import (
     Condition,
@@ -28,9 +29,9 @@ from policies.odrl.model import (
     Typed,
     Value,
 )
-from policies.odrl.read import read_one
+from policies.odrl.read import read
 from policies.odrl.read_constraints import Demands, shorter
-from schemas.errors import PolicyMismatch
+from schemas.errors import Malformed, PolicyMismatch
 from schemas.odrl import Offer
 from schemas.vocab import HANSA, HANSA_PROFILE, ODRL, XSD
 
@@ -41,17 +42,37 @@ _Rule = Permission | Prohibition | Duty
 
 
 def read_offer(document: bytes | str, policy_id: str | None = None, media_type: str | None = None) -> Offer:
-    """Read an offer from Turtle or JSON-LD, for `policies.compiled.compile_policy`.
+    """Read an offer from Turtle or JSON-LD, with what it inherits, for `policies.compiled.compile_policy`.
 
     Args:
         document: one policy, or several, of which `policy_id` names one.
-        policy_id: its IRI; None asks for the only one.
+        policy_id: its IRI; None asks for the only one, or the only one that no other inherits from.
         media_type: `text/turtle` or `application/ld+json`; None tells them apart.
 
     Raises:
-        DataspaceError: as `policies.odrl.read.read_one` and `as_offer`.
+        Malformed: if there is no such policy, or there are several.
+        PolicyCycle: naming the circle.
+        DataspaceError: as `policies.odrl.read.read`, `policies.odrl.inherit.resolved` and `as_offer`.
     """
-    return as_offer(read_one(document, policy_id, media_type, PRODUCT))
+    found = read(document, media_type, PRODUCT).policies
+    others = {policy.id: policy for policy in found}
+    chosen = _chosen(found, policy_id)
+    return as_offer(resolved(chosen, others, parties=False) if chosen.inherits else chosen)
+
+
+def _chosen(found: tuple[PolicyModel, ...], policy_id: str | None) -> PolicyModel:
+    if policy_id is not None:
+        wanted = [policy for policy in found if policy.id == policy_id]
+    else:
+        parents = {name for policy in found for name in policy.inherits}
+        # Where every policy is somebody's parent they go round in a circle, which is told by its members.
+        wanted = [policy for policy in found if policy.id not in parents] or list(found[:1])
+    if len(wanted) == 1:
+        return wanted[0]
+    existing = ", ".join(shorter(policy.id) for policy in (wanted or found)[:10])
+    if policy_id is not None:
+        raise Malformed(f"document holds no policy {policy_id[:120]!r}; it holds: {existing}")
+    raise Malformed(f"document holds several policies, {existing}; write one policy a file")
 
 
 def as_offer(policy: PolicyModel) -> Offer:

@@ -183,6 +183,37 @@ def test_what_is_typed_while_an_answer_is_on_its_way_stays(page: Page) -> None:
     expect(page.get_by_label("Title of the dataset")).to_have_value("A title typed meanwhile")
 
 
+def test_nothing_pressed_or_typed_while_an_answer_is_on_its_way_is_lost(page: Page) -> None:
+    page.clock.install()
+    held: list[Route] = []
+    page.route("**/console/policy", lambda route: route.continue_() if held else held.append(route))
+    with page.expect_request("**/console/policy"):
+        page.get_by_role("button", name="Add a permission").click()
+    page.get_by_role("button", name="Add a prohibition").click()
+    page.get_by_label("Title of the dataset").fill("A title")
+    with page.expect_event("requestfinished"):
+        page.get_by_label("Title of the dataset").press("Tab")  # a change, which waits as well
+        page.clock.run_for(300)  # longer than the page waits before it sends a change
+        page.get_by_label("Data file, or id of a dataset").fill("people.parquet")
+        held[0].continue_()
+    expect(page.get_by_role("region", name="Permission 1")).to_be_visible()
+    expect(page.get_by_role("region", name="Prohibition 1")).to_be_visible()
+    expect(page.get_by_text("You may not use the data.", exact=True)).to_be_visible()
+    expect(page.get_by_label("Title of the dataset")).to_have_value("A title")
+    expect(page.get_by_label("Data file, or id of a dataset")).to_have_value("people.parquet")
+
+
+def test_what_is_pressed_twice_in_haste_removes_one(page: Page) -> None:
+    for _ in range(3):
+        page.get_by_role("button", name="Add a permission").click()
+    expect(page.get_by_role("region", name="Permission 3")).to_be_visible()
+    page.get_by_role("button", name="Remove this rule: Permission 1").dblclick()
+    expect(page.get_by_role("region", name="Permission 3")).not_to_be_visible()
+    page.get_by_role("button", name="Add a prohibition").click()
+    expect(page.get_by_role("region", name="Prohibition 1")).to_be_visible()
+    expect(page.get_by_role("region", name="Permission 2")).to_be_visible()
+
+
 def test_what_was_opened_stays_open(page: Page) -> None:
     page.get_by_text("What the labels mean").click()
     page.get_by_role("button", name="Add a permission").click()
@@ -228,8 +259,11 @@ def test_a_dataset_is_published_from_the_page_and_named(page: Page, desk: Desk) 
     page.get_by_role("button", name="Use this template").click()
     page.get_by_role("button", name="Publish with this policy").click()
     expect(page.get_by_text("give the dataset a title")).to_be_visible()
+    page.clock.install()
     page.get_by_label("Title of the dataset").fill("People of the harbour")
     page.get_by_role("button", name="Publish with this policy").click()
+    expect(page.get_by_role("status").get_by_text("Published.")).to_be_visible()
+    page.clock.run_for(500)  # longer than the page waits with what a left field has to say
     expect(page.get_by_role("status").get_by_text("Published.")).to_be_visible()
     told = httpx2.get(f"{desk.url}/management/offers", headers={"Authorization": f"Bearer {desk.key}"}).json()
     assert [one["dct:title"] for one in told["datasets"]] == ["People of the harbour"], told

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -37,3 +40,27 @@ def test_the_demo_tells_the_whole_story_and_ends_well() -> None:
     assert re.search(r"broken\s+tree: entry \d+", told)
     for shame in ("was not denied", "more rows came", "was not caught", "Traceback"):
         assert shame not in told
+
+
+def test_what_ends_a_demo_that_serves_ends_all_its_processes(tmp_path: Path) -> None:
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "connector", "demo", "--serve", "--folder", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "COLUMNS": "160"},
+    )
+    assert demo.stdout is not None
+    told = ""
+    for line in demo.stdout:
+        told += line
+        if "Ctrl-C ends it" in line:
+            break
+    assert "/console  the hospital's console; its key: " in told
+    demo.send_signal(signal.SIGTERM)
+    rest, _ = demo.communicate(timeout=120)
+    assert "Stopping" in rest
+    ports = set(map(int, re.findall(r"http://localhost:(\d+)", told)))
+    assert len(ports) >= 3
+    for port in ports:
+        with socket.socket() as tried:
+            assert tried.connect_ex(("127.0.0.1", port)) != 0, f"port {port} is still served"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,8 @@ from tests.e2e.conftest import RESEARCH, Town
 pytestmark = pytest.mark.e2e
 
 
-def hansa(*words: str, code: int = 0) -> str:
-    said = CliRunner().invoke(app, ["policy", *words])
+def hansa(*words: str, code: int = 0, of: str = "policy") -> str:
+    said = CliRunner().invoke(app, [of, *words])
     assert said.exit_code == code, said.output
     return said.output
 
@@ -71,6 +73,25 @@ def test_turtle_json_ld_and_json_say_the_same(policy: Path, tmp_path: Path) -> N
     )
     assert hansa("explain", str(turtle)) == hansa("explain", str(linked))
     assert "Only for a purpose under dpv:Marketing." in hansa("explain", str(turtle))
+
+
+def test_the_readme_shows_what_the_commands_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    section = readme.partition("### Write a policy")[2].partition("\n## ")[0]
+    typed, shown = section.split("```")[1], section.split("```")[3]
+    monkeypatch.chdir(tmp_path)
+    first, second = (shlex.split(line, comments=True)[2:] for line in typed.splitlines()[1:] if line)
+    hansa(*first)
+    assert hansa(*second, code=3).strip() == shown.strip()
+
+
+def test_what_would_make_it_pass_is_told_in_german_too(policy: Path) -> None:
+    told = hansa("check", str(policy), "--purpose", "dpv:Marketing", "--lang", "de", code=3)
+    assert "wohlgeformt, " in told
+    assert "Die kleinsten Änderungen, mit denen sie erlaubt wäre:" in told
+    listed = hansa("templates", "--lang", "de")
+    assert "eine Dauer nach ISO 8601 wie P30D (Vorgabe: P30D)" in listed
+    assert "like" not in listed
 
 
 def test_a_denied_use_is_told_with_the_smallest_change(policy: Path) -> None:
@@ -220,3 +241,41 @@ def test_a_change_is_told_with_whom_it_touches(running_town: Town, policy: Path,
         assert "This is for did:web:" in shown
     assert "You may use the data." in hansa("explain", dataset, *config)
     assert "Both say the same." in hansa("diff", str(policy), str(policy))
+
+
+def test_turtle_is_published_as_it_is(running_town: Town, tmp_path: Path) -> None:
+    door = running_town.space.participants["hospital"]
+    shutil.copy(
+        running_town.data / "hospital" / "patients.parquet", running_town.data / "hospital" / "turtle.parquet"
+    )
+    file = tmp_path / "offer.ttl"
+    file.write_text(
+        "@prefix odrl: <http://www.w3.org/ns/odrl/2/> . @prefix hansa: <https://w3id.org/hansa/policy/1#> .\n"
+        "<urn:mine> a odrl:Offer ; odrl:permission [ odrl:action hansa:evaluate ; odrl:constraint [\n"
+        "  odrl:leftOperand hansa:rowCount ; odrl:operator odrl:lteq ; odrl:rightOperand 7 ] ] .\n"
+    )
+    config = ["--config", str(door.folder / "hansa.toml")]
+    told = hansa(
+        "publish", "turtle.parquet", "--title", "By Turtle", "--offer", str(file), *config, of="connector"
+    )
+    id = told.split()[-1]
+    (sentences,) = hansa_json("explain", id, *config)
+    assert [one["text"] for one in sentences] == [
+        "You may evaluate models on the data.",
+        "You receive at most 7 rows over the life of the agreement.",
+    ]
+    hansa("withdraw", id, *config, of="connector")
+
+
+def test_an_agreement_is_not_published(tmp_path: Path) -> None:
+    file = tmp_path / "agreed.json"
+    parties = {
+        "assigner": "did:web:a.example",
+        "assignee": "did:web:b.example",
+        "timestamp": "2026-11-25T12:00:00Z",
+    }
+    rules = {"permission": [{"action": "odrl:use"}], "target": "urn:d", **parties}
+    file.write_text(json.dumps({"@type": "Agreement", "@id": "urn:a", **rules}))
+    (tmp_path / "hansa.toml").write_text("")
+    told = hansa("publish", "x.parquet", "--title", "x", "--offer", str(file), code=1, of="connector")
+    assert "holds an agreement; publish an offer" in told

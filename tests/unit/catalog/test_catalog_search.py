@@ -125,3 +125,35 @@ def test_only_words_count_and_not_too_many() -> None:
 )
 def test_facets_are_labelled_in_plain_words(kind: str, value: str, label: str) -> None:
     assert facet_label(kind, value) == label
+
+
+def term(name: str, operator: str, value: Any) -> dict[str, Any]:
+    return {"leftOperand": name, "operator": operator, "rightOperand": value}
+
+
+@pytest.mark.parametrize(
+    ("name", "operator", "value", "step"),
+    [
+        (HANSA + "participantGroup", "isAnyOf", "sme", "list you in sme"),
+        (HANSA + "credential/iso27001", "eq", "yes", "state 'iso27001' as 'yes'"),
+        ("odrl:spatial", "isPartOf", "EU", "state a place in EU"),
+        (HANSA + "environment", "isAnyOf", "federated-only", "attest"),
+    ],
+)
+def test_what_the_member_list_has_to_state_is_a_step_and_no_refusal(
+    name: str, operator: str, value: str, step: str
+) -> None:
+    for who in ("", ME):
+        found = judge(offers(offer(term(name, operator, value))), asking(participant=who), AT)
+        assert found.answer is Answer.STEP
+        assert step in str(found.next)
+
+
+def test_figures_over_groups_are_no_rows_and_a_step() -> None:
+    terms = (term(HANSA + "aggregateOnly", "eq", True), term(HANSA + "minGroupSize", "gteq", 12))
+    figures = offer(*terms, id="urn:offer:figures")
+    found = judge(offers(figures), asking(), AT)
+    assert found.answer is Answer.STEP
+    assert found.statistics
+    assert "groups of at least 12, and no rows" in found.reasons[0]
+    assert judge(offers(figures, offer()), asking(), AT).offer == "urn:offer:open"

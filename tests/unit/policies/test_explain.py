@@ -111,8 +111,8 @@ def test_a_permit_is_told_in_german_too() -> None:
     policy = allowing(limit("columns", "isAnyOf", ["age", "id"]), limit("rowCount", "lteq", 1000))
     assert explain_decision(decide(policy, use(), UseTotals(), NOON), Language.DE) == (
         "Die Nutzung ist erlaubt.",
-        "1.000 Zeilen dürfen noch hinaus.",
-        "Heraus kommen: nur die Spalten 'age' und 'id'.",
+        "1.000 Zeilen können noch geliefert werden.",
+        "Geliefert werden: nur die Spalten 'age' und 'id'.",
     )
 
 

@@ -160,3 +160,31 @@ def test_a_change_touches_who_would_get_no_new_agreement_and_stops_no_stream(
         assert not same.loses
     provider.stores.negotiations.revoke(provider.agreement, "over")
     assert previews.touched(dataset, compile_policy(offer())) == ()
+
+
+def test_of_columns_that_stay_apart_the_last_is_left_out_and_that_is_told(
+    provider: Provider, previews: Previews
+) -> None:
+    apart = limit("notTogether", "isAllOf", ["id", "age"])
+    provider.ticket(TABLE, apart)
+    policy = compile_policy(offer(apart))
+    for target in (Target(source="t.parquet"), Target(dataset=dataset_of(provider))):
+        sight = previews.see(target, policy, USE)
+        assert sight.rows is not None
+        assert sight.rows.column_names == ["id", "name"]
+        assert sight.notes == ("apart",)
+
+
+@pytest.mark.parametrize(
+    ("terms", "notes"),
+    [
+        ([limit("mask/name", "eq", "hash")], ("varies",)),
+        ([limit("percentage", "lteq", 50)], ("varies",)),
+        ([limit("mask/name", "eq", "null"), limit("column/age", "gteq", 40)], ()),
+    ],
+)
+def test_it_is_told_where_every_agreement_has_values_of_its_own(
+    provider: Provider, previews: Previews, terms: list[dict[str, Any]], notes: tuple[str, ...]
+) -> None:
+    write(provider.data / "t.parquet", TABLE)
+    assert previews.see(Target(source="t.parquet"), compile_policy(offer(*terms)), USE).notes == notes

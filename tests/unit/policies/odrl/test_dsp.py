@@ -13,7 +13,7 @@ from policies.odrl.inherit import resolved
 from policies.odrl.read import read
 from policies.odrl.read_constraints import LENIENT
 from policies.use import Use, UseTotals
-from schemas.errors import PolicyMismatch, UnknownTerm
+from schemas.errors import DataspaceError, Malformed, PolicyCycle, PolicyMismatch, UnknownTerm
 from schemas.jsonld import compact_form
 from schemas.odrl import Offer
 from schemas.vocab import DSP_CONTEXT, HANSA, HANSA_PROFILE, ODRL
@@ -70,7 +70,6 @@ def test_what_travels_comes_back_the_same_under_the_context_of_the_protocol() ->
          "[ odrl:action odrl:use ; odrl:target h:b ]",
          "another target (hansa:a and hansa:b) in permission[1]"),
         ("odrl:conflict odrl:perm ; odrl:permission [ odrl:action odrl:use ]", "conflict perm"),
-        ("odrl:inheritFrom h:parent ; odrl:permission [ odrl:action odrl:use ]", "inheritFrom in urn:o"),
     ],
 )  # fmt: skip
 def test_what_the_protocol_has_no_word_for_does_not_travel(rules: str, words: str) -> None:
@@ -82,6 +81,41 @@ def test_what_the_protocol_has_no_word_for_does_not_travel(rules: str, words: st
 def test_a_term_of_nobody_is_refused_before_it_travels() -> None:
     with pytest.raises(UnknownTerm, match="'urn:moon'"):
         read_offer(f"{HEAD} <urn:o> a odrl:Offer ; odrl:permission [ odrl:action <urn:moon> ] .")
+
+
+FAMILY = """<urn:o> a odrl:Offer ; odrl:inheritFrom <urn:p> ; odrl:permission [ odrl:action odrl:use ] .
+<urn:p> a odrl:Set ; odrl:prohibition [ odrl:action odrl:sell ] ."""
+
+
+def test_a_file_with_parents_is_read_as_the_policy_that_none_inherits_from() -> None:
+    offer = read_offer(HEAD + FAMILY)
+    assert offer.id == "urn:o"
+    assert [rule.action for rule in offer.prohibition] == [ODRL + "sell"]
+    assert not read_offer(HEAD + FAMILY, "urn:p").permission
+
+
+@pytest.mark.parametrize(
+    ("more", "refusal", "words"),
+    [
+        (" <urn:p> odrl:inheritFrom <urn:o> .", PolicyCycle, "urn:o"),
+        (" <urn:q> a odrl:Set ; odrl:permission [ odrl:action odrl:use ] .", Malformed, "urn:o, urn:q"),
+        (" <urn:o> odrl:inheritFrom <urn:gone> .", UnknownTerm, "urn:gone"),
+    ],
+)
+def test_circles_strangers_and_lost_parents_are_named(
+    more: str, refusal: type[DataspaceError], words: str
+) -> None:
+    with pytest.raises(refusal, match=words):
+        read_offer(HEAD + FAMILY + more)
+
+
+def test_what_has_parents_does_not_travel_unmerged() -> None:
+    text = (
+        f"{HEAD} <urn:o> a odrl:Set ; odrl:inheritFrom <urn:p> ; odrl:permission [ odrl:action odrl:use ] ."
+    )
+    (policy,) = read(text, demands=LENIENT).policies
+    with pytest.raises(PolicyMismatch, match="inheritFrom in urn:o cannot travel"):
+        as_offer(policy)
 
 
 def test_a_family_travels_once_it_is_merged() -> None:
