@@ -104,6 +104,8 @@ def dated(policy: CompiledPolicy, totals: UseTotals, at: datetime) -> UseTotals:
     if not policy.moving:
         return totals
     agreed = at if policy.is_offer else policy.agreed or totals.agreed
+    if agreed == totals.agreed and totals.first_delivery is not None:
+        return totals
     return replace(totals, agreed=agreed, first_delivery=totals.first_delivery or at)
 
 

@@ -12,7 +12,7 @@ condition does, otherwise for one that holds at most there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -23,9 +23,17 @@ from policies.durations import Duration
 from policies.formulas import Atom, Every, Facts, Formula, Negated, Some
 from policies.profile import PURPOSES, Operator, do_purposes_overlap, is_narrower_or_equal
 from policies.regions import Interval, Intervals, Opaque, Region, Terms
-from policies.regions_geo import COUNTRIES, UNIONS, countries_in, do_regions_overlap, is_part_of
+from policies.regions_geo import (
+    COUNTRIES,
+    UNIONS,
+    countries_in,
+    countries_outside,
+    do_regions_overlap,
+    is_part_of,
+)
 from policies.rules import (
     ColumnFilter,
+    ColumnRegion,
     Combination,
     CompiledPermission,
     CompiledProhibition,
@@ -245,7 +253,26 @@ def rows_of(filters: Iterable[RowFilter], sorts: Mapping[str, frozenset[str]]) -
     return Every(tuple(_row_filter(limit, sorts[limit.column]) for limit in filters))
 
 
-def _row_filter(limit: RowFilter, sorts: frozenset[str]) -> Formula:
+def rows_matching(filters: Iterable[RowFilter], sorts: Mapping[str, frozenset[str]]) -> Formula:
+    """Return the rows that filters of a prohibition match, as `policies.plan` excludes them.
+
+    A null cell matches, whatever is asked of it; a cell that names no country may be in any region.
+    """
+    columns: dict[str, list[Formula]] = {}
+    for limit in filters:
+        part = _row_filter(limit, sorts[limit.column])
+        if isinstance(limit, ColumnRegion) and isinstance(part.region, Intervals):
+            part = replace(part, region=_points(countries_outside(limit.regions)).complement())
+        columns.setdefault(limit.column, []).append(part)
+    return Every(
+        tuple(
+            Some((Atom(f"no value in column {name}", _YES), Every(tuple(parts))))
+            for name, parts in columns.items()
+        )
+    )
+
+
+def _row_filter(limit: RowFilter, sorts: frozenset[str]) -> Atom:
     key, words = f"column {limit.column}", phrase(limit)
     if len(sorts) > 1:
         return Atom(key, Opaque(f"its values are of different sorts: {', '.join(sorted(sorts))}"), words)

@@ -24,7 +24,7 @@ from policies.rules import (
     Consequence,
     DataLimit,
 )
-from policies.tightness import are_rows_within, is_kept
+from policies.tightness import are_rows_matched_too, is_kept
 from policies.wording import compact, phrase
 
 
@@ -153,7 +153,7 @@ def is_forbidden_too(rule: CompiledProhibition, own: CompiledProhibition, extent
         and _holds_within(
             extents.may_hold(rule.conditions, outer=True), extents.may_hold(own.conditions, outer=False)
         )
-        and (not own.filters or (bool(rule.filters) and are_rows_within(rule.filters, own.filters)))
+        and (not own.filters or (bool(rule.filters) and are_rows_matched_too(rule.filters, own.filters)))
     )
 
 

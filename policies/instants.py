@@ -6,18 +6,17 @@ Not every such instant changes anything; no change lies before it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, time, timedelta
+from datetime import datetime
+from functools import lru_cache
 
+from policies.durations import Duration
 from policies.profile import Operator
 from policies.rules import DayLimit, DayTimeLimit, ElapsedLimit, MovingLimit, Since
 from policies.use import UseTotals
-from policies.zones import next_local
+from policies.windows import TICK, next_turn_of
 
-TICK = timedelta(microseconds=1)
 MOST_STEPS = 400
 """How many instants are looked at, at most, before "decide again then" is the answer."""
-
-_MIDNIGHT = frozenset({time(0)})
 
 
 def elapsed_end(limit: ElapsedLimit, totals: UseTotals, at: datetime) -> datetime | None:
@@ -26,14 +25,19 @@ def elapsed_end(limit: ElapsedLimit, totals: UseTotals, at: datetime) -> datetim
     Before the first delivery the use asked for is taken to be it: the time cannot run out earlier.
     """
     start = totals.agreed if limit.since is Since.AGREEMENT else totals.first_delivery or at
-    end = limit.duration.after(start) if start is not None else None
+    end = _end(limit.duration, start) if start is not None else None
     if end is None or limit.operator is Operator.LT:
         return end
     return end + TICK if end < datetime.max.replace(tzinfo=end.tzinfo) else None
 
 
+@lru_cache(maxsize=4096)
+def _end(duration: Duration, start: datetime) -> datetime | None:
+    return duration.after(start)
+
+
 def next_turn(limit: MovingLimit, totals: UseTotals, at: datetime, after: datetime) -> datetime | None:
-    """Return the next instant after `after` at which a limit may turn.
+    """Return the next instant after `after` at which a limit may turn; None if it never does.
 
     Args:
         limit: the condition.
@@ -45,11 +49,8 @@ def next_turn(limit: MovingLimit, totals: UseTotals, at: datetime, after: dateti
         case ElapsedLimit():
             end = elapsed_end(limit, totals, at)
             return end if end is not None and end > after else None
-        case DayLimit():
-            return next_local(_MIDNIGHT, limit.zone, after)
-        case DayTimeLimit():
-            edges = frozenset(edge for window in limit.windows for edge in window)
-            return next_local(edges, limit.zone, after)
+        case DayLimit() | DayTimeLimit():
+            return next_turn_of(limit, after)
 
 
 def turns(

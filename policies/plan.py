@@ -230,12 +230,13 @@ def revealing(mask: Masking | None) -> tuple[int, Decimal]:
 def joined(one: Masking | None, other: Masking) -> Masking:
     """Return the mask that keeps both: the coarser of two where one says less than the other, else null.
 
-    A bucket of 15 does not hide all that one of 10 hides, nor the other way round.
+    A bucket of 15 does not hide all that one of 10 hides, nor the other way round; and a hash tells cells of
+    one bucket apart.
     """
     if one is None or one == other:
         return other
     lower, upper = sorted((one, other), key=revealing)
-    if _LEVELS.index(lower.kind) <= _LEVELS.index(MaskKind.HASH) or _divides(lower, upper):
+    if lower.kind in (MaskKind.NULL, MaskKind.REDACT) or _divides(lower, upper):
         return lower
     return Masking(MaskKind.NULL)
 

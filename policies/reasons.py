@@ -40,7 +40,7 @@ from policies.truth import all_hold, forbids, holds
 from policies.use import Use, UseTotals
 from policies.values import spell_time
 from policies.wording import compact, listed, phrase
-from policies.zones import zone
+from policies.zones import local_time
 from schemas.vocab import DPV, compact_iri
 
 _EXAMPLE = DPV + "ScientificResearch"
@@ -279,7 +279,7 @@ def _elapsed(case: Case, limit: ElapsedLimit) -> Reason:
 
 
 def _out_of_hours(case: Case, limit: DayLimit | DayTimeLimit) -> Reason:
-    local = case.at.astimezone(zone(limit.zone))
+    local = local_time(case.at, limit.zone)
     term = "hansa:dayOfWeek" if isinstance(limit, DayLimit) else "hansa:timeOfDay"
     text = f"use is allowed {phrase(limit)}, and there it is {DAYS[local.weekday()]} {local:%H:%M}"
     return Reason(text, _again(case), term)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from fractions import Fraction
 
-from policies.extents import rows_of, sorts_of
+from policies.extents import rows_matching, rows_of, sorts_of
 from policies.formulas import Every, Impossible, Negated, can_hold
 from policies.masking import Masking, MaskKind
 from policies.rules import (
@@ -77,6 +78,17 @@ def are_rows_within(narrow: Iterable[RowFilter], wide: Iterable[RowFilter]) -> b
     return isinstance(can_hold(outside), Impossible)
 
 
+def are_rows_matched_too(narrow: Iterable[RowFilter], wide: Iterable[RowFilter]) -> bool:
+    """Say whether every row that some filters of a prohibition match, others match too.
+
+    A null cell matches every filter there, so that even filters that no value passes match some rows.
+    """
+    narrow, wide = tuple(narrow), tuple(wide)
+    sorts = sorts_of((*narrow, *wide))
+    outside = Every((rows_matching(narrow, sorts), Negated(rows_matching(wide, sorts))))
+    return isinstance(can_hold(outside), Impossible)
+
+
 def _is_masked(limit: ColumnMask, narrow: CompiledPermission) -> bool:
     released = released_by(narrow)
     if released is not None and limit.column not in released:
@@ -89,16 +101,17 @@ def reveals_no_more(one: Masking, other: Masking) -> bool:
     """Say whether a masked cell tells nothing that the cell under the other mask would not tell.
 
     A hash tells whether two cells are equal, a rounded one roughly what they are: neither is the stronger.
+    Nor does 2.4, of one digit, follow from 2.45, of two: what was 2.449 is told from what was 2.451.
     """
     if one == other or one.kind is MaskKind.NULL:
         return True
     if one.kind is MaskKind.REDACT:
         return other.kind is not MaskKind.NULL
-    if one.kind is not other.kind or one.kind is MaskKind.HASH:
+    if one.kind is not other.kind or one.kind in (MaskKind.HASH, MaskKind.ROUND):
         return False
     mine, theirs = one.argument, other.argument
     if isinstance(mine, Decimal) and isinstance(theirs, Decimal):
-        return mine % theirs == 0 if one.kind is MaskKind.BUCKET else mine <= theirs
+        return Fraction(mine) % Fraction(theirs) == 0
     return str(mine) in _COARSER.get(str(theirs), ())
 
 

@@ -37,7 +37,7 @@ from policies.rules import (
     TimeLimit,
 )
 from policies.use import Claims, Use, UseTotals
-from policies.zones import zone
+from policies.windows import is_open
 
 
 def holds(condition: Condition, use: Use, totals: UseTotals, at: datetime) -> bool | None:
@@ -60,10 +60,8 @@ def holds(condition: Condition, use: Use, totals: UseTotals, at: datetime) -> bo
         return COMBINED[condition.form](holds(part, use, totals, at) for part in condition.parts)
     if isinstance(condition, ElapsedLimit):
         return _in_time(condition, totals, at)
-    if isinstance(condition, DayLimit):
-        return at.astimezone(zone(condition.zone)).weekday() in condition.days
-    if isinstance(condition, DayTimeLimit):
-        return _in_window(condition, at)
+    if isinstance(condition, DayLimit | DayTimeLimit):
+        return is_open(condition, at)
     return _claimed(condition, use.claims)
 
 
@@ -91,14 +89,6 @@ def _in_time(limit: ElapsedLimit, totals: UseTotals, at: datetime) -> bool | Non
         return None
     end = elapsed_end(limit, totals, at)
     return end is None or at < end
-
-
-def _in_window(limit: DayTimeLimit, at: datetime) -> bool:
-    """A window over midnight is the time from its start on, and the time up to its end."""
-    now = at.astimezone(zone(limit.zone)).time()
-    return any(
-        start <= now < end if start < end else now >= start or now < end for start, end in limit.windows
-    )
 
 
 def _claimed(

@@ -7,14 +7,17 @@ Source: IANA time zone database, by the `tzdata` package.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from importlib.resources import files
 from zoneinfo import ZoneInfo
 
 from schemas.errors import PolicyMismatch
 
-_AHEAD = timedelta(days=2)
+_STEP = timedelta(days=1)
+"""No clock is set forward and back again within this."""
+_TICK = timedelta(microseconds=1)
 
 
 @cache
@@ -43,39 +46,32 @@ def zone(name: str, place: str = "time zone") -> tzinfo:
     return _loaded(name)
 
 
-def next_local(times: frozenset[time], name: str, after: datetime) -> datetime:
-    """Return the first instant after another at which a clock in the zone may come to one of these times.
+def local_time(at: datetime, name: str) -> datetime:
+    """Return an instant by the clock of a zone; by that of UTC where the zone's is past the calendar."""
+    try:
+        return at.astimezone(zone(name))
+    except OverflowError:
+        return at.astimezone(UTC)
 
-    An hour that a clock shows twice counts twice. An hour that it skips counts at the instant of the skip.
+
+def jumps(place: tzinfo, begin: datetime, end: datetime) -> Iterator[datetime]:
+    """Find the instants between two others at which a clock is set forward or back.
 
     Args:
-        times: times of the day, at least one.
-        name: the zone.
-        after: an instant; what comes back is within two days of it, in UTC.
+        place: the zone.
+        begin: an instant in UTC; changes from it on are found.
+        end: an instant in UTC; none is found from it on.
     """
-    place = zone(name)
-    found = _jump(place, after)
-    today = after.astimezone(place).date()
-    for days in (-1, 0, 1, 2):
-        for moment in times:
-            for fold in (0, 1):
-                local = datetime.combine(today + timedelta(days=days), moment.replace(fold=fold), place)
-                instant = local.astimezone(UTC)
-                if after < instant < found:
-                    found = instant
-    return found
-
-
-def _jump(place: tzinfo, after: datetime) -> datetime:
-    """Find the instant at which the clock is set forward or back next; two days on if it is not before."""
-    low, high = after.astimezone(UTC), after.astimezone(UTC) + _AHEAD
-    before = low.astimezone(place).utcoffset()
-    if high.astimezone(place).utcoffset() == before:
-        return high
-    while high - low > timedelta(microseconds=1):
-        middle = low + (high - low) / 2
-        if middle.astimezone(place).utcoffset() == before:
-            low = middle
-        else:
-            high = middle
-    return high
+    low = begin - _TICK
+    while low < end:
+        high = min(low + _STEP, end)
+        if high.astimezone(place).utcoffset() != (before := low.astimezone(place).utcoffset()):
+            while high - low > _TICK:
+                middle = low + (high - low) / 2
+                if middle.astimezone(place).utcoffset() == before:
+                    low = middle
+                else:
+                    high = middle
+            if high < end:
+                yield high
+        low = high

@@ -107,7 +107,7 @@ def comparison(operator: str, right: Sequence[Value], unit: str | None = None) -
         raise KeyError(operator)
     test = _SETS.get(bare)
     rights = tuple(right)
-    single = _single(bare, rights)
+    single = _single(bare, rights) if unit is None or unit in UNITS else None
 
     def compared(left: Sequence[Measured], knowledge: Knowledge) -> bool | None:
         if len(left) == 1 and single is not None and type(left[0]) is single[0]:
@@ -143,9 +143,9 @@ def _single(bare: str, rights: tuple[Value, ...]) -> tuple[type, Callable[[objec
 
 
 def _in_unit(value: Measured, unit: str | None) -> Value | None:
-    """Return a value in the unit of the constraint; one without a unit is taken to be in it."""
+    """Return a value in the unit of the constraint; one without a unit is taken to be in it, if known."""
     if not isinstance(value, Quantity):
-        return value
+        return value if unit is None or unit in UNITS else None
     if value.unit == unit:
         return value.value
     ours, theirs = UNITS.get(unit or ""), UNITS.get(value.unit)
@@ -169,11 +169,17 @@ def _compared(bare: str, left: Sequence[Value], right: Sequence[Value]) -> bool 
     return all_of(ordered(bare, one, right[0]) for one in left)
 
 
+_NO_NUMBER = "no number"
+"""NaN and the infinities: they stand in no order, and are not even equal to themselves."""
+
+
 def _family(value: Value) -> str:
     if isinstance(value, bool):
         return "truth"
-    if isinstance(value, int | Decimal):
+    if isinstance(value, int):
         return "number"
+    if isinstance(value, Decimal):
+        return "number" if value.is_finite() else _NO_NUMBER
     if isinstance(value, date):
         return "time"
     return type(value).__name__
@@ -182,6 +188,8 @@ def _family(value: Value) -> str:
 def equal(left: Value, right: Value) -> bool | None:
     """Say whether two values are the same, by value within a family of datatypes."""
     one, other = _family(left), _family(right)
+    if _NO_NUMBER in (one, other):
+        return None if one == other or "number" in (one, other) else False
     if "Typed" in (one, other):
         if left == right:
             return True

@@ -5,10 +5,11 @@ Source: ODRL Information Model 2.2, section 2.5.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from policies.odrl.compare import Comparison, Measured, Quantity, Values, comparison
 from policies.odrl.logic import COMBINED
@@ -26,12 +27,57 @@ Source = Literal["use", "action", "party", "target"]
 """Whose facts a constraint asks for: those of the use, or those of what a refinement stands on."""
 
 
+class Log:
+    """The events of a world, the earliest first, and what was found out of each: once, for all who ask."""
+
+    __slots__ = ("events", "found", "scenes", "times")
+
+    def __init__(self, events: Iterable[Event]) -> None:
+        self.events = sorted(events, key=_when)
+        self.times = [event.at for event in self.events]
+        self.scenes: dict[int, Scene] = {}
+        self.found: dict[object, list[int]] = {}
+
+    def kept(self, key: object, find: Callable[[], list[int]]) -> list[int]:
+        """Return what was found under a key, or find it now."""
+        if key not in self.found:
+            self.found[key] = find()
+        return self.found[key]
+
+
+class Line(Sequence["Scene"]):
+    """The first scenes of a list that many share, and perhaps one more."""
+
+    def __init__(self, scenes: list[Scene], count: int, last: Scene | None = None) -> None:
+        self._scenes, self._count, self._last = scenes, count, last
+
+    def __len__(self) -> int:
+        return self._count + (self._last is not None)
+
+    def __getitem__(self, at: Any) -> Any:
+        if at < self._count:
+            return self._scenes[at]
+        if at == self._count and self._last is not None:
+            return self._last
+        raise IndexError(at)
+
+
 class Scene:
     """A request in a state of the world, with the facts of both laid together."""
 
-    __slots__ = ("_line", "behaviour", "counted", "knowledge", "orders", "request", "values", "world")
+    __slots__ = (
+        "_line",
+        "_log",
+        "behaviour",
+        "counted",
+        "knowledge",
+        "orders",
+        "request",
+        "values",
+        "world",
+    )
 
-    def __init__(self, request: Request, world: World, behaviour: Behaviour) -> None:
+    def __init__(self, request: Request, world: World, behaviour: Behaviour, log: Log | None = None) -> None:
         self.request, self.world, self.behaviour = request, world, behaviour
         self.knowledge = world.knowledge
         self.values: dict[str, Values] = {**world.values, **request.values}
@@ -39,7 +85,15 @@ class Scene:
             self.values[DATE_TIME] = (world.now,)
         self.counted: int | None = None
         self.orders: dict[object, bool | None] = {}
-        self._line: list[Scene] | None = None
+        self._line: Sequence[Scene] | None = None
+        self._log = log
+
+    @property
+    def log(self) -> Log:
+        """Return the log of the world, shared with the scenes of its events."""
+        if self._log is None:
+            self._log = Log(self.world.events)
+        return self._log
 
     def facts(self, operand: str, source: Source) -> Values:
         """Return the values of an operand; none if it is not known."""
@@ -60,15 +114,26 @@ class Scene:
                 return self.world.properties[name][operand]
         return self.values.get(operand, ())
 
-    def past(self) -> Sequence[Event]:
-        """Return the events up to now, the earliest first."""
+    def past(self) -> int:
+        """Return how many events of the log lie up to now."""
         now = self.world.now
-        done = [event for event in self.world.events if now is None or event.at <= now]
-        return sorted(done, key=_when)
+        return len(self.log.times) if now is None else bisect_right(self.log.times, now)
 
-    def at_event(self, event: Event) -> Scene:
-        """Return the scene as it was when an event happened."""
-        return Scene(event.what, replace(self.world, now=event.at), self.behaviour)
+    def before(self) -> int:
+        """Return how many events of the log lie before now."""
+        now = self.world.now
+        return len(self.log.times) if now is None else bisect_left(self.log.times, now)
+
+    def own_scene(self, event: Event) -> Scene:
+        """Return a scene as it was when an event happened, to be counted in."""
+        return Scene(event.what, replace(self.world, now=event.at), self.behaviour, self.log)
+
+    def at_event(self, at: int) -> Scene:
+        """Return the scene as it was when an event of the log happened, shared by all who look at it."""
+        scenes = self.log.scenes
+        if at not in scenes:
+            scenes[at] = self.own_scene(self.log.events[at])
+        return scenes[at]
 
     def moments(self) -> Sequence[Scene]:
         """Return the scenes of all events up to now, and the present one last.
@@ -76,10 +141,11 @@ class Scene:
         They are made once and shared: orders within orders would multiply them.
         """
         if self._line is None:
-            made = [self.at_event(event) for event in self.past()]
+            made = [self.at_event(at) for at in range(self.past())]
             for at, scene in enumerate(made):
-                scene._line = made[: at + 1]
-            self._line = [*made, self]
+                if scene._line is None:
+                    scene._line = Line(made, at + 1)
+            self._line = Line(made, len(made), self)
         return self._line
 
 

@@ -5,6 +5,7 @@ Source: ODRL Information Model 2.2, sections 2.6.3 to 2.6.7; ODRL formal semanti
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -197,29 +198,51 @@ def performed(
         after: only what happened later than this counts.
         late: take what happened after the deadline too.
     """
-    duty = one.rule
-    for event in scene.past():
-        if after is not None and event.at <= after:
-            continue
-        if event.duty is not None and event.duty != duty.id:
-            continue
-        then = scene.at_event(event)
-        # Of what was done for this very duty it is known that it was due; else it has to be of its kind.
-        asked = one.action if event.duty == duty.id else (*one.action, *one.constraints)
-        if event.duty != duty.id and not _is_about(one, then, by):
-            continue
-        if all_of(check.check(then) for check in asked) is not True:
-            continue
-        ends = deadline(duty) if isinstance(duty, Duty) else None
-        if late or ends is None or event.at < ends:
-            return event
-    return None
+    log, duty = scene.log, one.rule
+    done = log.kept(("deeds", id(one), _who(one, by)), lambda: _deeds(one, scene, by))
+    # The first one that lies late enough; if that is too late, so are all that follow.
+    earliest = 0 if after is None else bisect_right(log.times, after)
+    at = next(iter(done[bisect_left(done, earliest) :][:1]), None)
+    if at is None or at >= scene.past():
+        return None
+    ends = deadline(duty) if isinstance(duty, Duty) else None
+    return log.events[at] if late or ends is None or log.times[at] < ends else None
 
 
-def _is_about(one: ReadyRule, then: Scene, by: str | None) -> bool:
+def _who(one: ReadyRule, by: str | None) -> str | None:
+    return by if one.rule.assignee.iri is None else None
+
+
+def _deeds(one: ReadyRule, scene: Scene, by: str | None) -> list[int]:
+    """Return which events of the log perform a duty, whenever that was."""
+    log, duty = scene.log, one.rule
+
+    def find() -> list[int]:
+        found = []
+        for at, event in enumerate(log.events):
+            if event.duty is not None and event.duty != duty.id:
+                continue
+            then = scene.at_event(at)
+            # Of what was done for this very duty it is known that it was due; else it has to be of its kind.
+            asked = one.action if event.duty == duty.id else (*one.action, *one.constraints)
+            if event.duty != duty.id and not _is_about(one, then):
+                continue
+            if all_of(check.check(then) for check in asked) is True:
+                found.append(at)
+        return found
+
+    everybody = log.kept(("deeds of anybody", id(one)), find)
+    if _who(one, by) is None or by is None:
+        return everybody
+    return [
+        at
+        for at in everybody
+        if log.events[at].duty == duty.id or _is_by(log.events[at].what, by, scene.at_event(at))
+    ]
+
+
+def _is_about(one: ReadyRule, then: Scene) -> bool:
     rule = one.rule
-    if rule.assignee.iri is None and by is not None and not _is_by(then.request, by, then):
-        return False
     return (
         action_state(one, then) is True
         and (rule.target.iri is None or target_state(one, then) is True)

@@ -7,6 +7,7 @@ Source: ODRL formal semantics (Community Group draft of 2026-06-23); ODRL Inform
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -198,12 +199,20 @@ def count(one: PreparedRule, scene: Scene) -> None:
     prior = scene.world.counts.get(rule.id)
     if prior is None and scene.world.events:
         # What is asked for may be in the log already: only what lies before it is prior.
-        now = scene.world.now
-        events = [event for event in scene.past() if now is None or event.at < now]
-        prior = sum(is_attempted(one.ready, scene.at_event(event)) is True for event in events)
+        prior = bisect_left(_attempts(one.ready, scene), scene.before())
     if prior is None and len(known := scene.values.get(COUNT, ())) == 1 and type(known[0]) is int:
         prior = known[0]
     scene.counted = None if prior is None else prior + 1
+
+
+def _attempts(one: ReadyRule, scene: Scene) -> list[int]:
+    """Return which events of the log a rule speaks of, in order."""
+    log = scene.log
+
+    def find() -> list[int]:
+        return [at for at in range(len(log.events)) if is_attempted(one, scene.at_event(at)) is True]
+
+    return log.kept(("attempts", id(one)), find)
 
 
 def constraints_state(one: ReadyRule, scene: Scene) -> bool | None:

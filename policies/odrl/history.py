@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 
 from policies.odrl.conditions import Scene
 from policies.odrl.duties import ReadyRule, deadline, performed
@@ -27,8 +28,22 @@ from policies.odrl.evaluate import (
     prepare,
 )
 from policies.odrl.logic import Verdict, all_of, verdict
-from policies.odrl.model import ConflictStrategy, Duty, PolicyModel
+from policies.odrl.model import (
+    Condition,
+    ConflictStrategy,
+    Duty,
+    Logical,
+    Permission,
+    PolicyModel,
+    Prohibition,
+)
 from policies.odrl.world import FAIL_CLOSED, NOWHERE, Behaviour, Event, Request, World
+from schemas.errors import TooLarge
+
+MOST_EVENTS = 10_000
+"""Events of one log."""
+MOST_LOOKS = 20_000_000
+"""How often an event may be looked at, over all rules and constraints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +80,60 @@ def judge_history(
         events: what was done, in any order.
         world: what was so all the time; its `now` is when the log was closed, its last event if None.
         behaviour: as in `evaluate`.
+
+    Raises:
+        TooLarge: if the log, or the log by the rules, is more than is judged at once.
     """
-    log = tuple(sorted(events, key=lambda event: event.at))
+    log = tuple(sorted(islice(events, MOST_EVENTS + 1), key=lambda event: event.at))
+    _bound(policy, len(log))
     prepared = prepare(policy, behaviour)
     if prepared.stopped is not None:
         return HistoryReport((Breach(f"the policy cannot be evaluated: {prepared.stopped}"),))
     ends = world.now or (log[-1].at if log else None)
     judge = _Judge(prepared, replace(world, events=log, now=ends))
     return HistoryReport(tuple(judge.breaches(log)))
+
+
+def _bound(policy: PolicyModel, events: int) -> None:
+    """Each event is looked at for each rule and constraint; for an order, each pair of events.
+
+    Raises:
+        TooLarge: if that is more than anybody waits for.
+    """
+    rules: tuple[Permission | Prohibition | Duty, ...] = (
+        *policy.permissions,
+        *policy.prohibitions,
+        *policy.obligations,
+    )
+    weight, orders = map(sum, zip((0, 0), *map(_weight, rules), strict=True))
+    if events > MOST_EVENTS:
+        raise TooLarge(f"log has more than {MOST_EVENTS:,} events; judge it month by month, say")
+    if events * weight > MOST_LOOKS or events * events * orders > MOST_LOOKS:
+        raise TooLarge(
+            f"log of {events:,} events is too long for a policy of {weight:,} rules and constraints, "
+            f"{orders:,} of them in an order; judge it in parts"
+        )
+
+
+def _weight(rule: Permission | Prohibition | Duty) -> tuple[int, int]:
+    """Count the rules and constraints of a rule, and of them the orders."""
+    nested: tuple[Duty, ...] = (
+        rule.duties
+        if isinstance(rule, Permission)
+        else rule.remedies
+        if isinstance(rule, Prohibition)
+        else rule.consequences
+    )
+    refined = (*rule.action.refinements, *rule.target.refinements, *rule.assignee.refinements)
+    waiting: list[Condition] = [*rule.constraints, *refined]
+    weight, orders = map(sum, zip((1, 0), *map(_weight, nested), strict=True))
+    while waiting:
+        one = waiting.pop()
+        weight += 1
+        if isinstance(one, Logical):
+            waiting += one.parts
+            orders += one.form == "andSequence"
+    return weight, orders
 
 
 class _Judge:
@@ -93,7 +154,7 @@ class _Judge:
 
     def _event(self, event: Event) -> Breach | None:
         """Judge one event: it is permitted, and no prohibition meets it that stays infringed."""
-        scene = self._end.at_event(event)
+        scene = self._end.own_scene(event)
         infringed = [one for one in self._prepared.prohibitions if self._hits(one, scene)]
         permitted, why = self._permitted(scene, event)
         open_ends = [one for one in infringed if not self._remedied(one, scene, event)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import product
+from math import prod
 from typing import TypeVar
 
 from policies.odrl.model import (
@@ -114,12 +115,13 @@ def _filled(rules: Iterable[_Rule], shared: Shared) -> tuple[_Rule, ...]:
             shared.assigners if rule.assigner == ANYTHING and shared.assigners else (rule.assigner,),
             shared.assignees if rule.assignee == ANYTHING and shared.assignees else (rule.assignee,),
         )
+        # Multiplied out only once it is known to be few: four lists of a hundred would be a hundred million.
+        if len(made) + prod(map(len, sides)) > MOST_RULES:
+            raise TooLarge(f"policy inherits more than {MOST_RULES:,} rules; split it")
         made += [
             replace(rule, action=action, target=target, assigner=assigner, assignee=assignee)
             for action, target, assigner, assignee in product(*sides)
         ]
-        if len(made) > MOST_RULES:
-            raise TooLarge(f"policy inherits more than {MOST_RULES:,} rules; split it")
     return tuple(made)
 
 

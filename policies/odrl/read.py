@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from itertools import product
 from typing import NamedTuple
 
-from policies.odrl.graph import Blank, Literal, Named, Node, Term, read_graph
+from policies.odrl.documents import read_graph
+from policies.odrl.graph import Blank, Literal, Named, Node, Term
 from policies.odrl.inherit import refuse_lacking
 from policies.odrl.model import (
     ANYTHING,
@@ -27,6 +29,7 @@ from policies.odrl.model import (
 from policies.odrl.read_constraints import Demands, Desk, named, read_conditions, shorter, shown
 from policies.odrl.vocabulary import (
     CLASSES,
+    CONSTRAINT_MEMBERS,
     CORE_PROFILE,
     INCLUDED_IN,
     PARTICIPANT_MEMBERS,
@@ -40,6 +43,8 @@ from schemas.vocab import ODRL, expand_iri
 MOST_POLICIES = 500
 _RULES = ("permission", "prohibition", "obligation")
 _TYPE = RDF + "type"
+_ASSET_CLASSES = frozenset({ODRL + "Asset", ODRL + "AssetCollection"})
+"""What a policy may be besides: it can be the target of another one."""
 _STRICT = Demands()
 _KINDS = {
     "Offer": PolicyKind.OFFER,
@@ -76,7 +81,7 @@ def read(document: bytes | str, media_type: str | None = None, demands: Demands 
     """Read every policy of a document, in its order.
 
     Args:
-        document: Turtle or JSON-LD in UTF-8; see `policies.odrl.graph` for the bounds.
+        document: Turtle or JSON-LD in UTF-8; see `policies.odrl.documents` for the bounds.
         media_type: `text/turtle` or `application/ld+json`; None tells them apart.
         demands: how much is asked of a policy.
 
@@ -87,6 +92,7 @@ def read(document: bytes | str, media_type: str | None = None, demands: Demands 
         TooLarge, PolicyCycle, Malformed: naming the bound or the place.
     """
     desk = Desk(read_graph(document, media_type), demands)
+    _refuse_meaningless(desk)
     nodes = [node for node in desk.graph.nodes if _is_policy(desk, node)]
     if not nodes:
         raise Malformed("document holds no policy; write one with a permission, prohibition or obligation")
@@ -127,6 +133,17 @@ def read_one(
     raise Malformed(f"document holds {asked}; ask for one of: {existing}")
 
 
+def _refuse_meaningless(desk: Desk) -> None:
+    """Look for members without a meaning: a misspelt constraint would be lost, and widen its rule."""
+    known = sorted(POLICY_MEMBERS | RULE_MEMBERS | CONSTRAINT_MEMBERS)
+    for name in desk.graph.meaningless:
+        desk.unknown(
+            f"member {name!r}, to which its context gives no meaning,",
+            "document",
+            get_close_matches(name, known, 3) or known,
+        )
+
+
 def _statements(desk: Desk, names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     return {
         node.iri: wider
@@ -153,6 +170,7 @@ def _policy(desk: Desk, node: Node, at: int, count: int) -> PolicyModel:
     place = "policy" if count == 1 else f"policy[{at}]"
     lead = "" if count == 1 else f"{place}."
     desk.check_members(node, place, POLICY_MEMBERS)
+    _refuse_unknown_class(desk, node, place)
     classes = [name for name in _classes(desk, node) if name != "Policy"]
     if len(set(classes)) > 1:
         raise Malformed(f"{place} is {' and '.join(classes)} at once; write one class")
@@ -198,6 +216,15 @@ def _policy(desk: Desk, node: Node, at: int, count: int) -> PolicyModel:
     if not parents:  # what is lacking may still be inherited
         refuse_lacking(policy, actions=desk.demands.actions, parties=desk.demands.parties)
     return policy
+
+
+def _refuse_unknown_class(desk: Desk, node: Node, place: str) -> None:
+    """Look for a misspelt class: an Offer that is not known as one would grant as a Set does."""
+    for value in desk.graph.objects(node, _TYPE):
+        if not isinstance(value, Named) or value.iri in CLASSES or value.iri in _ASSET_CLASSES:
+            continue
+        if value.iri.startswith(ODRL) or ":" not in value.iri:
+            desk.unknown(f"class {shorter(value.iri)!r}", place, CLASSES)
 
 
 def _id(desk: Desk, node: Term, otherwise: str) -> str:
@@ -302,6 +329,7 @@ def _actions(desk: Desk, node: Term, place: str) -> tuple[Refined, ...]:
     found = [
         item for value in desk.graph.objects(node, ODRL + "action") for item in desk.graph.items(value, place)
     ]
+    desk.spend(len(found) // 8)
     return tuple(_action(desk, item, place) for item in found)
 
 
@@ -334,6 +362,7 @@ def _participants(desk: Desk, node: Term, name: str, place: str) -> tuple[Refine
     found = [
         item for value in desk.graph.objects(node, ODRL + name) for item in desk.graph.items(value, place)
     ]
+    desk.spend(len(found) // 8)
     return tuple(_participant(desk, item, name, place) for item in found)
 
 

@@ -313,7 +313,7 @@ def _right(desk: Desk, term: Term, operand: str, datatype: str | None, place: st
     if desk.demands.terms:
         raise PolicyMismatch(text)
     desk.warn(place, text)
-    return term.text
+    return Typed(term.text, written)  # equal to nothing else, and known to differ from nothing
 
 
 def _untyped(text: str, kind: str, warn: Callable[[str], None]) -> Value | None:

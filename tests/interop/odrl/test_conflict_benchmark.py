@@ -24,6 +24,7 @@ from policies.odrl.reading import LANGUAGES, ODRL, ODRL_FACTS, Knowledge, constr
 from policies.odrl.relate import Permitted, conflict, permits, refines
 from policies.purposes import NARROWER
 from policies.regions import Interval, Intervals
+from tests.interop.odrl.places import PLACES
 from tests.shared_data import shared_data
 
 pytestmark = pytest.mark.interop
@@ -33,15 +34,7 @@ USED = ("pair", "kb-pair", "kb", "runtime")
 OUT_OF_SCOPE: dict[str, str] = {}
 """Cases that we do not decide as the benchmark does, and why; there is none."""
 
-DPV, PLACES, AXIS = "https://w3id.org/dpv#", "https://sws.geonames.org/", "http://w3id.org/odrl/spatial-axis#"
-EUROPE, FRANCE, GERMANY = f"{PLACES}6255148/", f"{PLACES}3017382/", f"{PLACES}2921044/"
-PARTS = {
-    EUROPE: (FRANCE, GERMANY),
-    GERMANY: (f"{PLACES}2951839/",),  # Bavaria
-    f"{PLACES}2951839/": (f"{PLACES}2867714/",),  # Munich
-    FRANCE: (f"{PLACES}3012874/",),  # Île-de-France
-}
-"""Its extract of GeoNames: what is a part of what. It does not place Strasbourg."""
+DPV, AXIS = "https://w3id.org/dpv#", "http://w3id.org/odrl/spatial-axis#"
 SIZES = ("absoluteSizeWidth", "absoluteSizeHeight", "absoluteSizeDepth")
 KNOWN = Knowledge(
     hierarchies={
@@ -49,7 +42,7 @@ KNOWN = Knowledge(
         f"{ODRL}purpose": Poset(
             {DPV + wide: tuple(DPV + one for one in under) for wide, under in NARROWER.items()}
         ),
-        f"{ODRL}spatial": Poset(PARTS, apart=((FRANCE, GERMANY),)),
+        f"{ODRL}spatial": PLACES,
     },
     facts=replace(
         ODRL_FACTS,
@@ -59,7 +52,7 @@ KNOWN = Knowledge(
         },
     ),
 )
-"""DPV leaves open what is apart, of places two countries are; languages are; sizes are not negative."""
+"""DPV leaves open what is apart; countries are, languages are, continents are; sizes are not negative."""
 
 
 def rows() -> list[dict[str, str]]:
@@ -162,3 +155,43 @@ def test_files_with_escaped_prefixes_are_read_too() -> None:
     assert escaped
     for path in escaped:
         assert policies_of(text_of({"policy_file": str(path.relative_to(ROOT))}))
+
+
+BCP = "https://tools.ietf.org/html/bcp47#"
+PLACE = "https://sws.geonames.org/"
+
+
+@pytest.mark.parametrize(
+    ("operand", "one", "other", "verdict"),
+    [
+        ("language", ("isA", f"<{BCP}pt>"), ("eq", f"<{BCP}pt-BR>"), "Compatible"),
+        ("language", ("hasPart", f"<{BCP}zh-Hant-TW>"), ("eq", f"<{BCP}zh-Hant>"), "Compatible"),
+        ("language", ("isPartOf", f"<{BCP}sv>"), ("isAnyOf", f"(<{BCP}no> <{BCP}sv-FI>)"), "Compatible"),
+        ("language", ("neq", f"<{BCP}nl>"), ("eq", f"<{BCP}nl>"), "Conflict"),
+        ("language", ("isAnyOf", f"(<{BCP}nl> <{BCP}el>)"), ("eq", f"<{BCP}mt>"), "Conflict"),
+        ("spatial", ("isPartOf", f"<{PLACE}6255148/>"), ("eq", f"<{PLACE}3175395/>"), "Compatible"),
+        ("spatial", ("isPartOf", f"<{PLACE}6255148/>"), ("eq", f"<{PLACE}6252001/>"), "Conflict"),
+        ("spatial", ("isPartOf", f"<{PLACE}798544/>"), ("isPartOf", f"<{PLACE}2867714/>"), "Conflict"),
+        ("spatial", ("hasPart", f"<{PLACE}2867714/>"), ("eq", f"<{PLACE}2921044/>"), "Compatible"),
+        ("spatial", ("isPartOf", f"<{PLACE}798544/>"), ("eq", f"<{PLACE}756135/>"), "Unknown"),  # Warsaw
+        ("spatial", ("isNoneOf", f"(<{PLACE}798544/>)"), ("eq", f"<{PLACE}2661886/>"), "Compatible"),
+        ("purpose", ("isA", f"<{DPV}Marketing>"), ("eq", f"<{DPV}DirectMarketing>"), "Compatible"),
+        ("purpose", ("hasPart", f"<{DPV}DirectMarketing>"), ("eq", f"<{DPV}Marketing>"), "Compatible"),
+        ("purpose", ("neq", f"<{DPV}Marketing>"), ("eq", f"<{DPV}Advertising>"), "Unknown"),
+        ("purpose", ("isNoneOf", f"(<{DPV}Marketing>)"), ("eq", f"<{DPV}Marketing>"), "Conflict"),
+    ],
+)
+def test_the_knowledge_is_wide_enough_for_other_terms_too(
+    operand: str, one: tuple[str, str], other: tuple[str, str], verdict: str
+) -> None:
+    def written(name: str, limit: tuple[str, str]) -> str:
+        return (
+            f"<urn:{name}> a odrl:Set ; odrl:permission [ odrl:action odrl:use ; odrl:constraint [ "
+            f"odrl:leftOperand odrl:{operand} ; odrl:operator odrl:{limit[0]} ; "
+            f"odrl:rightOperand {limit[1]} ] ] . "
+        )
+
+    text = f"@prefix odrl: <{ODRL}> . {written('offer', one)} {written('request', other)}"
+    mine, theirs = policies_of(text)
+    for answer in (conflict(mine, theirs, KNOWN), conflict(theirs, mine, KNOWN)):
+        assert type(answer).__name__ == verdict, answer

@@ -134,8 +134,33 @@ def test_a_prohibition_that_recurs_ends_the_permit_when_it_begins() -> None:
 
 def test_what_never_ends_is_looked_ahead_for_a_bounded_time_only() -> None:
     days = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
-    until = permit(allowing(limit("dayOfWeek", "isAnyOf", days)), NOON).limits.until
-    assert until == datetime(2026, 11, 24, tzinfo=UTC) + timedelta(days=MOST_STEPS - 1)
+    never = {"or": [limit("dayOfWeek", "isAnyOf", days[:1]), limit("dayOfWeek", "isAnyOf", days[1:])]}
+    until = permit(allowing(never), NOON).limits.until  # on a Monday; both turn twice a week
+    assert until == datetime(2026, 11, 24, tzinfo=UTC) + timedelta(weeks=MOST_STEPS // 2 - 1, days=6)
+
+
+def test_the_ends_of_the_calendar_are_decided_like_other_days() -> None:
+    days = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+    far = limit("timeZone", "eq", "Pacific/Kiritimati")
+    last = limit("odrl:dateTime", "lt", "9999-12-31T23:00:00Z")
+    until = permit(allowing(limit("dayOfWeek", "isAnyOf", days), far, last), NOON).limits.until
+    assert until == datetime(9999, 12, 31, 23, tzinfo=UTC)
+    open_hours = limit("timeOfDay", "isAnyOf", ["08:00-18:00"])
+    for at in (datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)):
+        for zone_name in ("Pacific/Kiritimati", "America/Los_Angeles"):
+            policy = allowing(open_hours, limit("timeZone", "eq", zone_name))
+            assert isinstance(decide(policy, use(), UseTotals(), at), Permit | Deny)
+
+
+def test_what_is_always_open_never_ends() -> None:
+    days = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+    assert permit(allowing(limit("dayOfWeek", "isAnyOf", days)), NOON).limits.until is None
+    halves = limit("timeOfDay", "isAnyOf", ["12:00-00:00", "00:00-06:00", "05:00-12:00"])
+    berlin = limit("timeZone", "eq", "Europe/Berlin")
+    assert permit(allowing(halves, berlin), NOON).limits.until is None
+    most = limit("timeOfDay", "isAnyOf", ["12:00-00:00", "00:00-11:59"])
+    until = permit(allowing(most), NOON).limits.until
+    assert until == datetime(2026, 11, 24, 11, 59, tzinfo=UTC)
 
 
 windows = st.lists(
@@ -158,9 +183,9 @@ def test_nothing_turns_before_the_next_instant_that_is_named(
 ) -> None:
     for condition in (DayTimeLimit(found, name, "p"), DayLimit((0, 3), name, "p")):
         turn = next_turn(condition, UseTotals(), at, at)
-        assert turn is not None
-        assert turn > at
-        between = min(at + timedelta(minutes=minutes), turn - TICK)
+        assert turn is None or turn > at
+        later = at + timedelta(minutes=minutes)
+        between = later if turn is None else min(later, turn - TICK)
         assert holds(condition, use(), UseTotals(), between) == holds(condition, use(), UseTotals(), at)
 
 

@@ -83,7 +83,6 @@ NARROWER: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
     "a column left out": ([limit("columns", "isAnyOf", ["b"])], [limit("mask/a", "eq", "hash")]),
     "bucket": ([limit("mask/a", "eq", "bucket:20")], [limit("mask/a", "eq", "bucket:10")]),
     "truncated": ([limit("mask/a", "eq", "truncate:year")], [limit("mask/a", "eq", "truncate:month")]),
-    "rounded": ([limit("mask/a", "eq", "round:1")], [limit("mask/a", "eq", "round:2")]),
     "apart": (
         [limit("notTogether", "isAllOf", ["a", "b"])],
         [limit("notTogether", "isAllOf", ["a", "b", "c"])],
@@ -128,6 +127,7 @@ def test_the_narrower_fits_the_wider_and_never_the_other_way_with_both_values_to
 
 
 INCOMPARABLE = [
+    ([limit("mask/a", "eq", "round:1")], [limit("mask/a", "eq", "round:2")]),
     ([limit("mask/a", "eq", "hash")], [limit("mask/a", "eq", "round:2")]),
     ([limit("mask/a", "eq", "bucket:15")], [limit("mask/a", "eq", "bucket:10")]),
     ([limit("mask/a", "eq", "truncate:year")], [limit("mask/a", "eq", "truncate:week")]),
@@ -218,6 +218,26 @@ def test_an_obligation_is_accepted_by_a_stricter_one_only(
     assert isinstance(found, Misfit)
     assert "obligation[0] of the offer is not accepted" in found.reasons[0]
     assert isinstance(covers(offer(rule("use")), plain), Misfit)
+
+
+@pytest.mark.parametrize(
+    ("forbidden", "kept"),
+    [
+        # A cell without a value, or without a country, is forbidden by the one and not by the other.
+        (
+            [limit("column/a", "lt", WHOLE), limit("column/a", "gt", WHOLE)],
+            [limit("column/b", "lt", WHOLE)],
+        ),
+        ([limit("rowSpatial/land", "isPartOf", "DE")], [limit("column/land", "eq", "DE")]),
+    ],
+)
+def test_rows_that_only_a_cell_without_a_value_brings_under_a_prohibition_count(
+    forbidden: list[dict[str, Any]], kept: list[dict[str, Any]]
+) -> None:
+    offered = offer(rule("use"), prohibition=[rule("use", *forbidden)])
+    assert covers(offered, offered) == Fit()
+    asked = offer(rule("use"), prohibition=[rule("use", *kept)])
+    assert isinstance(covers(asked, offered), Misfit)
 
 
 def test_a_wide_request_is_told_the_term_its_place_and_both_values() -> None:

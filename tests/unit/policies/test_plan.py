@@ -33,6 +33,13 @@ def test_two_column_lists_release_only_what_both_hold() -> None:
     assert both.visible("abc") == ["b"]
 
 
+@pytest.mark.parametrize("other", ["bucket:10", "round:1", "truncate:month"])
+def test_a_hash_and_a_coarse_value_leave_nothing_that_keeps_both(other: str) -> None:
+    for masks in (("hash", other), (other, "hash")):
+        (branch,) = plan(*(limit("mask/id", "eq", mask) for mask in masks)).branches
+        assert branch.mask_of("id") == Masking(MaskKind.NULL)
+
+
 def test_null_outdoes_hash_whichever_comes_first() -> None:
     masks = [limit("mask/id", "eq", "hash"), limit("mask/id", "eq", "null")]
     for order in (masks, masks[::-1]):

@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from policies.odrl.history import judge_history
+from policies.odrl.history import MOST_EVENTS, judge_history
 from policies.odrl.read import read_one
 from policies.odrl.read_constraints import LENIENT
 from policies.odrl.world import Behaviour, Event, Request, World
+from schemas.errors import TooLarge
 from schemas.vocab import ODRL
+from tests.effort import calls_of
 
 START = datetime(2026, 11, 25, tzinfo=UTC)
 ALL = "odrl:permission [ ]"
@@ -109,3 +111,49 @@ def test_a_policy_that_cannot_be_evaluated_bears_no_log() -> None:
     )
     (breach,) = judge_history(model, log("read")).breaches
     assert "an Offer grants nothing" in breach.text
+
+
+COUNTED = (
+    "odrl:permission [ odrl:action odrl:read ; odrl:constraint [ odrl:leftOperand odrl:count ; "
+    "odrl:operator odrl:lteq ; odrl:rightOperand 9999 ] ; odrl:duty [ odrl:action odrl:compensate ] ] , "
+    "[ odrl:action odrl:compensate ] ; "
+    "odrl:prohibition [ odrl:action odrl:print ; odrl:remedy [ odrl:action odrl:compensate ] ]"
+)
+IN_ORDER = (
+    "odrl:permission [ odrl:constraint [ odrl:andSequence ( [ odrl:leftOperand odrl:count ; "
+    "odrl:operator odrl:lt ; odrl:rightOperand 1 ] ) ] ]"
+)
+
+
+def test_a_long_log_takes_as_much_longer_as_it_is() -> None:
+    def judged(count: int) -> None:
+        assert valid(COUNTED, "compensate", *["read"] * count)
+
+    assert calls_of(lambda: judged(800)) < 5 * calls_of(lambda: judged(200))
+
+
+def test_a_log_that_is_too_long_is_refused_and_not_judged_in_part() -> None:
+    endless = (event for _ in range(10**9) for event in log("read"))
+    model = read_one(f"@prefix odrl: <{ODRL}> . <urn:p> a odrl:Set ; {ALL} .", demands=LENIENT)
+    with pytest.raises(TooLarge, match="log has more than 10,000 events"):
+        judge_history(model, endless)
+    with pytest.raises(
+        TooLarge, match=r"10,000 events is too long for a policy of 3 .* 1 of them in an order"
+    ):
+        valid(IN_ORDER, *["read"] * MOST_EVENTS)
+
+
+def test_orders_look_at_each_moment_up_to_their_own() -> None:
+    def step(operator: str) -> str:
+        moment = '"2026-11-25T01:30:00Z"^^xsd:dateTime'
+        return (
+            f"[ odrl:leftOperand odrl:dateTime ; odrl:operator odrl:{operator} ; odrl:rightOperand {moment} ]"
+        )
+
+    order = f"[ odrl:andSequence ( {step('lt')} {step('gt')} ) ]"
+    rules = (
+        f"odrl:permission [ odrl:action odrl:read ; odrl:constraint {order} ] , [ odrl:action odrl:print ]"
+    )
+    assert valid(rules, "print", "print", "read")
+    assert not valid(rules, "print", "read")
+    assert not valid(rules, "read", "print", "print")

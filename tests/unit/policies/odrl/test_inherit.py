@@ -8,7 +8,7 @@ from policies.odrl.inherit import resolved
 from policies.odrl.model import ConflictStrategy, PolicyModel
 from policies.odrl.read import read
 from policies.odrl.read_constraints import Demands
-from schemas.errors import Malformed, PolicyCycle, UnknownTerm
+from schemas.errors import Malformed, PolicyCycle, TooLarge, UnknownTerm
 from schemas.vocab import ODRL
 
 PREFIXES = f"@prefix odrl: <{ODRL}> . @prefix ex: <urn:ex:> . "
@@ -66,3 +66,21 @@ def test_strategies_that_differ_make_the_whole_policy_void_and_one_is_inherited(
     assert merged("c", perm, "ex:c a odrl:Set ; odrl:inheritFrom ex:p .").conflict is ConflictStrategy.PERMIT
     other = "ex:c a odrl:Set ; odrl:inheritFrom ex:p ; odrl:conflict odrl:prohibit ."
     assert "different conflict strategies: perm, prohibit" in (merged("c", perm, other).void or "")
+
+
+def test_what_is_inherited_is_counted_before_it_is_multiplied() -> None:
+    def named(sort: str) -> str:
+        return ", ".join(f"ex:{sort}{at}" for at in range(100))
+
+    sides = (
+        f"odrl:target {named('t')} ; odrl:assigner {named('s')} ; "
+        f"odrl:assignee {named('a')} ; odrl:action odrl:use"
+    )
+    with pytest.raises(TooLarge, match="inherits more than 2,000 rules"):
+        merged(
+            "c",
+            f"ex:c a odrl:Set ; odrl:inheritFrom ex:p ; {sides} .",
+            "ex:p a odrl:Set ; odrl:permission [ odrl:constraint [ odrl:leftOperand odrl:count ; "
+            "odrl:operator odrl:lt ; odrl:rightOperand 5 ] ] ; odrl:inheritFrom ex:q .",
+            "ex:q a odrl:Set ; odrl:obligation [ odrl:action odrl:inform ] .",
+        )

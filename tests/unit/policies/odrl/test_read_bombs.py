@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.odrl import graph
-from policies.odrl.model import Logical
+from policies.odrl import documents, graph, jsonld
+from policies.odrl.model import Constraint, Logical
 from policies.odrl.read import read, read_one
 from policies.odrl.read_constraints import LENIENT, Demands
-from schemas.errors import DataspaceError, Malformed, PolicyCycle, TooLarge
+from schemas.errors import DataspaceError, Malformed, PolicyCycle, TooLarge, UnknownTerm
 from schemas.vocab import ODRL
+from tests.effort import calls_of
 
 PREFIXES = (
     f"@prefix odrl: <{ODRL}> . @prefix ex: <urn:ex:> . "
@@ -87,21 +89,87 @@ def test_a_prefix_that_grows_every_term_is_refused() -> None:
 
 def test_size_statements_values_and_contexts_are_bounded() -> None:
     with pytest.raises(TooLarge, match="bytes"):
-        read(b" " * (graph.MOST_BYTES + 1))
+        read(b" " * (documents.MOST_BYTES + 1))
     with pytest.raises(TooLarge, match="statements"):
         read("".join(f"<urn:{at}> <urn:p> 1 . " for at in range(graph.MOST_TRIPLES + 1)))
     with pytest.raises(TooLarge, match="values"):
-        read(json.dumps({"@context": {}, "a": list(range(graph.MOST_VALUES))}))
+        read(json.dumps({"@context": {}, "a": list(range(jsonld.MOST_VALUES))}))
     with pytest.raises(TooLarge, match="contexts"):
-        read(json.dumps({"a": [{"@context": {}}] * (graph.MOST_CONTEXTS + 1)}))
+        read(json.dumps({"a": [{"@context": {}}] * (jsonld.MOST_CONTEXTS + 1)}))
     with pytest.raises(TooLarge, match="terms"):
-        read(json.dumps({"@context": {f"t{at}": "urn:x" for at in range(graph.MOST_CONTEXT_TERMS + 1)}}))
+        read(json.dumps({"@context": {f"t{at}": "urn:x" for at in range(jsonld.MOST_CONTEXT_TERMS + 1)}}))
+
+
+@pytest.mark.parametrize("form", ["arrays in an array", "nodes of one name", "sets in an array"])
+def test_reading_does_not_grow_with_the_square_of_the_values_of_a_property(form: str) -> None:
+    def document(count: int) -> str:
+        rows = [[{"@id": f"urn:{at}:{one}"} for one in range(count)] for at in range(4)]
+        values: object = [{"@set": row} for row in rows] if form.startswith("sets") else rows
+        limit = {"leftOperand": "purpose", "operator": "isAnyOf", "rightOperand": values}
+        nodes: list[dict[str, object]] = [limit | {"@id": "urn:c"}]
+        if form.startswith("nodes"):
+            nodes = [limit | {"@id": "urn:c", "rightOperand": row} for row in rows]
+        policy = {"@type": "Set", "permission": {"action": "use", "constraint": {"@id": "urn:c"}}}
+        return json.dumps({"@context": "http://www.w3.org/ns/odrl.jsonld", "@graph": [policy, *nodes]})
+
+    (constraint,) = read_one(document(1_000)).permissions[0].constraints
+    assert isinstance(constraint, Constraint)
+    assert len(constraint.values) == 4_000
+    few, many = (calls_of(partial(read_one, document(count))) for count in (250, 1_000))
+    assert many < 6 * few  # four times as many values; with each pair compared, it would be sixteen times
+
+
+def test_contexts_in_an_array_are_counted_one_by_one() -> None:
+    with pytest.raises(TooLarge, match="contexts"):
+        read(json.dumps({"a": [{"@context": ["http://www.w3.org/ns/odrl.jsonld"] * 90}] * 3}))
+
+
+def test_a_long_list_that_many_policies_share_is_counted_each_time() -> None:
+    items = " ".join(f"ex:t{at}" for at in range(9_000))
+    shared = "ex:h rdf:first ex:t ; rdf:rest ( " + items + " ) . "
+    policies = "".join(
+        f"ex:p{at} a odrl:Set ; odrl:target ex:h ; odrl:inheritFrom ex:z . " for at in range(9)
+    )
+    with pytest.raises(TooLarge, match="2,000"):
+        read(PREFIXES + shared + policies)
+
+
+@pytest.mark.parametrize("member", ["constrain", "prohibitions", "Constraint_", "refinements"])
+def test_a_misspelt_member_is_refused_since_what_it_says_would_be_lost(member: str) -> None:
+    limit = {"leftOperand": "purpose", "operator": "eq", "rightOperand": "x"}
+    rule = {"action": "use", member: [limit]}
+    text = json.dumps(
+        {"@context": "http://www.w3.org/ns/odrl.jsonld", "@type": "Set", "uid": "urn:p", "permission": rule}
+    )
+    with pytest.raises(UnknownTerm, match=f"member '{member}', to which its context gives no meaning"):
+        read(text)
+    assert any(member in warning for warning in read(text, demands=LENIENT).warnings)
+
+
+@pytest.mark.parametrize("name", ["Offr", "odrl:Offr", "offer"])
+def test_a_misspelt_class_is_refused_since_it_would_grant_as_a_set_does(name: str) -> None:
+    text = json.dumps(
+        {
+            "@context": "http://www.w3.org/ns/odrl.jsonld",
+            "@type": name,
+            "uid": "urn:p",
+            "permission": {"action": "use"},
+        }
+    )
+    with pytest.raises(UnknownTerm, match=r"class '.*' in policy; known there: Agreement"):
+        read(text)
 
 
 @pytest.mark.parametrize("data", [b"\xff\xfe{", b"", b"[]", b"[1]", b"{", b'{"@context": 5}', b'{"@id": 3}'])
 def test_what_is_no_document_is_refused(data: bytes) -> None:
     with pytest.raises(Malformed):
         read(data)
+
+
+def test_half_a_character_is_refused_before_anybody_keeps_it() -> None:
+    for text in ('{"@context": {}, "@id": "\\ud800"}', '{"@context": {}, "\\udfff": 1}'):
+        with pytest.raises(Malformed, match=r"not JSON: .*surrogates not allowed"):
+            read(text)
 
 
 def test_another_media_type_is_refused_by_name() -> None:
