@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
 from connector.adapters.sql_database import Database
-from connector.adapters.sql_tables import from_micros, usage_totals
+from connector.adapters.sql_tables import from_micros, to_micros, usage_totals
 from connector.usage.ports import Reservation
 from policies.counting import Amount, Bound
 from policies.use import UseTotals
@@ -62,6 +63,14 @@ def lock_totals(database: Database, connection: Connection, agreement: str) -> A
         .returning(*COLUMNS)
     )
     return Account(*connection.execute(statement, {"agreement": agreement}).one())
+
+
+def delivered_by(connection: Connection, agreement: str, account: Account, last: datetime) -> None:
+    """Note when rows left last, in a row whose lock is held: long after they were reserved, maybe."""
+    at = max(account.last_delivery or 0, to_micros(last))
+    connection.execute(
+        update(usage_totals).where(usage_totals.c.agreement == agreement).values(last_delivery=at)
+    )
 
 
 def granted_of(account: Account, wanted: Amount, most: Bound, at: int) -> Reservation:

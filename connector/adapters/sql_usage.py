@@ -12,13 +12,12 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select, text, update
 
-from connector.adapters.sql_counts import COLUMNS, Account, granted_of, lock_totals
+from connector.adapters.sql_counts import COLUMNS, Account, delivered_by, granted_of, lock_totals
 from connector.adapters.sql_database import Database, insert_new
 from connector.adapters.sql_tables import (
     agreements,
     log_heads,
     log_leaves,
-    to_micros,
     usage_readings,
     usage_records,
     usage_streams,
@@ -173,9 +172,7 @@ class SqlUsage:
             }
             self._count(connection, agreement, change)
             if sent.rows and sent.last is not None:
-                self._delivered_last(
-                    connection, agreement, max(account.last_delivery or 0, to_micros(sent.last))
-                )
+                delivered_by(connection, agreement, account, sent.last)
             reading = held.transfer and self._reading(connection, agreement, held.transfer)
             if reading and reading.stream == stream:
                 ended = reading.settled(stream, sent.rows)
@@ -369,12 +366,6 @@ class SqlUsage:
                 first_delivery=at if account.first_delivery is None else account.first_delivery,
                 last_delivery=max(at, account.last_delivery or at),
             )
-        )
-
-    def _delivered_last(self, connection: Connection, agreement: str, at: int) -> None:
-        """Rows that were reserved at once may leave long after."""
-        connection.execute(
-            update(usage_totals).where(usage_totals.c.agreement == agreement).values(last_delivery=at)
         )
 
     def _count(self, connection: Connection, agreement: str, change: dict[str, int]) -> None:

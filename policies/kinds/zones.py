@@ -47,7 +47,7 @@ def zone(name: str, place: str = "time zone") -> tzinfo:
 
 
 def local_time(at: datetime, name: str) -> datetime:
-    """Return an instant by the clock of a zone; by that of UTC where the zone's leaves the calendar."""
+    """Return an instant by the clock of a zone; by that of UTC where the zone's is past the calendar."""
     try:
         return at.astimezone(zone(name))
     except OverflowError:

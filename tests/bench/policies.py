@@ -65,6 +65,14 @@ OURS = (
     (HANSA + "rowCount", "lteq", 1_000_000),
 )
 
+RECURRING = (
+    (HANSA + "dayOfWeek", "isAnyOf", ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday"]),
+    (HANSA + "timeOfDay", "isAnyOf", ["08:00-18:00"]),
+    (HANSA + "timeZone", "eq", "Europe/Berlin"),
+    ("odrl:elapsedTime", "lteq", "P1M"),
+    *OURS[2:8],
+)
+
 
 def median(work: Callable[[], object], times: int) -> float:
     """Seconds that it takes, the median of so many times."""
@@ -86,8 +94,8 @@ def general() -> str:
     return json.dumps({"@context": CONTEXT, "@type": "Set", "uid": "urn:ex:p", "permission": rule})
 
 
-def ours() -> dict[str, object]:
-    permission = {"action": HANSA + "train", "constraint": said(OURS)}
+def ours(limits: tuple[tuple[str, str, object], ...] = OURS) -> dict[str, object]:
+    permission = {"action": HANSA + "train", "constraint": said(limits)}
     return {"@type": "Offer", "@id": "urn:ex:o", "profile": [HANSA_PROFILE], "permission": [permission]}
 
 
@@ -151,6 +159,13 @@ def of_the_profile() -> None:
     line(
         "our profile, ten constraints: decide",
         median(lambda: decide_use(policy, use, totals, NOON), 5000),
+        "µs",
+        20,
+    )
+    windows = compile_policy(Offer.model_validate(ours(RECURRING)))
+    line(
+        "our profile, ten constraints, four of recurring time: decide",
+        median(lambda: decide_use(windows, use, totals, NOON), 5000),
         "µs",
         20,
     )
