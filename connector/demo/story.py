@@ -329,9 +329,8 @@ def _audit(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, env=wide)  # noqa: S603 - our own
 
 
-def _keep_serving(telling: Telling, space: Space) -> None:
-    # What ends a service ends the processes of the data space too, as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _invite(telling: Telling, space: Space) -> None:
+    """Say what can be opened and tried, and how it ends."""
     telling.console.print("\n[accent]The data space keeps running.[/] Open:")
     telling.say(f"{space.catalog.url}  the catalogue: search, terms, who takes part")
     hospital = space.participants["hospital"]
@@ -348,7 +347,13 @@ def _keep_serving(telling: Telling, space: Space) -> None:
     telling.say(f"  {hansa} data open {space.catalog.url} palmerpenguins.penguins -o penguins.parquet")
     telling.say(f"  {hansa} connector status --config {developer.folder / 'hansa.toml'}")
     telling.say("Ctrl-C ends it.")
+
+
+def _keep_serving(telling: Telling, space: Space) -> None:
     try:
+        # What ends a service ends the processes of the data space too, as Ctrl-C does.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        _invite(telling, space)
         while True:
             time.sleep(3600)
     except KeyboardInterrupt:

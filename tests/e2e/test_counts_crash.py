@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -18,12 +21,18 @@ from schemas.usage import UsageKind, UsageRecord
 from tests.e2e.counted_reader import BLOCK, MOST, PIECE, ROW_BYTES
 from tests.e2e.log_writer import AGREEMENT, open_log
 
+PIPE = 60_000
+"""Bytes at which a pipe of 64 KiB takes hardly more."""
+
 READER = Path(__file__).with_name("counted_reader.py")
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def read_and_die(url: str, folder: Path, run: int, seconds: float) -> dict[str, int]:
-    """Run a reader, kill it without warning, and return what it had let go by then, by stream."""
+def read_and_die(url: str, folder: Path, run: int, lines: int, *, stuck: bool) -> dict[str, int]:
+    """Run a reader, kill it once it said so many lines, and return what it had let go by then, by stream.
+
+    `stuck` waits until it can say no more, so that it dies between two pieces and not while it reserves.
+    """
     reader = subprocess.Popen(
         [sys.executable, str(READER), url, str(folder), str(run)],
         stdout=subprocess.PIPE,
@@ -31,16 +40,28 @@ def read_and_die(url: str, folder: Path, run: int, seconds: float) -> dict[str, 
     )
     assert reader.stdout is not None
     assert reader.stdout.readline() == b"started\n"
-    time.sleep(seconds)
+    said = b"".join(reader.stdout.readline() for _ in range(lines))
+    if stuck:
+        deadline = time.monotonic() + 30
+        while waiting(reader.stdout.fileno()) < PIPE:
+            assert time.monotonic() < deadline, "the reader does not go on"
+            time.sleep(0.01)
     reader.send_signal(signal.SIGKILL)
-    said = reader.stdout.read().decode()
+    said += reader.stdout.read()
     reader.stdout.close()
     reader.wait()
     left: dict[str, int] = {}
-    for line in said.splitlines():
+    for line in said.decode().splitlines():
         _, stream, rows = line.split()
         left[stream] = max(left.get(stream, 0), int(rows))
     return left
+
+
+def waiting(pipe: int) -> int:
+    """Count the bytes that were written to a pipe and not read."""
+    count = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, count)
+    return count[0]
 
 
 def records(log: UsageLog) -> list[UsageRecord]:
@@ -57,8 +78,8 @@ def test_what_a_crash_left_unspent_is_given_back_and_what_left_is_counted(
     stores_url: str, tmp_path: Path
 ) -> None:
     left: dict[str, int] = {}
-    for run, seconds in enumerate((0.1, 0.4, 0.8)):
-        left |= read_and_die(stores_url, tmp_path, run, seconds)
+    for run, lines in enumerate((100, 1000, 2000)):
+        left |= read_and_die(stores_url, tmp_path, run, lines, stuck=run == 2)
     stores, log = open_log(stores_url, tmp_path, "checker")
     try:
         deadline = time.monotonic() + 10  # a server takes a moment to notice that a connection ended
