@@ -12,7 +12,8 @@ import hashlib
 import mmap
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from policies.counting import Amount
@@ -48,9 +49,8 @@ class FileProgress:
         path = self._path(stream)
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            file = _own(path)
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 os.write(file, (_MAGIC + self._run).ljust(_SIZE, b"\0"))
                 mapped = mmap.mmap(file, _SIZE)
             except BaseException:
@@ -94,8 +94,32 @@ class FileProgress:
             os.close(file)
         self._path(stream).unlink(missing_ok=True)
 
+    def tidy(self, keep: Iterable[str]) -> None:
+        """Remove what died between settling its stream and forgetting it; what a process writes stays."""
+        kept = {self._path(stream) for stream in keep}
+        for path in self._folder.iterdir() if self._folder.is_dir() else ():
+            if path in kept:
+                continue
+            with suppress(OSError), path.open("rb") as file:  # still written, or gone: neither is ours
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+
     def _path(self, stream: str) -> Path:
         return self._folder / hashlib.sha256(stream.encode()).hexdigest()[:40]
+
+
+def _own(path: Path) -> int:
+    """Make a file and lock it; one that was tidied away before it was locked is made again."""
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file).st_nlink:
+                return file
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)
 
 
 def _run() -> bytes:

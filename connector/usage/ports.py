@@ -227,3 +227,7 @@ class Progress(Protocol):
     def forget(self, stream: str) -> None:
         """Keep nothing more of a stream; one that is unknown is no error."""
         ...
+
+    def tidy(self, keep: Iterable[str]) -> None:
+        """Forget all streams but these, and those that any process still writes of."""
+        ...

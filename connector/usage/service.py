@@ -326,6 +326,8 @@ class UsageLog:
             fields = {"agreement": left.agreement, "stream": left.stream, "detail": detail}
             record = self.record(UsageKind.STREAM_SETTLED, **fields)
             self.settle(left.agreement, left.stream, left.sent(known), record)
+        # Who died between settling and forgetting left a note that nobody asks for any more.
+        self._progress.tidy(left.stream for left in self._store.open_streams())
 
     def _restore(self) -> Frontier:
         """Build the frontier from the stored leaves, compare it with what was signed, complete the files."""

@@ -121,6 +121,21 @@ class TestProgress:
         assert other.sent("s") is None
         own.forget("s")
 
+    def test_what_nobody_writes_and_nobody_keeps_is_tidied_away(self, tmp_path: Path) -> None:
+        script = (
+            "import sys; from pathlib import Path; from policies.counting import Amount;"
+            "from connector.adapters.progress import FileProgress; kept = FileProgress(Path(sys.argv[1]));"
+            "kept.begin('settled')(Amount(5, 50)); kept.begin('open')(Amount(6, 60)); import os; os._exit(1)"
+        )
+        subprocess.run([sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, check=False)
+        writer, other = FileProgress(tmp_path), FileProgress(tmp_path)
+        writer.begin("written")(Amount(7, 70))
+        other.tidy(["open"])
+        assert other.sent("settled") is None
+        assert other.sent("open") == Amount(6, 60)
+        assert len(list(tmp_path.iterdir())) == 2, "what is still written stays"
+        writer.forget("written")
+
     def test_nothing_is_known_of_a_stream_from_another_run_of_the_machine(self, tmp_path: Path) -> None:
         script = (
             "import sys; from pathlib import Path; from policies.counting import Amount;"
