@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from duckdb import ConstantExpression
 
-from connector.adapters.duckdb_judge import Engine
+from connector.adapters.duckdb_engine import Engine
 from connector.adapters.duckdb_terms import column
 from connector.adapters.readings import open_reading, reading
 from connector.offering.ports import CONSENT_COLUMNS as COLUMNS

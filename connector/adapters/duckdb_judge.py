@@ -32,34 +32,8 @@ from policies.kinds.masking import Masking
 from policies.plan import Branch, Comparison, DataPlan
 from schemas.errors import DataspaceError, PolicyMismatch, WorldMoved
 
-_CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "enable_external_access": False,
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-    "allow_community_extensions": False,
-    "temp_directory": "",
-    "memory_limit": "1GB",
-    "threads": 2,
-    "preserve_insertion_order": True,
-    "lock_configuration": True,
-}
 _MOST_COUNTED = 1 << 20
 _YES, _NO = ConstantExpression(True), ConstantExpression(False)
-
-
-class Engine:
-    """One DuckDB in memory for a process; each stream has a cursor of its own."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._root: duckdb.DuckDBPyConnection | None = None
-
-    def cursor(self) -> duckdb.DuckDBPyConnection:
-        """Return a cursor; from any thread. The database is made when the first is asked for."""
-        with self._lock:
-            if self._root is None:
-                self._root = duckdb.connect(":memory:", config=_CONFIG)
-            return self._root.cursor()
 
 
 @dataclass(frozen=True)

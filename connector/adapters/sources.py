@@ -10,15 +10,13 @@ from contextlib import suppress
 from datetime import datetime
 from functools import reduce
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from connector.adapters.consents import Consents
-from connector.adapters.duckdb_groups import Tally
-from connector.adapters.duckdb_judge import Engine, Judge
-from connector.adapters.duckdb_scan import Held, JudgedScan
+from connector.adapters.duckdb_engine import Engine
 from connector.adapters.readings import Batches, Part, Reading, kind_of, open_batches, open_reading, reading
 from connector.adapters.rebatch import rebatched
 from connector.dataplane.compare import comparable
@@ -30,6 +28,10 @@ from connector.offering.ports import SourceFacts
 from policies.plan import Comparison, DataPlan
 from policies.profile import Operator
 from schemas.errors import NotFound, PolicyMismatch, WorldMoved
+
+if TYPE_CHECKING:
+    from connector.adapters.consents import Consents
+    from connector.adapters.duckdb_groups import Tally
 
 _FEW_ROWS = 50_000
 
@@ -131,6 +133,8 @@ class ParquetSources:
         self, keys: Sequence[pa.DataType], subject: pa.DataType | None, values: Sequence[pa.DataType]
     ) -> Tally:
         """Return what counts groups."""
+        from connector.adapters.duckdb_groups import Tally  # loads DuckDB
+
         return Tally(self._engine.cursor(), keys, subject, values)
 
     def _open(self, path: Path, plan: DataPlan, request: ScanRequest) -> Scan:
@@ -140,6 +144,9 @@ class ParquetSources:
             raise PolicyMismatch(f"the plan names column {lacking[0]!r}, which the file lacks")
         if shows_all(plan):
             return _PlainScan(path, plan, file, request)
+        from connector.adapters.duckdb_judge import Judge  # loads DuckDB
+        from connector.adapters.duckdb_scan import Held, JudgedScan
+
         judge = Judge(self._engine.cursor(), plan, file.schema, request.salt)
         held = Held(path, plan, file, judge, self._consents(plan, request))
         with reading(path):
@@ -153,6 +160,8 @@ class ParquetSources:
             raise PolicyMismatch(
                 "consent is asked for, and no consent table is beside the data; publish them with one"
             )
+        from connector.adapters.consents import Consents  # loads DuckDB
+
         return Consents(self.resolve(request.consent), joined[0].purpose, self._engine, self._clock)
 
 

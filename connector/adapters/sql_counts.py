@@ -10,7 +10,7 @@ from sqlalchemy import Connection, update
 from connector.adapters.sql_database import Database
 from connector.adapters.sql_tables import from_micros, to_micros, usage_totals
 from connector.usage.ports import Reservation
-from policies.counting import Amount, Bound
+from policies.counting import Amount, Bound, Rate
 from policies.use import UseTotals
 
 
@@ -37,6 +37,16 @@ class Account:
     def bytes(self) -> int:
         """Bytes that count: sent, or reserved."""
         return self.used_bytes + self.reserved_bytes
+
+    def delivering(self, taken: Reservation, rate: Rate | None, at: int) -> dict[str, int]:
+        """Return what the row says once a reservation is taken, at so many microseconds since 1970."""
+        return {
+            "reserved": self.reserved + taken.rows,
+            "reserved_bytes": self.reserved_bytes + taken.bytes,
+            "full": self.full if rate is None else rate.taken(self.full, taken.rows, at),
+            "first_delivery": at if self.first_delivery is None else self.first_delivery,
+            "last_delivery": max(at, self.last_delivery or at),
+        }
 
     def totals(self, begun: bool = False) -> UseTotals:
         """Return the totals; an epoch that was `begun` and goes on is counted out."""

@@ -139,7 +139,10 @@ class SqlUsage:
             granted = granted_of(account, wanted, most, record.at)
             if granted.rows or granted.bytes:
                 self._take(connection, agreement, stream, granted)
-                self._delivered(connection, agreement, account, granted, most, record.at)
+                row = account.delivering(granted, most.rate, record.at)
+                connection.execute(
+                    update(usage_totals).where(usage_totals.c.agreement == agreement).values(row)
+                )
                 counts = {"rows": granted.rows, "byte_count": granted.bytes}
                 found = {"rows_before": account.rows, "bytes_before": account.bytes}
                 filled = record.model_copy(update={**counts, **found})
@@ -344,29 +347,6 @@ class SqlUsage:
         row = {**self._row(agreement, stream), "reserved": taken.rows, "reserved_bytes": taken.bytes}
         if connection.execute(statement, row).first() is None:
             raise StaleState(f"stream {stream} was settled, or is of another agreement; open a new one")
-
-    def _delivered(  # noqa: PLR0913  one row, written once
-        self,
-        connection: Connection,
-        agreement: str,
-        account: Account,
-        taken: Reservation,
-        most: Bound,
-        at: int,
-    ) -> None:
-        """Count a reservation in the agreement's row, whose lock is held."""
-        full = account.full if most.rate is None else most.rate.taken(account.full, taken.rows, at)
-        connection.execute(
-            update(usage_totals)
-            .where(usage_totals.c.agreement == agreement)
-            .values(
-                reserved=account.reserved + taken.rows,
-                reserved_bytes=account.reserved_bytes + taken.bytes,
-                full=full,
-                first_delivery=at if account.first_delivery is None else account.first_delivery,
-                last_delivery=max(at, account.last_delivery or at),
-            )
-        )
 
     def _count(self, connection: Connection, agreement: str, change: dict[str, int]) -> None:
         connection.execute(

@@ -25,7 +25,6 @@ from connector.transfer.ticket import Ticket, verify
 from connector.usage.ports import Sent
 from policies.claims import claims_detail
 from policies.compiled import CompiledPolicy, compile_policy
-from policies.counting import Bound
 from policies.decision import Deny, Permit, decide
 from policies.plan import DataPlan
 from policies.use import NO_CLAIMS, Claims, Use, UseTotals
@@ -152,10 +151,10 @@ class Streams:
         if start and any(permission.epochs is not None for permission in policy.permissions):
             self._await_end(pass_.transfer)
         asked = Asked(start, tuple(columns) if columns is not None else None, question)
-        granted, most = self._decided(pass_, policy, fields, asked.detail)
+        granted = self._decided(pass_, policy, fields, asked.detail)
         try:
             foreign = agreement.control_plane is not None
-            opened = self._opened(pass_, granted, most, fields, asked, of_member=not foreign)
+            opened = self._opened(pass_, granted, fields, asked, of_member=not foreign)
         except DataspaceError as error:
             why = str(error)
             self._settle(stream, lambda: self._settle_unopened(fields, why))
@@ -205,11 +204,10 @@ class Streams:
                 return
             self.wait(threading.Event(), _PAUSE)
 
-    def _opened(  # noqa: PLR0913  one stream, put together once
+    def _opened(
         self,
         ticket: Ticket,
         granted: Granted,
-        most: Bound,
         fields: Mapping[str, Any],
         asked: Asked,
         *,
@@ -229,7 +227,7 @@ class Streams:
                 fields["stream"],
                 ticket,
                 permit.limits,
-                most,
+                granted.most,
                 asked.start,
                 expected,
                 fields,
@@ -247,8 +245,8 @@ class Streams:
         policy: CompiledPolicy,
         fields: Mapping[str, Any],
         detail: Mapping[str, str | int],
-    ) -> tuple[Granted, Bound]:
-        """Decide, log the decision, and return it with the totals that the agreement may reach."""
+    ) -> Granted:
+        """Decide, log the decision, and return it."""
         claims = self._claims(ticket.consumer)
         told = {**detail, **claims_detail(policy, claims)}
         record = self._usage.record(UsageKind.ACCESS_DECISION, **fields, detail=told)
@@ -268,8 +266,8 @@ class Streams:
         ((decision, totals),) = said
         match decision:
             case Permit(limits=limits) as permit:
-                granted = Granted(policy, use, totals.first_delivery or at, permit)
-                return granted, limits.bound(totals)
+                first = totals.first_delivery or at
+                return Granted(policy, use, first, permit, limits.bound(totals))
             case Deny():
                 raise UseDenied(_texts(decision))
 

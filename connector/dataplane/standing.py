@@ -11,6 +11,7 @@ from connector.transfer.ports import Transfer
 from connector.transfer.ticket import Ticket
 from policies.claims import asked
 from policies.compiled import CompiledPolicy
+from policies.counting import Bound
 from policies.decision import Deny, Permit, decide
 from policies.use import NO_CLAIMS, Claims, Use, UseTotals
 from schemas.dsp.transfer import TransferState
@@ -30,12 +31,16 @@ EndKind = Literal[
 
 @dataclass(frozen=True)
 class Granted:
-    """What was decided when a stream was opened, to be asked again when other things are known."""
+    """What was decided when a stream was opened, to be asked again when other things are known.
+
+    `most` is what the agreement may reach in all.
+    """
 
     policy: CompiledPolicy
     use: Use
     first_delivery: datetime
     permit: Permit
+    most: Bound
 
     @property
     def asks_claims(self) -> bool:
