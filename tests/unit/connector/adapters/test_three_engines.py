@@ -22,7 +22,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connector.adapters.duckdb_judge import Engine
+from connector.adapters.duckdb_engine import Engine
 from connector.adapters.sources import ParquetSources
 from connector.dataplane.compare import rows_that_match, rows_that_pass
 from connector.dataplane.enforce import Enforcement, is_sampled
