@@ -16,6 +16,7 @@ import typer
 from catalog.settings import Settings, load_settings
 from policies.kinds.places import region_code
 from policies.profile import ENVIRONMENTS
+from schemas.binding.lean import starting
 from schemas.errors import DataspaceError, Malformed, PeerRefused
 
 app = typer.Typer(
@@ -70,13 +71,14 @@ def serve(config: Config = DEFAULT_CONFIG) -> None:
     """Serve the catalogue until it is interrupted."""
     with _told():
         settings = load_settings(config)
-        import uvicorn
+        with starting():
+            import uvicorn
 
-        from catalog.app import make_app
-        from schemas.binding.logs import log_as_json
+            from catalog.app import make_app
+            from schemas.binding.logs import log_as_json
 
-        log_as_json(settings.log_level)
-        asgi = make_app(settings)
+            log_as_json(settings.log_level)
+            asgi = make_app(settings)
     uvicorn.run(
         asgi,
         host=settings.host,

@@ -62,7 +62,7 @@ from schemas.arrow import columns_of
 from schemas.base import Role
 from schemas.binding.client import Egress, Http
 from schemas.binding.did import DidResolver
-from schemas.binding.logs import log_as_json
+from schemas.binding.lean import Surplus
 from schemas.binding.paths import DSP_PREFIX
 from schemas.binding.versions import Versions
 from schemas.dcat import Column
@@ -215,6 +215,7 @@ class Connector:
                 self.pushes.tick,
                 self.streams.tick,
                 self.stores.database.stay,
+                Surplus(lambda: self.streams.count > 0).tick,
             ),
         )
 
@@ -513,14 +514,12 @@ def _members(settings: Settings, world: World) -> Callable[[], MemberList]:
     return fetch_members(world.http, settings.members.url, authority, world.clock)
 
 
-def serve(settings: Settings) -> None:
+def serve_until_stopped(connector: Connector) -> None:
     """Serve a connector until the process is told to stop."""
-    log_as_json(settings.log_level)
-    connector = build(settings)
     uvicorn.run(
         connector.app,
-        host=settings.host,
-        port=settings.port,
+        host=connector.settings.host,
+        port=connector.settings.port,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -15,7 +15,7 @@ import typer
 
 from connector.commands import checks, developer, evidence, obligations, participant, policy, trials
 from connector.commands.terminal import out, reporting
-from connector.lean import hide
+from schemas.binding.lean import bound_heap, hide
 
 app = typer.Typer(
     name="hansa",
@@ -54,7 +54,10 @@ def demo(
 
     home = unpack_tables(out)
     if not prepare:
-        hide("pandas")
+        hide(
+            "pandas"
+        )  # scikit-learn loads it where it is installed: 60 MB, and the story makes no data frames
+        bound_heap()
         keep = sys.stdout.isatty() if serve is None else serve
         tell(out, home, serve=keep, folder=folder)
 

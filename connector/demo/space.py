@@ -234,7 +234,6 @@ def start(place: Place) -> None:
     quiet = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     # Five servers on one small machine: give memory back rather than keep it for the next stream.
     quiet.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-    quiet.setdefault("MALLOC_ARENA_MAX", "2")
     with place.log.open("wb") as log:
         place.process = subprocess.Popen(  # noqa: S603 - our own command, from our own settings
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=quiet, start_new_session=True
