@@ -15,10 +15,13 @@ from schemas.vocab import compact_iri
 if TYPE_CHECKING:
     from policies.audit import AuditReport
 
+app = typer.Typer()
+
 MOST_SHOWN = 20
 """Findings that are printed; `--json` gives all."""
 
 
+@app.command()
 @reporting
 def audit(
     urls: Annotated[

@@ -39,7 +39,7 @@ def _run(program: str, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize("app", ["connector.app", "catalog.app"])
-def test_a_server_starts_without_what_no_server_uses(app: str):
+def test_a_server_starts_without_what_no_server_uses(app: str) -> None:
     collected, collects, frozen, loaded = json.loads(_run(STARTED, app))
     assert app in loaded
     assert not {*UNUSED, *LATE} & set(loaded)
@@ -48,7 +48,7 @@ def test_a_server_starts_without_what_no_server_uses(app: str):
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="needs the GNU C library")
-def test_what_was_freed_goes_back_to_the_kernel():
+def test_what_was_freed_goes_back_to_the_kernel() -> None:
     assert int(_run(GIVEN_BACK)) > 50_000_000
 
 
@@ -64,14 +64,14 @@ class Process:
         self.held -= 4 << 20
 
 
-def test_a_process_that_has_not_grown_gives_nothing_back():
+def test_a_process_that_has_not_grown_gives_nothing_back() -> None:
     process = Process()
     process.held += GROWN - 1
     process.surplus.tick()
     assert process.returned == 0
 
 
-def test_a_process_gives_back_when_it_is_quiet_again_and_then_rests():
+def test_a_process_gives_back_when_it_is_quiet_again_and_then_rests() -> None:
     process = Process()
     process.held += GROWN
     process.is_busy = True
@@ -83,7 +83,7 @@ def test_a_process_gives_back_when_it_is_quiet_again_and_then_rests():
     assert process.returned == 1
 
 
-def test_growth_counts_from_the_least_that_was_held():
+def test_growth_counts_from_the_least_that_was_held() -> None:
     process = Process()
     process.held -= 2 * GROWN
     process.surplus.tick()
@@ -92,7 +92,7 @@ def test_growth_counts_from_the_least_that_was_held():
     assert process.returned == 1
 
 
-def test_where_the_kernel_tells_nothing_nothing_is_done():
+def test_where_the_kernel_tells_nothing_nothing_is_done() -> None:
     process = Process()
     process.held = 0
     surplus = Surplus(lambda: False, lambda: 0, process.release)
