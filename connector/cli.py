@@ -6,6 +6,7 @@ no import crosses the wall between connector and catalogue.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import entry_points, version
 from typing import Annotated
@@ -60,7 +61,7 @@ def _policy() -> typer.Typer:
     return policy.app
 
 
-VERBS = {
+VERBS: dict[str, tuple[Callable[[], typer.Typer], str]] = {
     "audit": (_audit, "Verify usage logs, replay every use against its agreement, and say who used what."),
     "doctor": (_doctor, "Check what a connector needs, and say how to mend what is not well."),
     "demo": (_demo, "Run a small data space on real data, and tell its whole story with timings."),
