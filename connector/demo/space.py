@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import connector
 from connector.client.management import Management
+from connector.client.stream import DataStream
 from connector.settings import API_KEY_FILE, KEY_FILE, PREFIX
 from schemas.binding.client import Egress, Http
 from schemas.binding.paths import DSP_PREFIX
@@ -83,6 +85,12 @@ class Space:
     def api_key(self, name: str) -> str:
         """Return the key of a participant's management door, from the file that only its owner can read."""
         return (self.participants[name].folder / "state" / API_KEY_FILE).read_text(encoding="utf-8").strip()
+
+    def open(self, dataset: str, purpose: str | None, **how: Any) -> DataStream:
+        """Open a dataset as the AI developer does, through its own connector."""
+        url = self.participants["developer"].url
+        key = self.api_key("developer")
+        return connector.open(self.catalog.url, dataset, purpose=purpose, connector=url, key=key, **how)
 
     def crawl(self) -> None:
         """Have the catalogue crawl now, as its operator would."""

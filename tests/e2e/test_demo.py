@@ -36,9 +36,23 @@ def test_the_demo_tells_the_whole_story_and_ends_well() -> None:
     assert "5,000 rows, then: " in told
     assert "is denied after" in told
     assert "dpv:ScientificResearch" in told
+    assert "4 groups are told" in told
+    assert "Sie erhalten keine Zeilen, nur Kennzahlen über Gruppen von mindestens 10 Zeilen." in told
+    assert "owes the hospital, by its ledger: odrl:inform" in told
+    assert re.search(r"while it streams: ended after \d+ ms:\n.*the operator changed its mind", told)
     assert told.count("verified to size") == 2
     assert re.search(r"broken\s+tree: entry \d+", told)
-    for shame in ("was not denied", "more rows came", "was not caught", "Traceback"):
+    held = re.search(r"holds ([\d,]+) MiB resident", told)
+    assert held is not None
+    assert int(held[1].replace(",", "")) < 800
+    for shame in (
+        "was not denied",
+        "more rows came",
+        "after the revocation",
+        "not completed",
+        "was not caught",
+        "Traceback",
+    ):
         assert shame not in told
 
 
