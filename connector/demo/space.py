@@ -24,9 +24,10 @@ from urllib.parse import quote, urlencode
 import connector
 from connector.client.management import Management
 from connector.client.stream import DataStream
-from connector.settings import API_KEY_FILE, KEY_FILE, PREFIX
+from connector.settings import API_KEY_FILE, KEY_FILE
 from schemas.binding.client import Egress, Http
 from schemas.binding.paths import DSP_PREFIX
+from schemas.binding.settings import PREFIX
 from schemas.errors import Misconfigured, PeerRefused, PeerUnavailable
 from schemas.identity import Member, MemberList, did_for, generate_key, public_jwk, sign_members
 
