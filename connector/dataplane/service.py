@@ -14,9 +14,10 @@ from joserfc.jwk import OKPKey
 from connector.dataplane.asked import Asked, check_kind, narrowed
 from connector.dataplane.enforce import Enforcement
 from connector.dataplane.groups import AnswerCheck, GroupedScan
-from connector.dataplane.masks import mask_key, sample_salt
+from connector.dataplane.masks import mask_key
 from connector.dataplane.ports import Ledger, Scan, ScanRequest, Scans, Started
 from connector.dataplane.question import Question
+from connector.dataplane.sample import sample_salt
 from connector.dataplane.standing import EndKind, Granted, stop
 from connector.dataplane.stream import Admission, OpenStream, shorten
 from connector.negotiation.ports import NegotiationStore, SignedAgreement

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from connector.client.stream import Access, DataStream
-from connector.dataplane.masks import mask_key, sample_salt
+from connector.dataplane.masks import mask_key
 from connector.dataplane.question import Question
+from connector.dataplane.sample import sample_salt
 from connector.offering.describe import Publication
 from policies.operands import column_operand, mask_operand
 from schemas.errors import DataspaceError, Malformed, PolicyMismatch, UseDenied, WorldMoved
