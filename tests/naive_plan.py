@@ -53,8 +53,8 @@ def _passing(
             continue
         if not all(compare(row[c.column], c) is True for c in branch.predicate):
             continue
-        drawn = Decimal(_drawn(salt, index)) / Decimal(2**64) * 100
-        if branch.sample is not None and drawn >= branch.sample:
+        percent = Decimal(drawn(salt, index)) / Decimal(2**64) * 100
+        if branch.sample is not None and percent >= branch.sample:
             continue
         if branch.consent is not None and not consenting(row[branch.consent.column]):
             continue
@@ -66,7 +66,7 @@ def _passing(
     return {index for index in passed if sizes[_class(rows[index], names)] >= branch.anonymity.k}
 
 
-def _drawn(salt: str, row: int) -> int:
+def drawn(salt: str, row: int) -> int:
     """Encrypt the number of a block alone: its first half is one row's, its second half the next one's."""
     block = Cipher(AES(bytes.fromhex(salt)), ECB()).encryptor().update((row // 2).to_bytes(16, "big"))
     return int.from_bytes(block[row % 2 * 8 :][:8], "little")

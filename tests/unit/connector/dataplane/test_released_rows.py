@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import json
 from collections.abc import Sequence
 from decimal import Decimal
@@ -23,6 +22,7 @@ from policies.operands import column_operand, mask_operand
 from schemas.errors import DataspaceError, Malformed, PolicyMismatch, UseDenied, WorldMoved
 from schemas.odrl import Offer
 from schemas.usage import UsageKind
+from tests.naive_plan import drawn
 from tests.streaming import LOOPBACK, TRAIN, Provider, limit, offer
 
 
@@ -200,9 +200,7 @@ def test_a_sample_is_the_same_rows_at_every_reading_whatever_columns_are_asked_f
     table = pa.table({"n": range(4000), "m": [str(n) for n in range(4000)]})
     ticket = provider.ticket(table, limit("percentage", "lteq", "12.5"), name="many", row_group_size=500)
     salt = sample_salt(mask_key(b"m" * 32, provider.agreement))
-    expected = [
-        n for n in range(4000) if int(hashlib.sha256(f"{salt}{n}".encode()).hexdigest(), 16) < 2**256 // 8
-    ]
+    expected = [n for n in range(4000) if drawn(salt, n) < 2**64 // 8]
     assert 400 < len(expected) < 600
     assert provider.read(ticket)["n"].to_pylist() == expected
     assert provider.read(ticket, columns=["m"])["m"].to_pylist() == [str(n) for n in expected]
