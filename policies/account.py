@@ -214,9 +214,22 @@ class Account:
         stream.summary.open_rows -= stream.reserved
         stream.summary.last = time_of(record)
         self.now_at(others[0] + rows, others[1] + size)
+        yield from self._read_on(record, stream)
+
+    def _read_on(self, record: UsageRecord, stream: Stream) -> Wrong:
+        """Have the reading of a stream end, or take it back with its epoch, where nothing was sent in it."""
         reading = self.readings.get(stream.transfer)
+        is_vain = False
         if reading is not None:
-            self.readings[stream.transfer] = reading.settled(record.stream or "", rows)
+            ended = reading.settled(record.stream or "", record.rows or 0)
+            is_vain = record.requests == 0 and reading.stream == record.stream and ended.is_empty
+            self.readings[stream.transfer] = ended
+        if is_vain != (record.epochs == 0):
+            text = f"stream {record.stream} {'gives back no' if is_vain else 'gives back an'} epoch"
+            yield Check.LIMIT, f"{text}; it is to give back {int(is_vain)}"
+        if is_vain:
+            self.epochs -= 1
+            del self.readings[stream.transfer]
 
     def _gave_back(self, record: UsageRecord, stream: Stream) -> Wrong:
         """Take a request back that came to nothing at the provider; no other may be."""

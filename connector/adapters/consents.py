@@ -23,7 +23,7 @@ from connector.adapters.readings import open_reading, reading
 from connector.dataplane.opinion import subjects
 from connector.offering.ports import CONSENT_COLUMNS as COLUMNS
 from policies.profile import is_narrower_or_equal, purpose_iri
-from schemas.errors import DataspaceError, UnknownTerm, UnreadableData
+from schemas.errors import EnginesDisagree, UnknownTerm, UnreadableData
 
 _BATCH_BYTES = 4 << 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -63,7 +63,7 @@ class Consents:
 
         Raises:
             UnreadableData: if the table cannot be read any more; then nobody is known to consent.
-            DataspaceError: if two engines disagree on who consents.
+            EnginesDisagree: if two engines disagree on who consents.
         """
         with reading(self._path):
             stat = self._path.stat()
@@ -78,7 +78,7 @@ class Consents:
         covering = self._covering()
         standing, told = self._standing(now, covering), self._told(now, covering)
         if standing != frozenset(told.to_pylist()):
-            raise DataspaceError("two engines disagree on who consents; nothing more leaves; report this")
+            raise EnginesDisagree("two engines disagree on who consents; nothing more leaves; report this")
         self.standing, self.told = standing, told
         self._until = next((moment for moment in self._moments if moment > now), None)
         return before != self.standing

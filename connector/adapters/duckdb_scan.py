@@ -26,10 +26,10 @@ from connector.dataplane.scanned import Scanned
 from connector.offering.columns import only
 from policies.kinds.masking import Masking
 from policies.plan import Branch, DataPlan
-from schemas.errors import DataspaceError, PolicyMismatch, WorldMoved
+from schemas.errors import EnginesDisagree, PolicyMismatch, WorldMoved
 
 _COUNT_BYTES = 4 << 20
-_GATHERED_ROWS, _COUNTED_ROWS = 131_072, 524_288
+_GATHERED_ROWS, _COUNTED_ROWS = 262_144, 524_288
 """Rows about which DuckDB is asked at once: of all columns, and where only those that decide are read."""
 
 
@@ -90,7 +90,7 @@ class JudgedScan:
         """Count the classes of each branch that hides people among others, over all its rows, twice.
 
         Raises:
-            DataspaceError: if two engines count otherwise.
+            EnginesDisagree: if two engines count otherwise.
         """
         kept: list[pa.Array | None] = []
         self._classes = []
@@ -103,7 +103,7 @@ class JudgedScan:
             counted = self._held.judge.counted(self._tallies(index, branch, census), least)
             classes = census.classes(least)
             if (len(counted.keys), counted.rows) != (classes.count, classes.rows):
-                raise DataspaceError(
+                raise EnginesDisagree(
                     f"two engines disagree on who is hidden among {least}: one counts {counted.rows} rows in "
                     f"{len(counted.keys)} classes, one {classes.rows} in {classes.count}; report this"
                 )

@@ -27,7 +27,7 @@ from connector.offering.columns import is_text, plain_array, streamed_schema, st
 from connector.offering.masked import released_field
 from policies.kinds.masking import Masking, MaskKind
 from policies.plan import Branch, DataPlan, revealing
-from schemas.errors import DataspaceError, PolicyMismatch
+from schemas.errors import EnginesDisagree, PolicyMismatch
 
 _SPOT_CHECKS = 64
 
@@ -109,7 +109,7 @@ class Enforcement:
         """Return what may leave of a scanned batch.
 
         Raises:
-            DataspaceError: if the other engine let a row through that the plan withholds, or made something
+            EnginesDisagree: if the other engine let a row through that the plan withholds, or made something
                 else of a masked cell; then nothing of the batch may leave.
         """
         batch = scanned.batch
@@ -131,7 +131,7 @@ class Enforcement:
         if not rows:
             return
         if not scanned.passes and not (self.plan.is_open and len(self.plan.branches) == 1):
-            raise DataspaceError("the scan judged no row; nothing was sent; report this")
+            raise EnginesDisagree("the scan judged no row; nothing was sent; report this")
         matched = rows_that_match(self.plan.excluded, seen)
         if matched is not None:
             _refuse_some(matched, rows, "a prohibition excludes")
@@ -152,7 +152,7 @@ class Enforcement:
     def _check_sample(self, branch: Branch, passed: pa.Array, places: pa.Array | None) -> None:
         """Draw for all rows again at once, and for some of them, spread over the batch, one by one."""
         if places is None:
-            raise DataspaceError(
+            raise EnginesDisagree(
                 "the scan does not tell which rows it sampled; nothing was sent; report this"
             )
         kept = places.filter(passed)
@@ -162,7 +162,7 @@ class Enforcement:
         _refuse_some(pc.invert(found), len(kept), "is not in the sample")
         for index in range(0, len(kept), max(1, len(kept) // _SPOT_CHECKS)):
             if not is_sampled(self.salt, kept[index].as_py(), branch.sample):
-                raise DataspaceError("the scan let a row through that is not in the sample; report this")
+                raise EnginesDisagree("the scan let a row through that is not in the sample; report this")
 
     @staticmethod
     def _check_others(branch: Branch, index: int, scanned: Scanned, seen: Mapping[str, pa.Array]) -> None:
@@ -170,13 +170,13 @@ class Enforcement:
         passed, rows = scanned.passes[index], scanned.batch.num_rows
         if branch.consent is not None:
             if scanned.consenting is None:
-                raise DataspaceError("the scan does not tell who consents; nothing was sent; report this")
+                raise EnginesDisagree("the scan does not tell who consents; nothing was sent; report this")
             found = who_consent(seen[branch.consent.column], scanned.consenting)
             _refuse_some(pc.and_(passed, pc.invert(found)), rows, "nobody has consented to")
         if branch.anonymity is not None:
             classes = scanned.classes[index] if index < len(scanned.classes) else None
             if classes is None:
-                raise DataspaceError("the scan counted no classes; nothing was sent; report this")
+                raise EnginesDisagree("the scan counted no classes; nothing was sent; report this")
             hidden = classes.hold([seen[name] for name in branch.anonymity.quasi_identifiers])
             why = f"is not hidden among {branch.anonymity.k}"
             _refuse_some(pc.and_(passed, pc.invert(hidden)), rows, why)
@@ -220,7 +220,7 @@ class Enforcement:
         """Take the cells of the other engine, if they are what this one makes of the column too."""
         ours, theirs = coarsened(cells, mask), scanned.coarse.get((field.name, mask))
         if theirs is None or theirs.type != ours.type or not theirs.equals(ours):
-            raise DataspaceError(
+            raise EnginesDisagree(
                 f"two engines disagree on the mask {mask.text!r} of {field.name!r}; report this"
             )
         return plain_array(ours, field.type)
@@ -251,7 +251,7 @@ def refuse_together(plan: DataPlan, columns: list[str]) -> None:
 def _refuse_some(refused: pa.Array, rows: int, why: str) -> None:
     count = pc.sum(refused).as_py() or 0
     if count:
-        raise DataspaceError(
+        raise EnginesDisagree(
             f"the scan let {count} of {rows} rows through that {why}; nothing of them was sent; report this"
         )
 

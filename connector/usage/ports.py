@@ -133,7 +133,8 @@ class UsageStore(Protocol):
         """Replace a stream's reservations by what it sent, and save the record; once per stream.
 
         The record's counts are filled in, those before with the agreement's totals without this stream's
-        reservations. The last delivery is then no earlier than its last rows. A second time nothing happens.
+        reservations. The last delivery is then no earlier than its last rows. With a request that came to
+        nothing an epoch is given back in which nothing was sent. A second time nothing happens.
         """
         ...
 

@@ -172,6 +172,27 @@ def test_a_request_that_failed_here_before_it_sent_anything_is_given_back_once(s
     assert admit(stores, "s2", requests=1).decision == "permit"
 
 
+def test_an_epoch_in_which_nothing_was_sent_is_given_back_with_its_request_and_only_then(
+    stores: SqlStores,
+) -> None:
+    admit(stores, "s1", epochs=1)
+    for _ in range(2):
+        settle(stores, "s1", requests=0)
+    assert stores.usage.totals(AGREEMENT).epochs == 0
+    assert placed(stores)[-1].epochs == 0
+    again = admit(stores, "s2", transfer="urn:uuid:other", epochs=1)
+    assert (again.decision, again.epochs, again.epochs_before) == ("permit", 1, 0), "another transfer may"
+    settle(stores, "s2", requests=1)
+    assert stores.usage.totals(AGREEMENT).epochs == 1, "its reader went away"
+    assert placed(stores)[-1].epochs is None
+    admit(stores, "s3", epochs=2)
+    settle(stores, "s3", 800)
+    admit(stores, "s4", 800, epochs=2)
+    settle(stores, "s4", requests=0)
+    assert stores.usage.totals(AGREEMENT).epochs == 2, "rows were sent in it by the stream before"
+    assert admit(stores, "s5", 800, epochs=2).epochs == 0, "and it goes on"
+
+
 def test_an_epoch_goes_on_after_a_break_and_only_where_it_broke(stores: SqlStores) -> None:
     admit(stores, "s1", epochs=1)
     assert admit(stores, "early", 500, epochs=1).decision == "deny", "the first one still reads"

@@ -455,14 +455,27 @@ def test_an_opening_that_counts_as_nothing_is_found() -> None:
 def test_a_request_is_given_back_only_where_nothing_was_sent_and_the_provider_failed() -> None:
     def ended(rows: int, end: str) -> Told:
         told = counted(count(1)).decided("s1").reserved("s1", 10)
-        told.settled("s1", rows, requests=0, detail={"end": end})
+        told.settled("s1", rows, requests=0, epochs=None if rows else 0, detail={"end": end})
         told.requests -= 1
-        return told.decided("s2", epochs=0, epochs_before=0)
+        told.epochs -= rows == 0
+        again = {"epochs": 0, "epochs_before": 0} if rows else {}
+        return told.decided("s2", **again)
 
     assert audit(ended(0, "failed").evidence()).holds
     assert audit(ended(0, "crashed").evidence()).holds
     assert (Check.LIMIT, 4) in found(audit(ended(1, "failed").evidence()))
     assert (Check.LIMIT, 4) in found(audit(ended(0, "complete").evidence()))
+
+
+@pytest.mark.parametrize(("requests", "epochs"), [(0, None), (None, 0)])
+def test_an_epoch_is_given_back_exactly_with_a_request_that_came_to_nothing(
+    requests: int | None, epochs: int | None
+) -> None:
+    told = counted(count(1), unit("epoch")).decided("s1")
+    told.settled("s1", 0, requests=requests, epochs=epochs, detail={"end": "failed"})
+    report = audit(told.evidence())
+    assert (Check.LIMIT, 3) in found(report)
+    assert f"it is to give back {int(requests == 0)}" in str(report.findings)
 
 
 def test_an_epoch_goes_on_after_a_break_and_a_second_one_is_found() -> None:
