@@ -14,7 +14,9 @@ from policies.compiled import CompiledPolicy
 from policies.counting import Bound, Reading, opened
 from policies.decision import Limits
 from policies.findings import Check
-from policies.use import UseTotals
+from policies.plan import DataPlan
+from policies.use import APART, UseTotals, released_in
+from schemas.errors import Malformed
 from schemas.usage import AgreedTerms, UsageRecord
 
 RACE = 256
@@ -85,6 +87,7 @@ class Account:
     full: int = 0
     first: datetime | None = None
     delivered: datetime | None = None
+    released: frozenset[str] = frozenset()
     readings: dict[str, Reading] = field(default_factory=dict)
     totals: deque[int] = field(default_factory=lambda: deque([0], maxlen=RACE))
 
@@ -132,6 +135,23 @@ class Account:
         self.requests += 1
         self.epochs += begins
         self.readings[transfer] = reading
+
+    def lets_go(self, record: UsageRecord, plan: DataPlan) -> Wrong:
+        """Take note of the columns that an opening lets go of sets which must stay apart."""
+        if not plan.apart:
+            return
+        if APART not in record.detail:
+            yield (
+                Check.DECISION,
+                "the decision does not say which columns it lets go of those kept apart",
+            )
+        try:
+            self.released |= released_in(record.detail)
+        except Malformed as error:
+            yield Check.RECORD, str(error)
+        if (whole := plan.whole_set(self.released)) is not None:
+            names = ", ".join(map(repr, whole))
+            yield Check.DECISION, f"columns {names} were all let go under the agreement that keeps them apart"
 
     def reserved(self, record: UsageRecord, stream: Stream | None) -> Wrong:
         """Count a reservation, and compare it with what was permitted."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, select, text, update
 
-from connector.adapters.sql_counts import COLUMNS, Account, delivered_by, granted_of, lock_totals
+from connector.adapters.sql_counts import COLUMNS, Account, delivered_by, granted_of, let_go, lock_totals
 from connector.adapters.sql_database import Database, insert_new
 from connector.adapters.sql_tables import (
     agreements,
@@ -27,7 +27,7 @@ from connector.usage.ports import Judge, LeftOpen, LoggedRecord, LogHead, Reserv
 from policies.counting import Amount, Bound, Reading, opened
 from policies.evidence.commitment import commit
 from policies.evidence.tree import leaf_hash
-from policies.use import UseTotals
+from policies.use import UseTotals, released_in
 from schemas.errors import AlreadyExists, EvidenceBroken, Forbidden, Malformed, StaleState
 from schemas.usage import UsageRecord
 
@@ -115,6 +115,8 @@ class SqlUsage:
             if told.decision == "permit":
                 told = told.model_copy(update={"requests": 1, "epochs": int(begins)})
                 self._count(connection, agreement, {"requests": 1, "epochs": int(begins)})
+                if apart := released_in(told.detail) - totals.released:
+                    let_go(connection, agreement, totals.released | apart)
                 self._put_reading(connection, agreement, transfer, reading)
                 row = {**self._row(agreement, stream), "transfer": transfer, "requests": 1}
                 connection.execute(self._database.insert(usage_streams), row)

@@ -232,16 +232,7 @@ def refuse_together(plan: DataPlan, columns: list[str]) -> None:
     Raises:
         PolicyMismatch: naming the set.
     """
-    # A column that is null in every row is not visible beside others.
-    shown = [
-        name
-        for name in plan.visible(columns)
-        if any(
-            branch.shows(name) and ((mask := branch.mask_of(name)) is None or mask.kind is not MaskKind.NULL)
-            for branch in plan.branches
-        )
-    ]
-    together = plan.whole_set(shown)
+    together = plan.whole_set(plan.shown_apart(plan.visible(columns)))
     if together is not None:
         raise PolicyMismatch(
             f"columns {', '.join(map(repr, together))} must not be read together; ask for some of them only"

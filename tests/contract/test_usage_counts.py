@@ -17,7 +17,7 @@ from connector.adapters.sql import SqlStores
 from connector.adapters.sql_tables import from_micros
 from connector.usage.ports import Judge, LeftOpen, Reservation, Sent
 from policies.counting import Amount, Bound, Rate
-from policies.use import UseTotals
+from policies.use import UseTotals, released_detail
 from schemas.errors import Forbidden, Malformed, StorageUnavailable, UseDenied
 from schemas.usage import UsageKind, UsageRecord
 from tests import store_builders
@@ -155,6 +155,42 @@ def test_of_sixty_four_openings_by_two_processes_exactly_as_many_pass_as_are_lef
     for item in placed(both[0]):  # the order of the log is the order in which they were counted
         assert getattr(item, f"{unit}_before") == counted
         counted += getattr(item, unit) or 0
+
+
+def letting_go(*columns: str, apart: frozenset[str]) -> Judge:
+    """A judge that lets columns go unless all of a set would have left."""
+
+    def judge(totals: UseTotals) -> Mapping[str, Any]:
+        told = columns if not apart <= totals.released | set(columns) else ()
+        return {"decision": "permit", "detail": {"start": 0, **released_detail(told)}}
+
+    return judge
+
+
+def test_columns_that_were_let_go_are_known_to_every_opening_after_it(open_stores: Open) -> None:
+    one, other = open_stores(), open_stores()
+    both = frozenset({"a", "b"})
+    one.usage.admit(asked("s1"), letting_go("a", "x", apart=both))
+    denied = {"decision": "deny", "detail": {"start": 0, **released_detail(["y"])}}
+    other.usage.admit(asked("s2"), lambda _: denied)
+    assert other.usage.totals(AGREEMENT).released == {"a", "x"}
+    settle(one, "s1", requests=0)
+    told = other.usage.admit(asked("s3"), letting_go("b", apart=both))
+    assert told.detail["apart"] == "[]"
+    again = other.usage.admit(asked("s4"), letting_go("a", apart=both))
+    assert again.detail["apart"] == '["a"]'
+    assert one.usage.totals(AGREEMENT).released == {"a", "x"}
+
+
+def test_of_columns_that_must_stay_apart_racing_openings_never_let_all_go(stores: SqlStores) -> None:
+    apart = frozenset({"a", "b", "c"})
+
+    def act(at: int) -> None:
+        told = asked(f"s{at}", f"urn:uuid:transfer-{at}")
+        stores.usage.admit(told, letting_go("abc"[at % 3], apart=apart))
+
+    together(act)
+    assert len(stores.usage.totals(AGREEMENT).released) == 2
 
 
 def test_two_readers_of_the_last_request_are_told_apart(open_stores: Open) -> None:
