@@ -53,8 +53,7 @@ def _passing(
             continue
         if not all(compare(row[c.column], c) is True for c in branch.predicate):
             continue
-        percent = Decimal(drawn(salt, index)) / Decimal(2**64) * 100
-        if branch.sample is not None and percent >= branch.sample:
+        if branch.sample is not None and 100 * Decimal(drawn(salt, index)) / 2**64 >= branch.sample:
             continue
         if branch.consent is not None and not consenting(row[branch.consent.column]):
             continue
