@@ -460,7 +460,7 @@ def test_a_request_is_given_back_only_where_nothing_was_sent_and_the_provider_fa
         told.settled("s1", rows, requests=0, epochs=None if rows else 0, detail={"end": end})
         told.requests -= 1
         told.epochs -= rows == 0
-        again = {"epochs": 0, "epochs_before": 0} if rows else {}
+        again: dict[str, Any] = {"epochs": 0, "epochs_before": 0} if rows else {}
         return told.decided("s2", **again)
 
     assert audit(ended(0, "failed").evidence()).holds
@@ -480,7 +480,11 @@ def test_an_epoch_is_given_back_exactly_with_a_request_that_came_to_nothing(
     assert f"it is to give back {int(requests == 0)}" in str(report.findings)
 
 
-APART = {"leftOperand": HANSA + "notTogether", "operator": "isAllOf", "rightOperand": ["a", "b"]}
+APART: dict[str, object] = {
+    "leftOperand": HANSA + "notTogether",
+    "operator": "isAllOf",
+    "rightOperand": ["a", "b"],
+}
 
 
 def test_columns_that_must_stay_apart_are_found_where_all_of_them_were_let_go() -> None:
@@ -507,10 +511,10 @@ def test_an_opening_that_does_not_say_which_of_columns_to_be_kept_apart_it_lets_
 
 def test_an_epoch_goes_on_after_a_break_and_a_second_one_is_found() -> None:
     told = counted(count(1), unit("epoch")).decided("s1").reserved("s1", 400).settled("s1", 400)
-    on = {"detail": {"start": 380}, "epochs": 0, "epochs_before": 0}
+    on: dict[str, Any] = {"detail": {"start": 380}, "epochs": 0, "epochs_before": 0}
     assert audit(told.decided("s2", **on).evidence()).holds
     told.reserved("s2", 10).settled("s2", 10)
-    back = {"detail": {"start": 100}, "epochs": 0, "epochs_before": 0}
+    back: dict[str, Any] = {"detail": {"start": 100}, "epochs": 0, "epochs_before": 0}
     report = audit(told.decided("s3", **back).evidence())
     assert (Check.DECISION, 8) in found(report)
     assert "0 epochs used, but the agreement stood at 1" in str(report.findings[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pytest
 from duckdb import ConstantExpression
 
-from connector.adapters import duckdb_judge, duckdb_scan
+from connector.adapters import duckdb_judge, duckdb_scan, duckdb_terms
 from connector.adapters.consents import Consents
 from connector.adapters.duckdb_scan import JudgedScan
 from connector.dataplane.classes import Census, Classes
@@ -63,11 +64,11 @@ def refused(provider: Provider, ticket: str, why: str) -> None:
 
 def test_a_judge_that_counts_all_people_as_one_class_is_found_out_before_a_row_leaves(
     provider: Provider, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     ticket = provider.ticket(PEOPLE, *HIDDEN)
     assert provider.read(ticket).num_rows == 199
     ticket = provider.ticket(PEOPLE, *HIDDEN)
-    honest = duckdb_judge.unsigned_zero
+    honest = duckdb_terms.unsigned_zero
 
     def blind(cells: Any, datatype: pa.DataType) -> Any:
         return honest(cells, datatype) * ConstantExpression(0)
@@ -78,7 +79,7 @@ def test_a_judge_that_counts_all_people_as_one_class_is_found_out_before_a_row_l
 
 def test_a_judge_that_lets_a_row_of_a_small_class_through_is_found_out(
     provider: Provider, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     ticket = provider.ticket(PEOPLE, *HIDDEN)
     monkeypatch.setattr(duckdb_scan, "passing", lambda verdict, _kept: verdict.passes)
     refused(provider, ticket, "1 of 200 rows through that is not hidden among 5")
@@ -86,7 +87,7 @@ def test_a_judge_that_lets_a_row_of_a_small_class_through_is_found_out(
 
 def test_an_engine_that_takes_everybody_for_consenting_is_found_out(
     provider: Provider, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     ticket = consented(provider, "a", "c")
     assert provider.read(ticket)["name"].unique().to_pylist() == ["a", "c"]
     ticket = consented(provider, "a", "b")
@@ -100,7 +101,7 @@ def test_an_engine_that_takes_everybody_for_consenting_is_found_out(
 
 def test_a_scan_that_does_not_ask_for_consent_is_found_out(
     provider: Provider, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     ticket = consented(provider, "a", "b", "c")
 
     def everybody(_self: JudgedScan, cells: Any) -> pa.Array:
@@ -112,7 +113,7 @@ def test_a_scan_that_does_not_ask_for_consent_is_found_out(
 
 def test_a_judge_that_samples_too_much_is_found_out_by_every_row(
     provider: Provider, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     ticket = provider.ticket(PEOPLE, limit("percentage", "lteq", 10))
     salt = sample_salt(mask_key(b"m" * 32, provider.agreement))
     tenth = sum(drawn(salt, row) < 2**64 // 10 for row in range(200))
@@ -131,7 +132,7 @@ def test_a_judge_that_samples_too_much_is_found_out_by_every_row(
         (Branch(None, (), (), None, None, ConsentJoin("name", None)), "does not tell who consents"),
     ],
 )
-def test_a_scan_that_brings_nothing_to_check_with_leaves_nothing(branch: Branch, why: str):
+def test_a_scan_that_brings_nothing_to_check_with_leaves_nothing(branch: Branch, why: str) -> None:
     batch = PEOPLE.combine_chunks().to_batches()[0]
     enforcement = Enforcement.of(DataPlan((branch,)), batch.schema, KEY)
     with pytest.raises(EnginesDisagree, match=why):
@@ -155,11 +156,13 @@ def classes(least: int, *columns: pa.Array) -> Classes:
         (pa.array([True, False, True, None]), [True, False, True, False]),
     ],
 )
-def test_null_and_nan_are_values_and_zero_has_one_sign(cells: pa.Array, held: list[bool]):
+def test_null_and_nan_are_values_and_zero_has_one_sign(cells: pa.Array, held: list[bool]) -> None:
     assert classes(2, cells).hold([cells]).to_pylist() == held
 
 
-def test_classes_of_many_values_in_many_columns_are_told_apart_exactly(monkeypatch: pytest.MonkeyPatch):
+def test_classes_of_many_values_in_many_columns_are_told_apart_exactly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     # Five columns of 20,000 values have more combinations than 64 bits; only those that occur are numbered.
     count = 20_000
     columns = [pa.array([row * step % count for row in range(count)] * 2) for step in (1, 3, 7, 9, 11)]
@@ -172,7 +175,7 @@ def test_classes_of_many_values_in_many_columns_are_told_apart_exactly(monkeypat
     assert all(found.hold(columns).to_pylist())
 
 
-def test_rows_that_do_not_count_make_no_class_larger():
+def test_rows_that_do_not_count_make_no_class_larger() -> None:
     census = Census()
     census.add([pa.array([1, 1, 2])], pa.array([True, False, True]))
     assert census.classes(2).count == 0
@@ -180,10 +183,12 @@ def test_rows_that_do_not_count_make_no_class_larger():
 
 
 @pytest.mark.parametrize("first", [0, 1, 2, 7, 2**40 + 1])
-def test_a_stretch_of_draws_is_what_is_drawn_row_by_row(first: int):
+def test_a_stretch_of_draws_is_what_is_drawn_row_by_row(first: int) -> None:
     salt = sample_salt(KEY)
     expected = [drawn(salt, row) for row in range(first, first + 5)]
     assert draws(salt, first, 5).to_pylist() == expected
     for rows in ([first, first + 4], [first, first + 10**6]):
         assert drawn_for(salt, pa.array(rows)).to_pylist() == [drawn(salt, row) for row in rows]
-    assert [is_sampled(salt, first + at, 50) for at in range(5)] == [value < 2**63 for value in expected]
+    assert [is_sampled(salt, first + at, Decimal(50)) for at in range(5)] == [
+        value < 2**63 for value in expected
+    ]
