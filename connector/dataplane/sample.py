@@ -8,6 +8,7 @@ knows of a row whether it is in a sample.
 from __future__ import annotations
 
 import hmac
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 
@@ -44,16 +45,21 @@ def draws(salt: str, first: int, count: int) -> pa.Array:
     return pa.Array.from_buffers(pa.uint64(), count, [None, pa.py_buffer(found)], offset=skip)
 
 
+def drawn_singly(salt: str, rows: Sequence[int]) -> list[int]:
+    """Return what was drawn for single rows, each found by itself: cheap for a few that lie far apart."""
+    return [draws(salt, row, 1)[0].as_py() for row in rows]
+
+
 def drawn_for(salt: str, rows: pa.Array) -> pa.Array:
     """Return what was drawn for rows by their positions in the file, which ascend."""
     if not len(rows):
         return pa.array([], pa.uint64())
     first, last = rows[0].as_py(), rows[-1].as_py()
     if last - first > _SPARSE * len(rows):  # most of what lies between them would be drawn for nothing
-        return pa.array([draws(salt, row, 1)[0].as_py() for row in rows.to_pylist()], pa.uint64())
+        return pa.array(drawn_singly(salt, rows.to_pylist()), pa.uint64())
     return draws(salt, first, last + 1 - first).take(pc.subtract(rows, pa.scalar(first, rows.type)))
 
 
 def is_sampled(salt: str, row: int, percentage: Decimal) -> bool:
     """Say whether one row is in the sample, by its position in the file, from 0."""
-    return bool(draws(salt, row, 1)[0].as_py() < sample_bound(percentage))
+    return drawn_singly(salt, [row])[0] < sample_bound(percentage)
