@@ -120,7 +120,8 @@ class JudgedScan:
             who = self._consenting(table[branch.consent.column]) if branch.consent else None
             yield judge.tallied(index, table, first, who)
             told = consents.told if consents is not None else None
-            drawn = draws(self._request.salt, first, table.num_rows) if branch.sample else table[names[0]]
+            rows = table.num_rows
+            drawn = draws(self._request.salt, first, rows) if branch.sample is not None else pa.nulls(rows)
             cells = {name: table[name] for name in names}
             census.add([table[name] for name in makes], covered(branch, plan.excluded, cells, drawn, told))
 

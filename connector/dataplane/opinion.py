@@ -43,7 +43,7 @@ def covered(
 ) -> Cells:
     """Say which rows a branch covers before classes are counted: by filter, sample, consents, prohibitions.
 
-    `drawn` is what was drawn for each row, `consenting` who consents.
+    `drawn` is what was drawn for each row (nulls where there is no sample), `consenting` who consents.
 
     Shapes: as many booleans as rows, none of them null.
     """

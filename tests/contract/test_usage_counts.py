@@ -182,6 +182,17 @@ def test_columns_that_were_let_go_are_known_to_every_opening_after_it(open_store
     assert one.usage.totals(AGREEMENT).released == {"a", "x"}
 
 
+def test_columns_are_let_go_with_the_opening_or_not_at_all(stores: SqlStores, failing_write: Fail) -> None:
+    told = asked("s1")
+    for _ in range(2):
+        with failing_write(stores), pytest.raises(StorageUnavailable):
+            stores.usage.admit(told, letting_go("a", apart=frozenset("ab")))
+        totals = stores.usage.totals(AGREEMENT)
+        assert (totals.requests, totals.released) in [(0, frozenset()), (1, frozenset("a"))]
+    stores.usage.admit(told, letting_go("a", apart=frozenset("ab")))
+    assert stores.usage.totals(AGREEMENT).released == {"a"}
+
+
 def test_of_columns_that_must_stay_apart_racing_openings_never_let_all_go(stores: SqlStores) -> None:
     apart = frozenset({"a", "b", "c"})
 
