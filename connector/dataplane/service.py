@@ -139,16 +139,7 @@ class Streams:
             )
         agreement = self._standing(pass_)
         stream = self._new_id()
-        fields = {
-            "counterparty": pass_.consumer,
-            "dataset": pass_.dataset,
-            "agreement": pass_.agreement,
-            "policy": agreement.digest,
-            "action": pass_.action,
-            "purpose": pass_.purpose,
-            "transfer": pass_.transfer,
-            "stream": stream,
-        }
+        fields = _fields(pass_, agreement, stream)
         policy = compile_policy(agreement.agreement)
         apart = Apart.of(policy, lambda: self._described(pass_.dataset))
         if start and any(permission.epochs is not None for permission in policy.permissions):
@@ -362,6 +353,20 @@ class Streams:
                 with self._lock:
                     self._unsettled[stream] = settle
             tell("stream not settled", stream=stream, problem=str(error))
+
+
+def _fields(ticket: Ticket, agreement: SignedAgreement, stream: str) -> dict[str, Any]:
+    """Return what every record of a stream says."""
+    return {
+        "counterparty": ticket.consumer,
+        "dataset": ticket.dataset,
+        "agreement": ticket.agreement,
+        "policy": agreement.digest,
+        "action": ticket.action,
+        "purpose": ticket.purpose,
+        "transfer": ticket.transfer,
+        "stream": stream,
+    }
 
 
 def _texts(decision: Deny) -> tuple[str, ...]:
