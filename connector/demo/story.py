@@ -56,6 +56,8 @@ def tell(console: Console, tables: Path, *, serve: bool, folder: Path | None) ->
     """
     home = folder or Path(tempfile.mkdtemp(prefix="hansa-demo-"))
     telling = Telling(console)
+    # What ends a service ends the processes of the data space too, as Ctrl-C does, from the first of them on.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         space = prepare(home / "space", tables, ports=_usual_ports() if serve else None)
         telling.say("Starting one catalogue, three providers and one consumer, each a process of its own …")
@@ -310,8 +312,6 @@ def _invite(telling: Telling, space: Space) -> None:
 
 def _keep_serving(telling: Telling, space: Space) -> None:
     try:
-        # What ends a service ends the processes of the data space too, as Ctrl-C does.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
         _invite(telling, space)
         while True:
             time.sleep(3600)
