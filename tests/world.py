@@ -30,7 +30,7 @@ from connector.negotiation.judge import Case, Judge, Judging, Verdict
 from connector.negotiation.ports import Negotiation
 from connector.negotiation.revocation import Revocations
 from connector.negotiation.service import Negotiations
-from connector.offering.ports import Offering
+from connector.offering.ports import Offering, Sought
 from connector.outbox.rules import Where
 from connector.outbox.service import Outbox
 from connector.transfer.judge import Judge as StartAllowed
@@ -406,8 +406,8 @@ class Shown:
             service=(DataService(id=f"{self._did}#dsp", endpoint_url=self._url),),
         )
 
-    def told(self, offset: int, limit: int, text: str | None, **narrowed: Any) -> Sequence[bytes]:
-        return self._stores.offerings.told(offset, limit, text, **narrowed)
+    def told(self, offset: int, limit: int, sought: Sought) -> Sequence[bytes]:
+        return self._stores.offerings.told(offset, limit, sought)
 
     def dataset(self, dataset_id: str) -> Dataset:
         offering = self._stores.offerings.get(dataset_id)

@@ -93,6 +93,22 @@ class Sources(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Sought:
+    """Which offerings are sought: those that fit all that is given; a member that is None asks nothing.
+
+    Of `text` every word occurs, whatever its case. The id is one of `ids`, and fits the pattern `like`, in
+    which `%` stands for any text, `_` for any one character, and every other character for itself.
+    """
+
+    text: str | None = None
+    ids: tuple[str, ...] | None = None
+    like: str | None = None
+
+
+ALL = Sought()
+
+
 class OfferingStore(Protocol):
     """Keeps what is offered."""
 
@@ -118,35 +134,14 @@ class OfferingStore(Protocol):
         """Return those offerings that exist among some ids, withdrawn ones included."""
         ...
 
-    def page(
-        self,
-        offset: int,
-        limit: int,
-        text: str | None = None,
-        *,
-        ids: Sequence[str] | None = None,
-        like: str | None = None,
-    ) -> Sequence[Offering]:
-        """Return offerings that are not withdrawn, ordered by dataset id.
-
-        Of those, only the ones that fit all that is given: every word of `text` occurs, whatever its case;
-        the id is one of `ids`; the id fits the pattern `like`, in which `%` stands for any text and `_` for
-        any one character, and every other character for itself.
-        """
+    def page(self, offset: int, limit: int, sought: Sought = ALL) -> Sequence[Offering]:
+        """Return offerings that are not withdrawn and are sought, ordered by dataset id."""
         ...
 
-    def told(
-        self,
-        offset: int,
-        limit: int,
-        text: str | None = None,
-        *,
-        ids: Sequence[str] | None = None,
-        like: str | None = None,
-    ) -> Sequence[bytes]:
+    def told(self, offset: int, limit: int, sought: Sought = ALL) -> Sequence[bytes]:
         """Return the datasets that `page` would find, each as the JSON text (UTF-8) of its `wire()`."""
         ...
 
-    def count(self, text: str | None = None) -> int:
+    def count(self, sought: Sought = ALL) -> int:
         """Return how many offerings `page` would go through."""
         ...
