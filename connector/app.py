@@ -25,13 +25,13 @@ from connector.adapters.ledgers import HttpLedgers
 from connector.adapters.progress import FileProgress
 from connector.adapters.push import HttpPushLines
 from connector.adapters.readings import SUFFIXES
-from connector.adapters.received import ReceivedFiles
+from connector.adapters.received import ReceivedFiles, Room
 from connector.adapters.sources import ParquetSources
 from connector.adapters.sql import SqlStores
 from connector.adapters.tiles import FileTiles
 from connector.api.doors import StreamDoors
 from connector.api.signaling import signaling_router
-from connector.api.sink import sink_router
+from connector.api.sink import Pace, sink_router
 from connector.dataplane.preview import Previews
 from connector.dataplane.service import Streams
 from connector.dataplane.sink import Sinks
@@ -144,6 +144,7 @@ class Connector:
 
     def start(self) -> None:
         """Start everything that works in the background, and repair what a crash left."""
+        self._received.tidy()
         self.usage.start()
         self.doors.start()
         self.watcher.start()
@@ -352,7 +353,7 @@ class Connector:
         return Sinks(
             secret=load_or_create_secret(self._state / SINK_FILE),
             inlets=lambda: (self.transfers, self.flows),
-            landing=ReceivedFiles(self._state / RECEIVED),
+            landing=self._received,
             url=self.settings.public_url,
             most_bytes=self.settings.receive.most_bytes,
             clock=self.clock,
@@ -438,6 +439,11 @@ class Connector:
         return ParquetSources(self.settings.data.roots, self.clock)
 
     @cached_property
+    def _received(self) -> ReceivedFiles:
+        receive = self.settings.receive
+        return ReceivedFiles(self._state / RECEIVED, Room(receive.most_files, receive.most_bytes_kept))
+
+    @cached_property
     def _control_planes(self) -> HttpControlPlanes:
         return HttpControlPlanes(self._world.http, self._planes)
 
@@ -480,7 +486,9 @@ class Connector:
                 followed=followed,
             )
         )
-        self.app.include_router(sink_router(self.sinks, stall_seconds=self.settings.receive.stall_seconds))
+        receive = self.settings.receive
+        pace = Pace(receive.stall_seconds, receive.least_bytes, receive.most_seconds)
+        self.app.include_router(sink_router(self.sinks, pace))
 
 
 def build(settings: Settings, world: World | None = None) -> Connector:

@@ -24,7 +24,7 @@ from connector.adapters.courier import HttpCourier
 from connector.adapters.received import ReceivedFiles
 from connector.adapters.sql import SqlStores
 from connector.api.dsp import dsp_router, version_router
-from connector.api.sink import sink_router
+from connector.api.sink import Pace, sink_router
 from connector.dataplane.sink import Sinks
 from connector.negotiation.judge import Case, Judge, Judging, Verdict
 from connector.negotiation.ports import Negotiation
@@ -350,7 +350,7 @@ class World:
             ),
             prefix=PREFIX,
         )
-        app.include_router(sink_router(sinks, stall_seconds=5))
+        app.include_router(sink_router(sinks, Pace(stall_seconds=5)))
         install_errors(app, PREFIX)
         self.wire.apps[urlsplit(url).netloc] = app
         return Party(
