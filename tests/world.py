@@ -30,7 +30,8 @@ from connector.negotiation.judge import Case, Judge, Judging, Verdict
 from connector.negotiation.ports import Negotiation
 from connector.negotiation.revocation import Revocations
 from connector.negotiation.service import Negotiations
-from connector.offering.ports import Offering, Sought
+from connector.offering.ports import Offering
+from connector.offering.sought import Sought
 from connector.outbox.rules import Where
 from connector.outbox.service import Outbox
 from connector.transfer.judge import Judge as StartAllowed

@@ -14,7 +14,8 @@ from connector.adapters.sql_outbox import put_outgoing
 from connector.adapters.sql_tables import offerings as table
 from connector.adapters.sql_usage import Salts, put_records
 from connector.adapters.sql_values import Stored
-from connector.offering.ports import ALL, Offering, Sought
+from connector.offering.ports import Offering
+from connector.offering.sought import ALL, Sought
 from connector.outbox.ports import Outgoing
 from schemas.base import pruned
 from schemas.dcat import Dataset

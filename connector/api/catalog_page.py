@@ -17,8 +17,8 @@ from fastapi import Depends, Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from connector.offering.ports import ALL, Sought
 from connector.offering.service import Offerings
+from connector.offering.sought import ALL, Sought
 from policies.compiled import compile_policy
 from policies.reservation import Reservation, reservation
 from schemas.binding.paths import join

@@ -20,8 +20,8 @@ from connector.negotiation.revocation import Revocations
 from connector.negotiation.service import Negotiations
 from connector.obligations.service import Ledger
 from connector.offering.describe import Publication
-from connector.offering.ports import Sought
 from connector.offering.service import Offerings
+from connector.offering.sought import Sought
 from connector.outbox.service import Outbox
 from connector.signaling.service import DataFlows
 from connector.transfer.service import Transfers

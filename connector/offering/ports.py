@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from connector.offering.sought import ALL, Sought
 from connector.outbox.ports import Outgoing
 from policies.plan import DataPlan
 from schemas.dcat import Dataset
@@ -91,22 +92,6 @@ class Sources(Protocol):
     def resolve(self, source: str) -> Path:
         """Return the checked path of a source; a path that leaves the allowed folders is NotFound."""
         ...
-
-
-@dataclass(frozen=True)
-class Sought:
-    """Which offerings are sought: those that fit all that is given; a member that is None asks nothing.
-
-    Of `text` every word occurs, whatever its case. The id is one of `ids`, and fits the pattern `like`, in
-    which `%` stands for any text, `_` for any one character, and every other character for itself.
-    """
-
-    text: str | None = None
-    ids: tuple[str, ...] | None = None
-    like: str | None = None
-
-
-ALL = Sought()
 
 
 class OfferingStore(Protocol):

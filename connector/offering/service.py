@@ -22,9 +22,10 @@ from connector.offering.describe import (
     placed,
     public_view,
 )
-from connector.offering.ports import ALL, CONSENT_COLUMNS, Offering, OfferingStore, Sought, Sources
+from connector.offering.ports import CONSENT_COLUMNS, Offering, OfferingStore, Sources
 from connector.offering.profile import MOST_COLUMNS, profile, rows_to_profile
 from connector.offering.push import catalog_of
+from connector.offering.sought import ALL, Sought
 from connector.outbox.ports import Outgoing
 from policies.compare.clashes import refuse_contradictions
 from policies.compiled import CompiledPolicy, compile_policy

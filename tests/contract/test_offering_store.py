@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from connector.adapters.sql import SqlStores
-from connector.offering.ports import ALL, Sought
+from connector.offering.sought import ALL, Sought
 from schemas.errors import NotFound, StorageUnavailable
 from schemas.odrl import Constraint, Offer, Permission
 from tests.contract.conftest import Fail, Open
