@@ -6,6 +6,7 @@ who asks for the same name waits for the same answer, and there are never more t
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import threading
 from collections.abc import Callable, Iterable
@@ -22,6 +23,17 @@ Resolve = Callable[[str, int], Iterable[str]]
 def resolve_host(host: str, port: int) -> list[str]:
     """Return the addresses of a host name, in the system's order."""
     return [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+def _asks_nobody(host: str) -> bool:
+    """Return whether no name server is asked: for an address as text, or this machine (RFC 6761)."""
+    if host == "localhost":
+        return True
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 class Lookups:
@@ -47,6 +59,8 @@ class Lookups:
             OSError: if there is no answer in time, too many names are looked up already, or there is none of
                 that name.
         """
+        if _asks_nobody(host):
+            return list(self._look(host, port))
         try:
             return self._asked(host, port).result(self._seconds)
         except TimeoutError:
