@@ -127,6 +127,9 @@ class TransferSettings(_Section):
     automatic: bool = Field(
         default=True, description="start what the policy permits; false holds it for a person"
     )
+    most_pushes: int = Field(
+        default=0, ge=0, le=256, description="pushes at a time to consumers that ask for one; 0: they pull"
+    )
     rules: tuple[RuleSettings, ...] = Field(default=(), description="what to do by itself; see Rules")
 
 

@@ -318,13 +318,23 @@ async def _read_request(door: str, reader: asyncio.StreamReader) -> Sent | None:
     size = int(found[1]) if found else 0
     if size > MOST_REQUEST:
         raise ValueError(f"a request of {size} bytes; at most {MOST_REQUEST}")
-    body = await reader.readexactly(size)
+    chunked = re.search(rb"(?i)^transfer-encoding: *chunked", rest, re.MULTILINE)
+    body = await _read_chunks(reader) if chunked else await reader.readexactly(size)
     headers = re.sub(rb"(?im)^connection:.*\r\n", b"", rest)
     raw = first + b"\r\nConnection: close\r\n" + headers + body
-    said: Any = json.loads(body) if body else {}
+    said: Any = json.loads(body) if body and path.startswith(HARMED) else {}
     said = said if isinstance(said, dict) else {}
     message, process = str(said.get("@id", "")), str(said.get("consumerPid", ""))
     return Sent(door, method, path, raw, message, process, str(said.get("@type", "")))
+
+
+async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
+    """Read a body in chunks, as it came, framing included."""
+    body = b""
+    while not body.endswith(b"0\r\n\r\n") and len(body) <= MOST_REQUEST:
+        line = await reader.readuntil(b"\r\n")
+        body += line + await reader.readexactly(int(line, 16) + 2)
+    return body
 
 
 async def _forward(sent: Sent, backend: int) -> bytes:
