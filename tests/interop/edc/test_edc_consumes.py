@@ -52,7 +52,7 @@ def test_the_policy_that_edc_agreed_to_is_kept_in_its_stream(trade: Trade) -> No
 
 
 def test_edc_has_us_push_to_the_address_that_it_names_under_the_policy(trade: Trade, store: Store) -> None:
-    agreement = trade.asked.agree(trade.ours.did, trade.ours.dsp, FILTERED_DATASET)
+    agreement = trade.agree(FILTERED_DATASET)
     where = f"/pushed-{trade.edc.version}"
     transfer = trade.asked.transfer(
         trade.ours.did,
