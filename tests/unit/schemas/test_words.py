@@ -91,6 +91,15 @@ def test_an_unknown_context_is_refused_by_name_and_never_fetched(context: Any) -
         compact_form({**request(), "@context": context})
 
 
+def test_what_the_library_stumbles_over_is_refused_like_any_other_bad_document() -> None:
+    nested: dict[str, Any] = {}
+    for _ in range(400):
+        nested = {"x": {"@id": "urn:x", "@context": nested}}
+    for context in ({"@vocab": None}, {"@context": 5}, {"offer": {"@container": [[]]}}, nested):
+        with pytest.raises(Malformed, match="not JSON-LD that we can read"):
+            compact_form({**request(), "@context": [DSP_CONTEXT, context]})
+
+
 def test_a_document_without_a_context_or_of_another_type_is_refused() -> None:
     with pytest.raises(Malformed, match="@context"):
         compact_form({"@type": "Catalog"})
