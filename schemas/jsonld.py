@@ -16,11 +16,10 @@ from typing import Any
 
 from schemas.errors import Malformed, UnknownContext
 from schemas.foreign import COMPANIONS
-from schemas.vocab import DSP_CONTEXT, DSP_ODRL_CONTEXT
+from schemas.vocab import DSP_CONTEXT
 
 KNOWN_CONTEXTS = frozenset({DSP_CONTEXT}) | COMPANIONS
 
-_STUMBLES = (TypeError, ValueError, LookupError, AttributeError, RecursionError)
 _NOWHERE = "https://relative.invalid/"
 """What relative ids are resolved against and freed of again: peers use bare UUIDs and names as ids."""
 
@@ -40,7 +39,12 @@ def _refuse_unknown(value: Any) -> None:
     """Walk every context, nested ones too, before anything is processed."""
     if isinstance(value, Mapping):
         for key, item in value.items():
-            if key in ("@context", "@import"):
+            if key == "@import":
+                # pyld 3.3 lays the importing terms into its own copy, which all later documents are read by.
+                raise UnknownContext(
+                    f"a context imports {str(item)[:120]!r}, and none is imported here; list it in '@context'"
+                )
+            if key == "@context":
                 for context in item if isinstance(item, list) else [item]:
                     if isinstance(context, str) and context not in KNOWN_CONTEXTS:
                         known = ", ".join(sorted(KNOWN_CONTEXTS))
@@ -77,48 +81,25 @@ def _recompact(document: dict[str, Any]) -> dict[str, Any]:
     context = _bundled("dataspace.jsonld")
 
     def load(url: str, _options: Any) -> dict[str, Any]:
-        found = _of_odrl(context) if url == DSP_ODRL_CONTEXT else context
-        return {"contextUrl": None, "documentUrl": url, "document": found}
+        return {"contextUrl": None, "documentUrl": url, "document": context}
 
     try:
         compacted = jsonld.compact(document, context, {"documentLoader": load, "base": _NOWHERE})
     except jsonld.JsonLdError as error:
         raise Malformed(f"document is not JSON-LD that we can read: {error.type}") from None
-    except _STUMBLES as error:
-        # pyld 3.3 takes some contexts apart that it has not checked, as a text for an object.
+    except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
+        # What the library trips over in documents that no check foresaw.
         raise Malformed(f"document is not JSON-LD that we can read: {type(error).__name__}") from None
     if not isinstance(compacted, dict) or "@graph" in compacted:
         raise Malformed("document describes several things at its top; expected exactly one")
-    names = {_meaning(meant): term for term, meant in context["@context"].items()}
-    freed: dict[str, Any] = _freed(compacted, names)
+    freed: dict[str, Any] = _relative(compacted)
     return {**freed, "@context": [DSP_CONTEXT]}
 
 
-def _of_odrl(context: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of our context that DSP's own one imports: whoever writes that out imports it there."""
-    terms = context["@context"]
-    kept = {
-        term: meant
-        for term, meant in terms.items()
-        if term in ("@version", "odrl", "xsd") or _meaning(meant).startswith("odrl:")
-    }
-    return {"@context": kept}
-
-
-def _meaning(meant: Any) -> str:
-    return str(meant.get("@id") if isinstance(meant, dict) else meant)
-
-
-def _freed(value: Any, names: Mapping[str, str]) -> Any:
-    """Return a document with its relative ids as they were written, and every term under its plain name.
-
-    A term keeps its prefix where a text stands for an id, as DSP's own context has it in places.
-    """
+def _relative(value: Any) -> Any:
+    """Return a document with its relative ids as they were written."""
     if isinstance(value, str):
         return value.removeprefix(_NOWHERE)
-    if isinstance(value, list):
-        return [_freed(item, names) for item in value]
-    if not isinstance(value, dict):
-        return value
-    plain = {key: names[key] for key in value if key in names and names[key] not in value}
-    return {plain.get(key, key.removeprefix(_NOWHERE)): _freed(item, names) for key, item in value.items()}
+    if isinstance(value, dict):
+        return {_relative(key): _relative(item) for key, item in value.items()}
+    return [_relative(item) for item in value] if isinstance(value, list) else value
