@@ -106,7 +106,8 @@ def test_what_the_library_stumbles_over_is_refused_like_any_other_bad_document()
     nested: dict[str, Any] = {}
     for _ in range(400):
         nested = {"x": {"@id": "urn:x", "@context": nested}}
-    for context in ({"@vocab": None}, {"@context": 5}, {"offer": {"@container": [[]]}}, nested):
+    bad: list[dict[str, Any]] = [{"@vocab": None}, {"@context": 5}, {"offer": {"@container": [[]]}}, nested]
+    for context in bad:
         with pytest.raises(Malformed, match="not JSON-LD that we can read"):
             compact_form({**request(), "@context": [DSP_CONTEXT, context]})
 
