@@ -42,6 +42,11 @@ EARLY_TRIES = 6
 
 A peer may refuse what follows from its own words until these are saved, and everything while it starts.
 """
+LEAST_TRIES = 5
+"""How often a message is tried however late it is: about 3 seconds.
+
+What went before it in its process, or an outage of ours, may have used up its time.
+"""
 SWEEP = 1.0
 """Seconds between looks for what a crash, or another process, left behind."""
 
@@ -180,7 +185,7 @@ class Outbox:
 
     def _tried(self, outgoing: Outgoing) -> Callable[[], bool]:
         """Try one message; return how to save what became of it."""
-        if self._clock() > outgoing.deadline:
+        if self._clock() > outgoing.deadline and outgoing.attempts >= LEAST_TRIES:
             last = f"; last problem: {outgoing.problem}" if outgoing.problem else ""
             since = outgoing.created.isoformat(timespec="seconds")
             problem = f"could not be delivered since {since} ({outgoing.attempts} attempts){last}"
@@ -260,7 +265,8 @@ class Outbox:
 
     def _postponed(self, outgoing: Outgoing, problem: str) -> bool:
         due = self._clock() + pause(outgoing.id, outgoing.attempts)
-        due = min(due, outgoing.deadline + timedelta(milliseconds=1))
+        if outgoing.attempts + 1 >= LEAST_TRIES:
+            due = min(due, outgoing.deadline + timedelta(milliseconds=1))
         self._store.postpone(outgoing.id, due, problem)
         self._wake_at(due, outgoing.process)
         return False

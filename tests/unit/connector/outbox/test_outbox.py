@@ -13,7 +13,15 @@ import pytest
 from connector.adapters.sql import SqlStores
 from connector.outbox.ports import Delivery, Outgoing
 from connector.outbox.refusal import Verdict
-from connector.outbox.service import EARLY_TRIES, FIRST_PAUSE, LEASE, LONGEST_PAUSE, Outbox, pause
+from connector.outbox.service import (
+    EARLY_TRIES,
+    FIRST_PAUSE,
+    LEASE,
+    LEAST_TRIES,
+    LONGEST_PAUSE,
+    Outbox,
+    pause,
+)
 from schemas.errors import PeerRefused, PeerUnavailable, StorageUnavailable
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -195,6 +203,23 @@ def test_a_message_past_its_deadline_is_given_up_with_its_last_problem(
     assert "could not be delivered since 2026-11-23T12:00:00" in problem
     assert "nobody there" in problem
     assert clock.now - NOW <= timedelta(minutes=15, seconds=1)
+
+
+def test_a_message_whose_time_those_before_it_used_up_is_tried_all_the_same_and_not_for_ever(
+    outbox: Outbox, stores: SqlStores, peer: Peer, clock: Clock, notes: Notes
+) -> None:
+    for name in ("first", "second", "third"):
+        stores.outbox.add(letter(name))
+    clock.now = NOW + timedelta(minutes=20)  # as after an outage of ours
+    peer.answers = [*[PeerUnavailable("starts")] * 2, Delivery(200, {}), *[PeerUnavailable("gone")] * 99]
+    while outbox.pending():
+        clock.now = max(clock.now, outbox.pending()[0].due)
+        outbox.deliver("p1")
+    assert notes.delivered_ == ["first"]
+    assert peer.got == [*["first"] * 3, *["second"] * LEAST_TRIES, *["third"] * LEAST_TRIES]
+    assert [name for name, *_ in notes.given_up] == ["second", "third"]
+    assert f"({LEAST_TRIES} attempts); last problem: gone" in notes.given_up[0][1]
+    assert clock.now - NOW <= timedelta(minutes=20, seconds=20)
 
 
 def test_a_crash_between_delivery_and_its_note_sends_again_and_tells_again(
