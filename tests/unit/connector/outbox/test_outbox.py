@@ -361,10 +361,17 @@ def test_a_refusal_that_may_mean_both_is_tried_a_few_times_and_then_counts(
     assert notes.given_up == [("a", "answered 400", ())]
 
 
-@pytest.mark.parametrize("status", [405, 409])
+@pytest.mark.parametrize(("status", "seconds"), [(405, 75), (409, 20)])
 @pytest.mark.parametrize("stands", ["REQUESTED", None])
 def test_a_peer_that_starts_or_has_not_saved_what_it_said_is_given_time_and_then_believed(
-    outbox: Outbox, stores: SqlStores, peer: Peer, notes: Notes, clock: Clock, stands: str | None, status: int
+    outbox: Outbox,
+    stores: SqlStores,
+    peer: Peer,
+    notes: Notes,
+    clock: Clock,
+    stands: str | None,
+    status: int,
+    seconds: int,
 ) -> None:
     stores.outbox.add(letter("a"))
     peer.answers, peer.stands = [PeerRefused("not here", peer_status=status)] * 99, stands
@@ -373,9 +380,9 @@ def test_a_peer_that_starts_or_has_not_saved_what_it_said_is_given_time_and_then
     while outbox.pending():
         clock.now = max(clock.now, outbox.pending()[0].due)
         outbox.deliver("p1")
-    assert peer.got == ["a"] * (EARLY_TRIES + 1)
+    assert peer.got == ["a"] * (EARLY_TRIES[status] + 1)
     assert notes.given_up == [("a", "not here", ())]
-    assert clock.now - NOW < timedelta(seconds=20)
+    assert clock.now - NOW < timedelta(seconds=seconds)
 
 
 def test_a_peer_that_has_ended_the_process_is_not_too_early(
