@@ -42,7 +42,8 @@ def _refuse_unknown(value: Any) -> None:
             if key == "@import":
                 # pyld 3.3 lays the importing terms into its own copy, which all later documents are read by.
                 raise UnknownContext(
-                    f"a context imports {str(item)[:120]!r}, and none is imported here; list it in '@context'"
+                    f"a context imports {str(item)[:120]!r}, which is refused, and never fetched; "
+                    "list it in '@context'"
                 )
             if key == "@context":
                 for context in item if isinstance(item, list) else [item]:
