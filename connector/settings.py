@@ -123,6 +123,9 @@ class TransferSettings(_Section):
     automatic: bool = Field(
         default=True, description="start what the policy permits; false holds it for a person"
     )
+    most_pushes: int = Field(
+        default=0, ge=0, le=256, description="pushes at a time to consumers that ask for one; 0: they pull"
+    )
     rules: tuple[RuleSettings, ...] = Field(default=(), description="what to do by itself; see Rules")
 
 
@@ -183,8 +186,18 @@ class ReceiveSettings(_Section):
     """What may be pushed to this connector; it lands in data_dir/received."""
 
     most_bytes: int = Field(default=10 << 30, ge=1, description="bytes of one file; more are refused")
+    most_files: int = Field(default=10_000, ge=1, description="files that are kept; more are refused")
+    most_bytes_kept: int = Field(
+        default=100 << 30, ge=1, description="bytes of all files that are kept; more are refused"
+    )
     stall_seconds: float = Field(
-        default=60, gt=0, description="how long a sender may send nothing before it is given up"
+        default=60, gt=0, description="how long a sender may take for 'least_bytes' before it is given up"
+    )
+    least_bytes: int = Field(
+        default=1 << 10, ge=1, le=1 << 20, description="bytes that have to arrive within 'stall_seconds'"
+    )
+    most_seconds: float = Field(
+        default=6 * 3600, gt=0, description="how long one file may take to arrive before it is given up"
     )
 
 
