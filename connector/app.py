@@ -147,6 +147,7 @@ class Connector:
         self.usage.start()
         self.doors.start()
         self.watcher.start()
+        self.stores.take_back()
         self.outbox.start()
 
     def stop(self) -> None:
@@ -171,7 +172,7 @@ class Connector:
     @cached_property
     def stores(self) -> SqlStores:
         """The database."""
-        return SqlStores(self.settings.database)
+        return SqlStores(self.settings.database, alive=self._state / "alive")
 
     @cached_property
     def trust(self) -> TrustProfile:
@@ -215,6 +216,7 @@ class Connector:
                 self.pushes.tick,
                 self.streams.tick,
                 self.stores.database.stay,
+                self.stores.take_back,
             ),
         )
 
@@ -382,6 +384,7 @@ class Connector:
             new_id=self._world.new_id,
             patience=self._patience,
             moved=lambda flow: self.streams.look_again(flow.pid),
+            worker=self.stores.worker,
         )
 
     @cached_property

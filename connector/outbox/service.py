@@ -3,7 +3,7 @@
 A message was saved together with the state that causes it, so a crash here leaves it in the store;
 the sweep, once a second and at start, finds it again. A message may therefore arrive twice: it keeps
 its id, and the peer drops the repeat. What became of a message while the store failed is kept in memory
-until the store takes it. A crash then is as any other: the lease runs out, and the message goes again.
+until the store takes it. A crash then is as any other: the lease ends, and the message goes again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from connector.outbox.turns import Turns
 from schemas.errors import DataspaceError, PeerRefused, PeerUnavailable, Unavailable
 
 LEASE = timedelta(seconds=60)
-"""Longer than any courier takes; a lease that runs out is a crash's."""
+"""Longer than any courier takes; one that runs out is a crash's. Of who has surely died it ends at once."""
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 60.0
 MOST_DUE = 1000

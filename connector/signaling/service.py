@@ -46,7 +46,7 @@ from schemas.errors import (
 )
 
 PUSH_LEASE = timedelta(seconds=60)
-"""How long a push counts as under way after its last sign of life."""
+"""How long a push counts as under way after its last sign of life, unless its process has surely died."""
 RECOVERY = timedelta(seconds=5)
 """How often `tick` looks through the store for work that another process left behind."""
 
@@ -261,7 +261,8 @@ class DataFlows(Flows):
         if not (self.serves(flow) and waits_for_push(flow, now)):
             return None
         try:
-            held = self._store.save(replace(flow, pushing=now + PUSH_LEASE), seen=flow.version)
+            taken = replace(flow, pushing=now + PUSH_LEASE, pusher=self._worker)
+            held = self._store.save(taken, seen=flow.version)
         except StaleState:
             return None  # somebody else was quicker
         return held, self._decisions.ticket(held)
