@@ -25,14 +25,13 @@ from schemas.usage import UsageKind, UsageRecord
 from schemas.vocab import HANSA
 from tests.postgres import Server
 from tests.revoker import Revoker, revoker
-from tests.streaming import CONSUMER, Provider, limit
-from tests.unit.connector.api.test_slow_readers import BLOBS, slowly, until
+from tests.streaming import CONSUMER, PATIENCE, Provider, limit, until
+from tests.unit.connector.api.test_slow_readers import BLOBS, slowly
 
 pytestmark = pytest.mark.e2e
 
 ROWS = 40_000
 TABLE = pa.table({"id": pa.array(range(ROWS), pa.int64()), "text": ["x" * 20] * ROWS})
-PATIENCE = 20.0
 
 
 class Gate:
@@ -97,7 +96,7 @@ def settled(provider: Provider) -> UsageRecord:
         found[:] = [one for one in provider.records() if one.kind is UsageKind.STREAM_SETTLED]
         return bool(found)
 
-    until(saved, PATIENCE)
+    until(saved)
     (record,) = found
     return record
 
@@ -174,7 +173,7 @@ def test_a_reader_that_takes_nothing_puts_neither_the_end_nor_its_record_off(
     ):
         elsewhere("revoke", wide.agreement, "contract breach")
         # Nothing is read meanwhile: the door has to notice by itself, stuck in a write as it is.
-        until(lambda: not door._connections, PATIENCE)
+        until(lambda: not door._connections)
         assert settled(wide).detail["end"] == "revoked"
         data = b"".join(iter(lambda: connection.recv(65_536), b""))
         assert len(data) < 1 << 20
