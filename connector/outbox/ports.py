@@ -131,6 +131,10 @@ class OutboxStore(Protocol):
         """Count a failed attempt, end the lease, and set the next try."""
         ...
 
+    def hasten(self, outgoing_id: str, due: datetime) -> None:
+        """Bring the next try of a message forward to `due`; nothing if it is leased, gone, or due before."""
+        ...
+
     def release(self, outgoing_id: str) -> None:
         """End a lease without counting an attempt: the message was not tried."""
         ...

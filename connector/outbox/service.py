@@ -23,6 +23,7 @@ from connector.outbox.letter import names, unnamed
 from connector.outbox.ports import DSP_KINDS, Courier, Delivery, Kind, OutboxStore, Outgoing, Sender
 from connector.outbox.refusal import Verdict
 from connector.outbox.turns import Turns
+from connector.outbox.unreached import Unreached
 from schemas.errors import DataspaceError, PeerRefused, PeerUnavailable, Unavailable
 
 LEASE = timedelta(seconds=60)
@@ -103,6 +104,7 @@ class Outbox:
         self._later: list[tuple[datetime, str]] = []
         self._timer = threading.Condition()
         self._turns = Turns(most_at_one)
+        self._unreached = Unreached()
         self._unsaved: dict[str, tuple[Outgoing, Callable[[], bool]]] = {}
         self._stopping = False
         self._threads: list[threading.Thread] = []
@@ -180,6 +182,7 @@ class Outbox:
 
     def _tried(self, outgoing: Outgoing) -> Callable[[], bool]:
         """Try one message; return how to save what became of it."""
+        self._unreached.drop(outgoing.recipient, outgoing.process)
         if self._clock() > outgoing.deadline:
             last = f"; last problem: {outgoing.problem}" if outgoing.problem else ""
             since = outgoing.created.isoformat(timespec="seconds")
@@ -190,6 +193,7 @@ class Outbox:
         except PeerRefused as error:
             return self._refused(outgoing, error)
         except PeerUnavailable as error:
+            self._unreached.add(outgoing.recipient, outgoing.process, outgoing.id)
             return partial(self._postponed, outgoing, str(error))
         missing = unnamed(outgoing)
         if not names(delivery.document, missing):
@@ -198,7 +202,16 @@ class Outbox:
             return partial(self._postponed, outgoing, problem)
         if delivery.rubbish and outgoing.kind in DSP_KINDS:
             return self._doubted(outgoing, delivery)
+        self._safely("still waits", partial(self._send_following, outgoing.recipient))
         return partial(self._arrived, outgoing, delivery)
+
+    def _send_following(self, recipient: str) -> None:
+        """Try at once what waited for a recipient that can be reached again."""
+        following = self._unreached.following(recipient)
+        if following is not None:
+            process, outgoing_id = following
+            self._store.hasten(outgoing_id, self._clock())
+            self.wake(process)
 
     def _doubted(self, outgoing: Outgoing, delivery: Delivery) -> Callable[[], bool]:
         """Find out whether a message arrived whose answer came perhaps from somebody else."""
