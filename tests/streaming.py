@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -42,12 +41,11 @@ from schemas.identity import generate_key
 from schemas.odrl import Agreement, Offer, terms
 from schemas.usage import UsageRecord
 from schemas.vocab import FORMAT_ARROW_HTTP, HANSA
+from tests.patience import PATIENCE
 
 PROVIDER, CONSUMER = "did:web:provider.example", "did:web:lab.example"
 TRAIN = HANSA + "train"
 LOOPBACK = Egress.allowing(["127.0.0.0/8"])
-PATIENCE = 20.0
-"""Seconds in which what has to come has come, on a machine however busy."""
 
 
 def limit(left: str, operator: str, right: Any) -> dict[str, Any]:
@@ -93,14 +91,6 @@ class FullDisk:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
-
-
-def until(true: Callable[[], bool], seconds: float = PATIENCE) -> None:
-    """Wait until another thread has done its part."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"it did not come within {seconds:g} s"
-        time.sleep(0.005)
 
 
 def end_of(stream: OpenStream) -> End:

@@ -24,9 +24,10 @@ from schemas.errors import DataspaceError, Forbidden, StreamEnded, Unavailable
 from schemas.odrl import Offer
 from schemas.usage import UsageKind, UsageRecord
 from schemas.vocab import HANSA
+from tests.patience import PATIENCE, until
 from tests.postgres import Server
 from tests.revoker import Elsewhere, Revoker, revoker
-from tests.streaming import CONSUMER, PATIENCE, Provider, limit, until
+from tests.streaming import CONSUMER, Provider, limit
 from tests.unit.connector.api.test_slow_readers import BLOBS, slowly
 
 pytestmark = pytest.mark.e2e

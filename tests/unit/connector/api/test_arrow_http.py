@@ -26,7 +26,8 @@ from schemas.errors import (
     UseDenied,
 )
 from schemas.usage import UsageKind
-from tests.streaming import Provider, limit, until
+from tests.patience import until
+from tests.streaming import Provider, limit
 
 ROWS = 20_000
 TABLE = pa.table(

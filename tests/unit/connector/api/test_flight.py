@@ -15,7 +15,8 @@ import pytest
 from connector.api.flight import FlightDoor, _Sent, read_ticket
 from connector.dataplane.stream import OpenStream
 from schemas.errors import Malformed, Unauthenticated
-from tests.streaming import PATIENCE, Provider, limit, until
+from tests.patience import PATIENCE, until
+from tests.streaming import Provider, limit
 
 ROWS = 10_000
 TABLE = pa.table({"id": range(ROWS), "name": [f"name {i % 7}" for i in range(ROWS)]})

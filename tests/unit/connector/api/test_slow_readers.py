@@ -14,7 +14,8 @@ import pytest
 
 from schemas.errors import Forbidden
 from schemas.usage import UsageKind
-from tests.streaming import PATIENCE, Provider, limit, until
+from tests.patience import PATIENCE, until
+from tests.streaming import Provider, limit
 
 
 @pytest.fixture

@@ -28,7 +28,8 @@ from schemas.errors import (
     UnreadableData,
     UseDenied,
 )
-from tests.streaming import LOOPBACK, PATIENCE
+from tests.patience import PATIENCE
+from tests.streaming import LOOPBACK
 
 SCHEMA = pa.schema([("id", pa.int64()), ("name", pa.string())])
 BATCH = pa.record_batch([range(1000), [f"name {i}" for i in range(1000)]], schema=SCHEMA)

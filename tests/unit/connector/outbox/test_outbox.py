@@ -15,7 +15,7 @@ from connector.outbox.ports import Delivery, Outgoing
 from connector.outbox.refusal import Verdict
 from connector.outbox.service import EARLY_TRIES, FIRST_PAUSE, LEASE, LONGEST_PAUSE, Outbox, pause
 from schemas.errors import PeerRefused, PeerUnavailable, StorageUnavailable
-from tests.streaming import until
+from tests.patience import until
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
