@@ -151,6 +151,7 @@ class Connector:
         self.usage.start()
         self.doors.start()
         self.watcher.start()
+        self.stores.take_back()
         self.outbox.start()
 
     def stop(self) -> None:
@@ -176,7 +177,7 @@ class Connector:
     @cached_property
     def stores(self) -> SqlStores:
         """The database."""
-        return SqlStores(self.settings.database)
+        return SqlStores(self.settings.database, alive=self._state / "alive")
 
     @cached_property
     def trust(self) -> TrustProfile:
@@ -222,6 +223,7 @@ class Connector:
                 self.streams.tick,
                 self.stores.database.stay,
                 Surplus(lambda: self.streams.count > 0).tick,
+                self.stores.take_back,
             ),
         )
 
@@ -396,6 +398,7 @@ class Connector:
             new_id=self._world.new_id,
             patience=self._patience,
             moved=lambda flow: self.streams.look_again(flow.pid),
+            worker=self.stores.worker,
         )
 
     @cached_property

@@ -92,6 +92,7 @@ class ControlPlaneServer:
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.pushed: list[Pushed] = []
         self.refusing: list[int] = []
+        self.unanswered = threading.Event()
         self.agreement_status = 200
         self.change: Callable[[dict[str, Any]], Any] = lambda agreement: agreement
         self.sink: Callable[[Any, Pushed], int] = take_all
@@ -149,10 +150,16 @@ class ControlPlaneServer:
         )
 
     def take(self, path: str, document: Any, headers: dict[str, str]) -> int:
-        """Write down what was told; answer with the next of `refusing`, or 200."""
+        """Write down what was told; answer with the next of `refusing`, or 200. After a 0 it answers late."""
         with self._news:
-            if self.refusing:
-                return self.refusing.pop(0)
+            status = self.refusing.pop(0) if self.refusing else 200
+        if status == 0:
+            self.unanswered.set()
+            self.release.wait(LONGEST)
+            return 503
+        if status != 200:
+            return status
+        with self._news:
             self.told.append(Told(path, document, headers))
             self._news.notify_all()
         return 200

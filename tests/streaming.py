@@ -41,6 +41,7 @@ from schemas.identity import generate_key
 from schemas.odrl import Agreement, Offer, terms
 from schemas.usage import UsageRecord
 from schemas.vocab import FORMAT_ARROW_HTTP, HANSA
+from tests.patience import PATIENCE
 
 PROVIDER, CONSUMER = "did:web:provider.example", "did:web:lab.example"
 TRAIN = HANSA + "train"
@@ -301,7 +302,7 @@ class Provider:
             dataset=dataset,
             agreement=self.agreement,
             egress=LOOPBACK,
-            timeout=5.0,
+            timeout=PATIENCE,
             **given,
         )
         return DataStream(access, start)

@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from connector.adapters.alive import own_file, run_of_the_machine
 from policies.counting import Amount
 from schemas.errors import StorageUnavailable
 
-_RUN = Path("/proc/sys/kernel/random/boot_id")
 _MAGIC = b"hansa-progress-1"
 _ROWS, _BYTES, _SIZE = 8, 9, 80
 """The file: 16 bytes of magic, 48 of the run, and two numbers of 8 bytes, as the machine writes them."""
@@ -36,7 +36,7 @@ class FileProgress:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._run = _run()
+        self._run = run_of_the_machine()
         self._lock = threading.Lock()
         self._open: dict[str, tuple[int, mmap.mmap, memoryview]] = {}
 
@@ -49,7 +49,7 @@ class FileProgress:
         path = self._path(stream)
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            file = _own(path)
+            file = own_file(path)
             try:
                 os.write(file, (_MAGIC + self._run).ljust(_SIZE, b"\0"))
                 mapped = mmap.mmap(file, _SIZE)
@@ -106,25 +106,3 @@ class FileProgress:
 
     def _path(self, stream: str) -> Path:
         return self._folder / hashlib.sha256(stream.encode()).hexdigest()[:40]
-
-
-def _own(path: Path) -> int:
-    """Make a file and lock it; one that was tidied away before it was locked is made again."""
-    while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if os.fstat(file).st_nlink:
-                return file
-        except BaseException:
-            os.close(file)
-            raise
-        os.close(file)
-
-
-def _run() -> bytes:
-    """Name this run of the machine; empty where it has no name."""
-    try:
-        return _RUN.read_bytes().strip()[:48]
-    except OSError:
-        return b""

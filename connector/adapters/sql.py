@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 
+from connector.adapters.alive import SignOfLife
 from connector.adapters.sql_changes import SqlChanges
 from connector.adapters.sql_database import Database
 from connector.adapters.sql_obligations import SqlObligations
@@ -39,22 +41,27 @@ class SqlStores:
     """The stores of one connector over one database, so that what belongs together is saved together.
 
     `replay`, `outbox`, `offerings`, `negotiations`, `transfers`, `flows`, `usage` and `obligations` keep the
-    promises of the ports of the same name; `started` is what streams look into. All may be used by any number
-    of threads, and by several processes.
+    promises of the ports of the same name; `started` is what streams look into; `worker` is the name under
+    which this process shows that it lives. All may be used by any number of threads, and by several
+    processes.
 
     Args:
         url: `sqlite:////absolute/file.db`, or `postgresql://user:password@host/name`.
         salts: Draws the salt of a usage record: 32 fresh random bytes.
+        alive: The folder in which processes of this connector show that they live; without it nobody can tell
+            that this one died, and what it held is waited for.
 
     Raises:
         Misconfigured: if the URL is of another kind, or the database was made by another version.
         StorageUnavailable: if the database cannot be reached or written.
     """
 
-    def __init__(self, url: str, *, salts: Salts = _random_salt) -> None:
+    def __init__(self, url: str, *, salts: Salts = _random_salt, alive: Path | None = None) -> None:
+        self._sign = None if alive is None else SignOfLife(alive)
         self.database = Database(url)
+        self.worker = None if self._sign is None else self._sign.name
         self.replay = SqlReplay(self.database)
-        self.outbox = SqlOutbox(self.database)
+        self.outbox = SqlOutbox(self.database, self.worker)
         self.offerings = SqlOfferings(self.database, salts)
         self.negotiations = SqlNegotiations(self.database, salts)
         self.transfers = SqlTransfers(self.database, salts)
@@ -66,6 +73,19 @@ class SqlStores:
     def changes(self) -> SqlChanges:
         """Return a listener for one thread."""
         return SqlChanges(self.database)
+
+    def take_back(self) -> None:
+        """Let go of what processes held that have surely died; called at start and once a second.
+
+        Raises:
+            StorageUnavailable: if the database cannot be written, or the folder not read.
+            StaleState: if somebody else was quicker; the next call takes the rest.
+        """
+        dead = frozenset() if self._sign is None else self._sign.dead()
+        if self._sign is not None and dead:
+            self.outbox.take_back(dead)
+            self.flows.take_back(dead)
+            self._sign.forget(dead)
 
     def close(self) -> None:
         """Close every connection."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -27,7 +27,7 @@ _OLDEST = select(_FIRST).where(outgoing.c.process == bindparam("of")).scalar_sub
 _CLAIM = (
     update(outgoing)
     .where(outgoing.c.seq == _OLDEST, *_CLAIMABLE)
-    .values(leased=bindparam("until"))
+    .values(leased=bindparam("until"), holder=bindparam("holder"))
     .returning(outgoing)
 )
 _SENT = delete(outgoing).where(outgoing.c.id == bindparam("which"))
@@ -59,14 +59,19 @@ class SqlReplay:
 
 
 class SqlOutbox:
-    """An OutboxStore."""
+    """An OutboxStore.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    Args:
+        database: Where the messages wait.
+        holder: The name under which this process shows that it lives; None if it does not.
+    """
+
+    def __init__(self, database: Database, holder: str | None = None) -> None:
+        self._database, self._holder = database, holder
 
     def claim(self, process: str, at: datetime, until: datetime) -> Outgoing | None:
         """Lease the oldest message of a process, if it is due and not leased."""
-        given = {"of": process, "now": to_micros(at), "until": to_micros(until)}
+        given = {"of": process, "now": to_micros(at), "until": to_micros(until), "holder": self._holder}
         with self._database.write() as connection:
             row = connection.execute(_CLAIM, given).first()
         return None if row is None else _from_row(row)
@@ -95,10 +100,22 @@ class SqlOutbox:
         with self._database.write() as connection:
             connection.execute(statement.values(attempts=outgoing.c.attempts + 1, **changes))
 
+    def hasten(self, outgoing_id: str, due: datetime) -> None:
+        """Bring the next try of a message forward to `due`; nothing if it is leased, gone, or due before."""
+        which = (outgoing.c.id == outgoing_id, outgoing.c.due > to_micros(due), outgoing.c.leased.is_(None))
+        with self._database.write() as connection:
+            connection.execute(update(outgoing).where(*which).values(due=to_micros(due)))
+
     def release(self, outgoing_id: str) -> None:
         """End a lease without counting an attempt."""
         with self._database.write() as connection:
             connection.execute(_RELEASE, {"which": outgoing_id})
+
+    def take_back(self, dead: Collection[str]) -> None:
+        """End every lease of holders that have surely died."""
+        statement = update(outgoing).where(outgoing.c.holder.in_(dead)).values(leased=None, holder=None)
+        with self._database.write() as connection:
+            connection.execute(statement)
 
     def pending(self, process: str | None = None) -> Sequence[Outgoing]:
         """Return what waits, oldest first."""

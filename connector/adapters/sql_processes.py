@@ -5,7 +5,7 @@ Who writes second is told: `save` changes a row only while it stands at the vers
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
@@ -251,6 +251,18 @@ class SqlFlows(_Processes[DataFlow]):
                 self._beside.add_agreement(connection, agreement)
             self.put_effects(connection, outgoing, records)
             return moved
+
+    def take_back(self, dead: Collection[str]) -> None:
+        """End every push of processes that have surely died.
+
+        Raises:
+            StaleState: if one was moved meanwhile; then nothing was changed.
+        """
+        pushed = [one for one in self.unfinished() if one.pushing is not None and one.pusher in dead]
+        if pushed:
+            with self.database.write() as connection:
+                for flow in pushed:
+                    self.move(connection, replace(flow, pushing=None, pusher=None), flow.version)
 
     def leave(self, control_plane: str, gone: bool) -> None:
         """Remember that a control plane took its leave, or came back."""

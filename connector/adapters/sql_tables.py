@@ -40,7 +40,7 @@ from sqlalchemy import (
 from schemas.errors import Malformed
 
 SCHEMA_OWNER = "connector"
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Raised with every change of a table; a database of another version is refused, never altered in passing."""
 
 MOST_NAME = 2048
@@ -122,6 +122,7 @@ outgoing = Table(
     Column("attempts", Integer, nullable=False),
     Column("problem", Text),
     Column("leased", BigInteger),
+    Column("holder", Text),
     Index("outgoing_by_process", "process", "seq"),
     sqlite_autoincrement=True,  # a number is never given twice, so order survives deletion
 )

@@ -113,8 +113,9 @@ class OutboxStore(Protocol):
         """Lease the oldest message of a process until `until`, if it is due at `at` and not leased.
 
         Never returns a message while an older one of the same process waits, and never the same message to
-        two claimants while its lease runs. A question (GET) counts as younger than any message: a peer that
-        does not answer it holds up nothing that has to be said.
+        two claimants while its lease runs: it ends before `until` only where its holder has surely died. A
+        question (GET) counts as younger than any message: a peer that does not answer it holds up nothing
+        that has to be said.
         """
         ...
 
@@ -128,6 +129,10 @@ class OutboxStore(Protocol):
 
     def postpone(self, outgoing_id: str, due: datetime, problem: str) -> None:
         """Count a failed attempt, end the lease, and set the next try."""
+        ...
+
+    def hasten(self, outgoing_id: str, due: datetime) -> None:
+        """Bring the next try of a message forward to `due`; nothing if it is leased, gone, or due before."""
         ...
 
     def release(self, outgoing_id: str) -> None:

@@ -3,7 +3,7 @@
 A message was saved together with the state that causes it, so a crash here leaves it in the store;
 the sweep, once a second and at start, finds it again. A message may therefore arrive twice: it keeps
 its id, and the peer drops the repeat. What became of a message while the store failed is kept in memory
-until the store takes it. A crash then is as any other: the lease runs out, and the message goes again.
+until the store takes it. A crash then is as any other: the lease ends, and the message goes again.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from connector.outbox.letter import names, unnamed
 from connector.outbox.ports import DSP_KINDS, Courier, Delivery, Kind, OutboxStore, Outgoing, Sender
 from connector.outbox.refusal import Verdict
 from connector.outbox.turns import Turns
+from connector.outbox.unreached import Unreached
 from schemas.errors import DataspaceError, PeerRefused, PeerUnavailable, Unavailable
 
 LEASE = timedelta(seconds=60)
-"""Longer than any courier takes; a lease that runs out is a crash's."""
+"""Longer than any courier takes; one that runs out is a crash's. Of who has surely died it ends at once."""
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 60.0
 MOST_DUE = 1000
@@ -108,6 +109,7 @@ class Outbox:
         self._later: list[tuple[datetime, str]] = []
         self._timer = threading.Condition()
         self._turns = Turns(most_at_one)
+        self._unreached = Unreached()
         self._unsaved: dict[str, tuple[Outgoing, Callable[[], bool]]] = {}
         self._stopping = False
         self._threads: list[threading.Thread] = []
@@ -185,6 +187,7 @@ class Outbox:
 
     def _tried(self, outgoing: Outgoing) -> Callable[[], bool]:
         """Try one message; return how to save what became of it."""
+        self._unreached.drop(outgoing.recipient, outgoing.process)
         if self._clock() > outgoing.deadline and outgoing.attempts >= LEAST_TRIES:
             last = f"; last problem: {outgoing.problem}" if outgoing.problem else ""
             since = outgoing.created.isoformat(timespec="seconds")
@@ -195,6 +198,7 @@ class Outbox:
         except PeerRefused as error:
             return self._refused(outgoing, error)
         except PeerUnavailable as error:
+            self._unreached.add(outgoing.recipient, outgoing.process, outgoing.id)
             return partial(self._postponed, outgoing, str(error))
         missing = unnamed(outgoing)
         if not names(delivery.document, missing):
@@ -203,7 +207,16 @@ class Outbox:
             return partial(self._postponed, outgoing, problem)
         if delivery.rubbish and outgoing.kind in DSP_KINDS:
             return self._doubted(outgoing, delivery)
+        self._safely("still waits", partial(self._send_following, outgoing.recipient))
         return partial(self._arrived, outgoing, delivery)
+
+    def _send_following(self, recipient: str) -> None:
+        """Try at once what waited for a recipient that can be reached again."""
+        following = self._unreached.following(recipient)
+        if following is not None:
+            process, outgoing_id = following
+            self._store.hasten(outgoing_id, self._clock())
+            self.wake(process)
 
     def _doubted(self, outgoing: Outgoing, delivery: Delivery) -> Callable[[], bool]:
         """Find out whether a message arrived whose answer came perhaps from somebody else."""

@@ -47,6 +47,7 @@ class Flows:
         new_id: makes ids.
         patience: how long a message, or work that cannot be done now, is tried.
         moved: is told of every change of state, so that running streams can end.
+        worker: the name under which this process shows that it lives, if it does.
     """
 
     def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
@@ -61,12 +62,13 @@ class Flows:
         new_id: Callable[[], str],
         patience: timedelta = PATIENCE,
         moved: Callable[[DataFlow], None] = lambda flow: None,
+        worker: str | None = None,
     ) -> None:
         self._planes = {plane.id: plane for plane in planes}
         self._store, self._decisions = store, decisions
         self._wake, self._record = wake, record
         self._clock, self._new_id = clock, new_id
-        self._patience, self._told = patience, moved
+        self._patience, self._told, self._worker = patience, moved, worker
 
     # --- reading ----------------------------------------------------------------------------------
 

@@ -51,7 +51,8 @@ class DataFlow:
     `pid` is our own id, `process` the control plane's, `agreement` and `dataset` what it is about. `provider`
     and `consumer` are the participants; we act for one of them. `address` is where a provider pushes to, or
     where a consumer pulls from. `use` is what the control plane says that its consumer means to do. `pushing`
-    is until when somebody is at work on a push; `problem` is why the last attempt at something failed.
+    is until when somebody is at work on a push, and `pusher` the name under which its process shows that it
+    lives; `problem` is why the last attempt at something failed.
     `received` is what arrived at our sink.
     """
 
@@ -71,6 +72,7 @@ class DataFlow:
     address: DataAddress | None = None
     use: DeclaredUse | None = None
     pushing: datetime | None = None
+    pusher: str | None = None
     problem: str | None = None
     reasons: tuple[str, ...] = ()
     received: Received | None = None

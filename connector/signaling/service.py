@@ -260,7 +260,8 @@ class DataFlows(Flows):
         if not (self.serves(flow) and waits_for_push(flow, now)):
             return None
         try:
-            held = self._store.save(replace(flow, pushing=now + PUSH_LEASE), seen=flow.version)
+            taken = replace(flow, pushing=now + PUSH_LEASE, pusher=self._worker)
+            held = self._store.save(taken, seen=flow.version)
         except StaleState:
             return None  # somebody else was quicker
         return held, self._decisions.ticket(held)

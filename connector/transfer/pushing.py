@@ -26,7 +26,7 @@ from schemas.errors import DataspaceError, Refused, StaleState, StreamEnded
 from schemas.vocab import FORMAT_ARROW_HTTP, FORMAT_HTTP_PUSH
 
 PUSH_LEASE = timedelta(seconds=60)
-"""How long a push counts as under way after its last sign of life."""
+"""How long a push counts as under way after its last sign of life, unless its process has surely died."""
 NOT_PUSHED = "not-pushed"
 _UNTOLD = "the address of the request did not take the data; ask for a new transfer, or pull"
 

@@ -22,7 +22,7 @@ from connector.dataplane.stream import End, OpenStream
 from schemas.errors import DataspaceError
 from tests.bench.stream import MemoryScan, MemoryScans, table
 from tests.postgres import Databases, running_postgres
-from tests.revoker import Revoker, revoker
+from tests.revoker import Elsewhere, revoker
 from tests.streaming import Provider, offer
 
 REVOCATIONS = 120
@@ -120,13 +120,13 @@ def _measured(folder: Path, database: str | None) -> list[float]:
     with ExitStack() as parts:
         parts.callback(provider.close)
         parts.enter_context(provider.watching())
-        elsewhere = parts.enter_context(revoker(str(provider.database)))
+        elsewhere = parts.enter_context(parts.enter_context(revoker()).on(str(provider.database)))
         parts.enter_context(provider.door())
         return _revoked_one_by_one(_Readers(provider, tickets), elsewhere, tickets)
 
 
 def _revoked_one_by_one(
-    readers: _Readers, elsewhere: Revoker, tickets: list[tuple[str, str, str]]
+    readers: _Readers, elsewhere: Elsewhere, tickets: list[tuple[str, str, str]]
 ) -> list[float]:
     threads = {number: readers.start(number) for number in range(OPEN)}
     took = []

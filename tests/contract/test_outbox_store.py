@@ -43,6 +43,21 @@ def test_a_later_message_waits_for_an_older_one_that_is_leased_or_not_due(stores
     assert stores.outbox.due(NOW + MINUTE) == []
 
 
+def test_a_try_can_be_brought_forward_but_not_put_off_nor_taken_from_who_is_at_it(stores: SqlStores) -> None:
+    message = outgoing()
+    stores.outbox.add(message)
+    stores.outbox.hasten(message.id, NOW + MINUTE)
+    assert stores.outbox.claim("urn:process:1", NOW, SOON) == message
+    stores.outbox.hasten(message.id, NOW - MINUTE)
+    assert stores.outbox.due(NOW) == []
+    stores.outbox.postpone(message.id, NOW + 5 * MINUTE, "nobody there")
+    stores.outbox.hasten(message.id, NOW + MINUTE)
+    assert (stores.outbox.due(NOW), stores.outbox.due(NOW + MINUTE)) == ([], ["urn:process:1"])
+    stores.outbox.sent(message.id)
+    stores.outbox.hasten(message.id, NOW)
+    assert stores.outbox.pending() == []
+
+
 def test_a_lease_ends_by_itself_when_its_holder_died(stores: SqlStores, open_stores: Open) -> None:
     message = outgoing()
     stores.outbox.add(message)

@@ -13,6 +13,7 @@ import psycopg
 import pyarrow as pa
 import pyarrow.flight as fl
 import pytest
+from structlog.testing import capture_logs
 
 from connector.adapters.sources import ParquetSources
 from connector.api.flight import FlightDoor
@@ -23,16 +24,16 @@ from schemas.errors import DataspaceError, Forbidden, StreamEnded, Unavailable
 from schemas.odrl import Offer
 from schemas.usage import UsageKind, UsageRecord
 from schemas.vocab import HANSA
+from tests.patience import PATIENCE, until
 from tests.postgres import Server
-from tests.revoker import Revoker, revoker
+from tests.revoker import Elsewhere, Revoker, revoker
 from tests.streaming import CONSUMER, Provider, limit
-from tests.unit.connector.api.test_slow_readers import BLOBS, slowly, until
+from tests.unit.connector.api.test_slow_readers import BLOBS, slowly
 
 pytestmark = pytest.mark.e2e
 
 ROWS = 40_000
 TABLE = pa.table({"id": pa.array(range(ROWS), pa.int64()), "text": ["x" * 20] * ROWS})
-PATIENCE = 20.0
 
 
 class Gate:
@@ -82,11 +83,18 @@ def provider(tmp_path: Path, stores_url: str) -> Iterator[Provider]:
     made.close()
 
 
-@pytest.fixture
-def elsewhere(provider: Provider) -> Iterator[Revoker]:
-    """Another process on the same database."""
-    with revoker(str(provider.database)) as running:
+@pytest.fixture(scope="module")
+def other() -> Iterator[Revoker]:
+    """Another process."""
+    with revoker() as running:
         yield running
+
+
+@pytest.fixture
+def elsewhere(provider: Provider, other: Revoker) -> Iterator[Elsewhere]:
+    """The other process on the same database."""
+    with other.on(str(provider.database)) as changes:
+        yield changes
 
 
 def settled(provider: Provider) -> UsageRecord:
@@ -97,7 +105,7 @@ def settled(provider: Provider) -> UsageRecord:
         found[:] = [one for one in provider.records() if one.kind is UsageKind.STREAM_SETTLED]
         return bool(found)
 
-    until(saved, PATIENCE)
+    until(saved)
     (record,) = found
     return record
 
@@ -110,7 +118,7 @@ def opened(provider: Provider) -> OpenStream:
 @pytest.mark.parametrize("most", [1, 3])
 @pytest.mark.parametrize("what", ["revoke", "bump", "suspend"])
 def test_after_batch_n_exactly_n_leave_though_the_scan_is_stuck(
-    provider: Provider, elsewhere: Revoker, most: int, what: str
+    provider: Provider, elsewhere: Elsewhere, most: int, what: str
 ) -> None:
     ticket = provider.ticket(TABLE, row_group_size=4096)
     provider.streams._scans = gate = Gate(provider.sources, most)
@@ -140,7 +148,7 @@ def test_after_batch_n_exactly_n_leave_though_the_scan_is_stuck(
 
 
 def test_a_flight_ends_after_exactly_its_batches_with_the_reason(
-    provider: Provider, elsewhere: Revoker
+    provider: Provider, elsewhere: Elsewhere
 ) -> None:
     ticket = provider.ticket(TABLE, row_group_size=4096)
     provider.streams._scans = gate = Gate(provider.sources, 2)
@@ -162,19 +170,19 @@ def test_a_flight_ends_after_exactly_its_batches_with_the_reason(
 
 
 def test_a_reader_that_takes_nothing_puts_neither_the_end_nor_its_record_off(
-    tmp_path: Path, stores_url: str
+    tmp_path: Path, stores_url: str, other: Revoker
 ) -> None:
     wide = Provider(tmp_path, block_rows=1 << 20, batch_bytes=16 << 20, database=stores_url)
     ticket = wide.ticket(BLOBS)
     with (
         wide.watching(),
-        revoker(str(wide.database)) as elsewhere,
+        other.on(str(wide.database)) as elsewhere,
         wide.door() as door,
         slowly(wide, ticket) as connection,
     ):
         elsewhere("revoke", wide.agreement, "contract breach")
         # Nothing is read meanwhile: the door has to notice by itself, stuck in a write as it is.
-        until(lambda: not door._connections, PATIENCE)
+        until(lambda: not door._connections)
         assert settled(wide).detail["end"] == "revoked"
         data = b"".join(iter(lambda: connection.recv(65_536), b""))
         assert len(data) < 1 << 20
@@ -295,7 +303,7 @@ def test_claims_on_which_nothing_hangs_may_change(provider: Provider) -> None:
 
 
 @pytest.mark.postgres
-def test_the_watch_goes_on_after_the_database_was_away(tmp_path: Path) -> None:
+def test_the_watch_goes_on_after_the_database_was_away(tmp_path: Path, other: Revoker) -> None:
     server = Server()
     try:
         server.start()
@@ -307,11 +315,12 @@ def test_the_watch_goes_on_after_the_database_was_away(tmp_path: Path) -> None:
         with provider.watching(), provider.door(), provider.client(ticket) as stream:
             next(iter(stream))
             assert gate.blocked.wait(PATIENCE)
-            server.stop()
-            time.sleep(1.0)  # the watcher meets a database that is away, more than once
+            with capture_logs() as said:
+                server.stop()
+                until(lambda: sum(one["event"] == "no news of changes" for one in said) > 1)
             assert len(provider.streams.opened) == 1
             server.start()
-            with revoker(str(provider.database)) as elsewhere:
+            with other.on(str(provider.database)) as elsewhere:
                 elsewhere("revoke", provider.agreement, "the patient said no")
                 with pytest.raises(StreamEnded, match="the patient said no"):
                     list(stream)
@@ -321,7 +330,7 @@ def test_the_watch_goes_on_after_the_database_was_away(tmp_path: Path) -> None:
 
 
 def test_a_flight_reader_that_takes_nothing_puts_neither_the_end_nor_its_record_off(
-    tmp_path: Path, stores_url: str
+    tmp_path: Path, stores_url: str, other: Revoker
 ) -> None:
     wide = Provider(tmp_path, block_rows=1 << 20, batch_bytes=1 << 20, database=stores_url)
     # gRPC takes ahead what it finds the line good for, up to some 16 MB: much more than that has to be there.
@@ -333,7 +342,7 @@ def test_a_flight_reader_that_takes_nothing_puts_neither_the_end_nor_its_record_
     try:
         with (
             wide.watching(),
-            revoker(str(wide.database)) as elsewhere,
+            other.on(str(wide.database)) as elsewhere,
             fl.connect(f"grpc://{host}:{port}") as client,
         ):
             reader = client.do_get(said)

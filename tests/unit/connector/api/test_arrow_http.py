@@ -6,8 +6,7 @@ import json
 import socket
 import struct
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -29,6 +28,7 @@ from schemas.errors import (
     UseDenied,
 )
 from schemas.usage import UsageKind
+from tests.patience import until
 from tests.streaming import Provider, limit
 
 ROWS = 20_000
@@ -47,14 +47,6 @@ def provider(tmp_path: Path) -> Iterator[Provider]:
     made = Provider(tmp_path)
     yield made
     made.close()
-
-
-def until(true: Callable[[], bool], seconds: float = 5.0) -> None:
-    """Wait until another thread has done its part."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def ask(provider: Provider, request: bytes) -> tuple[int, dict[str, str], bytes]:

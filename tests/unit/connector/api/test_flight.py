@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import pytest
 from connector.api.flight import FlightDoor, _Sent, read_ticket
 from connector.dataplane.stream import OpenStream
 from schemas.errors import Malformed, Unauthenticated
+from tests.patience import PATIENCE, until
 from tests.streaming import Provider, limit
 
 ROWS = 10_000
@@ -106,36 +105,31 @@ def test_clients_that_leave_before_the_first_batch_hold_no_slot(
     provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ticket = provider.ticket(TABLE)
-    opened, real = [], provider.streams.open
+    opened, real, left = [], provider.streams.open, threading.Event()
 
     def slowly(*arguments: Any) -> OpenStream:
         stream = real(*arguments)
         opened.append(stream.id)
-        time.sleep(0.15)  # the client is gone by then
+        assert left.wait(PATIENCE)
         return stream
-
-    def gone(count: int) -> bool:
-        return len(opened) == count and provider.streams.count == 0
 
     door = FlightDoor(streams=provider.streams, most_streams=2)
     host, port = door.start()
     with fl.connect(f"grpc://{host}:{port}") as connected:
         with monkeypatch.context() as patched:
             patched.setattr(provider.streams, "open", slowly)
-            for count in range(1, 7):
-                with pytest.raises(fl.FlightTimedOutError):
-                    connected.do_get(asked(provider, ticket), fl.FlightCallOptions(timeout=0.05)).read_all()
-                until(partial(gone, count))
+            for count in range(6):
+                left.clear()
+                while len(opened) <= count:  # who gave up before the door took the call up is no case of this
+                    with pytest.raises(fl.FlightTimedOutError):
+                        connected.do_get(
+                            asked(provider, ticket), fl.FlightCallOptions(timeout=0.2)
+                        ).read_all()
+                left.set()
+                until(lambda: provider.streams.count == 0)
         until(lambda: door._server is not None and door._server._free._value == 2)
         assert connected.do_get(asked(provider, ticket)).read_all().num_rows == ROWS
     door.stop()
-
-
-def until(true: Callable[[], bool], seconds: float = 5.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_what_is_sent_lets_go_once(provider: Provider) -> None:

@@ -28,6 +28,7 @@ from schemas.errors import (
     UnreadableData,
     UseDenied,
 )
+from tests.patience import PATIENCE
 from tests.streaming import LOOPBACK
 
 SCHEMA = pa.schema([("id", pa.int64()), ("name", pa.string())])
@@ -49,7 +50,7 @@ def answering(*answers: bytes) -> Iterator[str]:
             except OSError:
                 return
             with connection:
-                connection.settimeout(2.0)
+                connection.settimeout(PATIENCE)
                 connection.recv(65_536)
                 try:
                     connection.sendall(answer)
@@ -102,7 +103,7 @@ def chunked(body: bytes, size: int = 1 << 20, *, last: bool = True) -> bytes:
 
 
 def stream_at(url: str) -> DataStream:
-    return DataStream(Access(url, "a.b.c", "urn:d", "urn:a", LOOPBACK, timeout=2.0))
+    return DataStream(Access(url, "a.b.c", "urn:d", "urn:a", LOOPBACK, timeout=PATIENCE))
 
 
 @pytest.fixture(autouse=True)
@@ -295,5 +296,5 @@ def test_columns_that_change_between_two_connections_are_refused() -> None:
 def test_a_ticket_that_ran_out_is_renewed_once() -> None:
     refused = b'HTTP/1.1 401 Unauthorized\r\nContent-Length: 27\r\n\r\n{"title":"unauthenticated"}'
     with answering(refused, chunked(arrow())) as url:
-        access = Access(url, "old", "urn:d", "urn:a", LOOPBACK, timeout=2.0, renew=lambda: (url, "new"))
+        access = Access(url, "old", "urn:d", "urn:a", LOOPBACK, timeout=PATIENCE, renew=lambda: (url, "new"))
         assert DataStream(access).read_all().num_rows == 1000

@@ -23,6 +23,7 @@ from connector.outbox.service import (
     pause,
 )
 from schemas.errors import PeerRefused, PeerUnavailable, StorageUnavailable
+from tests.patience import until
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -45,6 +46,7 @@ class Peer:
 
     def __init__(self) -> None:
         self.answers: list[Any] = []
+        self.failing: set[str] = set()
         self.got: list[str] = []
         self.asked: list[str] = []
         self.stands: str | Exception | None = None
@@ -53,6 +55,8 @@ class Peer:
     def carry(self, outgoing: Outgoing) -> Delivery:
         self.got.append(outgoing.id)
         self.arrived.set()
+        if outgoing.id in self.failing:
+            raise PeerUnavailable("nobody there")
         answer = self.answers.pop(0) if self.answers else Delivery(200, {"said": "thanks"})
         if isinstance(answer, Exception):
             raise answer
@@ -528,3 +532,41 @@ def test_a_peer_that_lets_us_wait_holds_up_its_own_mail_only(
         made.stop()
     assert sorted(notes.delivered_) == sorted([*(f"s{number}" for number in range(20)), "q"])
     assert made.pending() == []
+
+
+def test_who_is_reached_again_is_sent_all_that_waited_for_it_and_nobody_else_is(
+    outbox: Outbox, stores: SqlStores, peer: Peer, notes: Notes
+) -> None:
+    waiting = [f"p{number}" for number in range(5)]
+    for process in waiting:
+        stores.outbox.add(letter(f"to them, {process}", process))
+    stores.outbox.add(replace(letter("to others", "q"), recipient="did:web:others"))
+    peer.failing = {one.id for one in stores.outbox.pending()}
+    for process in [*waiting, "q"]:
+        assert outbox.deliver(process)
+        assert not outbox.deliver(process), "it waits for its next try"
+    assert notes.delivered_ == []
+    peer.failing = set()
+    stores.outbox.add(letter("something new", "new"))
+    outbox.start()
+    try:
+        until(lambda: len(notes.delivered_) == 6)
+    finally:
+        outbox.stop()
+    assert notes.delivered_[0] == "something new"
+    assert sorted(notes.delivered_[1:]) == [f"to them, {process}" for process in waiting]
+    assert [one.id for one in stores.outbox.pending()] == ["to others"]
+
+
+def test_an_address_that_fails_while_others_answer_is_tried_once_more_for_each_answer(
+    outbox: Outbox, stores: SqlStores, peer: Peer
+) -> None:
+    peer.failing = {"stuck"}
+    stores.outbox.add(letter("stuck", "p"))
+    outbox.deliver("p")
+    for number in range(3):
+        stores.outbox.add(letter(f"{number}", f"q{number}"))
+        outbox.deliver(f"q{number}")
+        while outbox.deliver("p"):
+            pass
+    assert peer.got.count("stuck") == 4

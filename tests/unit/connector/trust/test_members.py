@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +20,7 @@ from schemas.identity import (
     sign_claims,
     sign_members,
 )
+from tests.patience import until
 from tests.world import AUTHORITY, Party, World
 
 
@@ -245,14 +245,6 @@ def test_a_signed_list_says_when_it_ends(world: World) -> None:
     assert did_for("http://localhost:1") == "did:web:localhost%3A1"
 
 
-def _until(true: Any) -> None:
-    """Wait until another thread has done its part."""
-    deadline = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 def test_a_member_that_leaves_the_list_may_not_stream_any_more_once_the_list_is_fresh(
     world: World, provider: Party, consumer: Party
 ) -> None:
@@ -262,7 +254,7 @@ def test_a_member_that_leaves_the_list_may_not_stream_any_more_once_the_list_is_
     assert provider.trust.standing(consumer.did) is None
     world.pass_time(FRESH.total_seconds())
     provider.trust.standing(consumer.did)  # has the list fetched behind our back
-    _until(lambda: provider.trust.standing(consumer.did) is not None)
+    until(lambda: provider.trust.standing(consumer.did) is not None)
     assert provider.trust.standing(consumer.did) == f"{consumer.did} is no member of this data space"
 
 
