@@ -314,16 +314,14 @@ def _in_order(checks: tuple[Check, ...]) -> Check:
         moments = scene.moments()
         if len(moments) == 1 and len(checks) > 1:
             return None
-        at, unknown = 0, False
-        for check in checks:
-            while at < len(moments):
-                state = check(moments[at])
-                at += 1
-                unknown = unknown or state is None
-                if state is True:
-                    break
-            else:
-                return None if unknown else False
-        return True
+        if _walked(checks, moments, (True,)):
+            return True
+        return None if _walked(checks, moments, (True, None)) else False
 
     return in_order
+
+
+def _walked(checks: tuple[Check, ...], moments: Sequence[Scene], good: tuple[bool | None, ...]) -> bool:
+    """Say whether each check comes out well at a later moment than the one before; the earliest will do."""
+    left = iter(moments)
+    return all(any(check(moment) in good for moment in left) for check in checks)

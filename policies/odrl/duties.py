@@ -142,14 +142,16 @@ def party_state(one: ReadyRule, scene: Scene) -> bool | None:
 def _participant(
     wanted: Refined, given: str | None, refinements: tuple[Ready, ...], scene: Scene
 ) -> bool | None:
-    if wanted.iri is not None:
-        if given is None:
-            return None
-        if not is_member(given, wanted.iri, scene.world.members) and not (
-            wanted.source is not None and is_member(given, wanted.source, scene.world.members)
+    state: bool | None = True
+    if wanted.iri is not None and given is None:
+        state = None
+    elif wanted.iri is not None and given is not None:
+        members = scene.world.members
+        if not is_member(given, wanted.iri, members) and not (
+            wanted.source is not None and is_member(given, wanted.source, members)
         ):
             return False
-    return all_of(one.check(scene) for one in refinements) if refinements else True
+    return all_of((state, *(one.check(scene) for one in refinements))) if refinements else state
 
 
 def action_state(one: ReadyRule, scene: Scene) -> bool | None:
@@ -161,9 +163,9 @@ def action_state(one: ReadyRule, scene: Scene) -> bool | None:
     wanted, given = one.rule.action.iri, scene.request.action
     forbids = isinstance(one.rule, Prohibition)
     state: bool | None = True
-    if wanted is not None:
-        if given is None:
-            return None
+    if wanted is not None and given is None:
+        state = None
+    elif wanted is not None and given is not None:
         state = is_within(given, wanted, scene.world.actions)
         if forbids and state is not True and scene.behaviour.wider_request_hits:
             state = is_within(wanted, given, scene.world.actions) or state

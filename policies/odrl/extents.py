@@ -29,7 +29,7 @@ from policies.odrl.model import (
     Value,
 )
 from policies.odrl.times import TIME_OF_DAY, span
-from policies.odrl.vocabulary import UNITS
+from policies.odrl.vocabulary import INCLUDED_IN, SAME_ACTION, UNITS
 
 ODRL = "http://www.w3.org/ns/odrl/2/"
 _ORDERING = frozenset({"lt", "lteq", "gt", "gteq"})
@@ -61,6 +61,20 @@ LANGUAGES = Poset({}, closed=True, separator="-")
 NO_HIERARCHY = Poset({}, closed=True)
 
 
+def _narrower_actions() -> dict[str, tuple[str, ...]]:
+    under: dict[str, list[str]] = {}
+    for action, wider in INCLUDED_IN.items():
+        if wider is not None:
+            under.setdefault(wider, []).append(action)
+    for old, meant in SAME_ACTION.items():
+        under.setdefault(old, []).append(meant)
+    return {action: tuple(found) for action, found in under.items()}
+
+
+ACTIONS = Poset(_narrower_actions(), closed=True)
+"""ODRL's actions; a deprecated one and the one that it stands for lie under each other."""
+
+
 @dataclass(frozen=True, slots=True)
 class Knowledge:
     """What two policies are compared by.
@@ -76,7 +90,7 @@ class Knowledge:
 
     hierarchies: Mapping[str, Poset] = field(default_factory=dict)
     facts: Facts = ODRL_FACTS
-    actions: Poset = NO_HIERARCHY
+    actions: Poset = ACTIONS
     silent_is_unknown: bool = False
 
 
@@ -98,15 +112,10 @@ def conditions_of(rule: Permission | Prohibition) -> tuple[Condition, ...]:
     return (*rule.constraints, *(condition for part in parts for condition in part.refinements))
 
 
-def is_under(narrow: str, wide: str, known: Knowledge) -> bool:
-    """Say whether an action is another, or a narrower one."""
-    return known.actions.is_under(narrow, wide)
-
-
 def covers(wide: Permission | Prohibition, narrow: Permission, known: Knowledge) -> bool:
     """Say whether a rule speaks of all that a permission speaks of: action, asset and party."""
     action = wide.action.iri is None or (
-        narrow.action.iri is not None and is_under(narrow.action.iri, wide.action.iri, known)
+        narrow.action.iri is not None and known.actions.is_under(narrow.action.iri, wide.action.iri)
     )
     return action and all(
         mine.iri is None or mine.iri == theirs.iri
@@ -132,15 +141,6 @@ class Reading:
         ):
             parts += [self._formula(condition, f"{name} ") for condition in part.refinements]
         return Every(tuple(parts))
-
-    def unforbidden(self, policies: tuple[PolicyModel, ...], use: Permission) -> tuple[Formula, ...]:
-        """Return that no prohibition applies which covers the action of a permission."""
-        return tuple(
-            Negated(self.all_of(rule))
-            for policy in policies
-            for rule in policy.prohibitions
-            if covers(rule, use, self.known)
-        )
 
     def _formula(self, condition: Condition, about: str = "") -> Formula:
         if isinstance(condition, Constraint):

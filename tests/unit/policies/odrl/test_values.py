@@ -15,7 +15,7 @@ from policies.odrl.evaluate import decide, evaluate, prepare
 from policies.odrl.logic import Verdict
 from policies.odrl.model import Constraint, Iri, PolicyModel, Value
 from policies.odrl.read import read, read_one
-from policies.odrl.read_constraints import LENIENT
+from policies.odrl.read_constraints import LENIENT, Demands
 from policies.odrl.relate import Compatible, Conflict, NotRefines, Refines, Unknown, conflict, refines
 from policies.odrl.world import FAIL_CLOSED, Request, World
 from schemas.errors import DataspaceError, PolicyMismatch, UnknownTerm
@@ -120,11 +120,11 @@ def test_operators_in_letters_that_look_alike_are_refused_by_name(operator: str)
         f"{PREFIXES} ex:p a odrl:Set ; odrl:permission [ odrl:action odrl:use ; odrl:constraint [ "
         f"odrl:leftOperand odrl:count ; odrl:operator <{ODRL}{operator}> ; odrl:rightOperand 1 ] ] ."
     )
-    for extra in ({}, {"demands": LENIENT}):
+    for demands in (Demands(), LENIENT):
         with pytest.raises(
             UnknownTerm, match=r"operator .* in permission\[0\]\.constraint\[0\]; known there: eq, neq"
         ):
-            read_one(text, **extra)
+            read_one(text, demands=demands)
 
 
 # --- units -------------------------------------------------------------------------------------------
