@@ -214,7 +214,9 @@ class Reading:
     def _term(self, operand: str, value: Value) -> object:
         """Return a term to compare; where spelling is the hierarchy, as in `de-AT`, a text is a term too."""
         spelt = self.known.hierarchies.get(operand, NO_HIERARCHY).separator is not None
-        return value if spelt and isinstance(value, str) else _term(value)
+        if spelt and isinstance(value, str | Iri):
+            return (value.value if isinstance(value, Iri) else value).lower()  # tags are the same in any case
+        return _term(value)
 
 
 def _at_step(formula: Formula, step: str) -> Formula:
