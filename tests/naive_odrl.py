@@ -66,24 +66,17 @@ class Setting:
     parts: Mapping[str, list[str]] = field(default_factory=dict)
     deeds: list[Deed] = field(default_factory=list)
     switches: Mapping[str, bool] = field(default_factory=dict)
-    is_of: Deed | None = None
-    """The deed of which this is the moment, if it is one of the log."""
 
     def at_deed(self, deed: Deed) -> Setting:
         """The world as it was when something was done."""
         then = Setting(deed.at, deed.action, deed.by, deed.target, deed.facts)
         then.world, then.within, then.kinds = self.world, self.within, self.kinds
         then.parts, then.deeds, then.switches = self.parts, self.deeds, self.switches
-        then.is_of = deed
         return then
 
     def moments(self) -> list[Setting]:
         """All that happened up to now, and now itself as the last."""
-        log = sorted(self.deeds, key=lambda deed: deed.at)
-        if self.is_of is not None:
-            before = [deed is self.is_of for deed in log].index(True)
-            return [*map(self.at_deed, log[:before]), self]
-        return [*(self.at_deed(deed) for deed in log if deed.at <= self.now), self]
+        return [*(self.at_deed(deed) for deed in self.deeds if deed.at <= self.now), self]
 
 
 def every(states: Iterable[Truth]) -> Truth:
@@ -217,20 +210,21 @@ def holds(condition: Plain, place: Setting, facts: Facts) -> Truth:
 
 
 def in_order(parts: Sequence[Plain], place: Setting, facts: Facts) -> Truth:
-    """The best way to find each part at a later moment than the one before."""
+    """The best way to find each part at a later time than the one before."""
     moments = place.moments()
     if len(moments) == 1 and len(parts) > 1:
         return UNKNOWN
 
-    def best(part: int, moment: int) -> Truth:
+    def best(part: int, last: int) -> Truth:
         if part == len(parts):
             return 1
         return some(
-            every([holds(parts[part], moments[at], facts), best(part + 1, at + 1)])
-            for at in range(moment, len(moments))
+            every([holds(parts[part], moment, facts), best(part + 1, moment.now)])
+            for moment in moments
+            if moment.now > last
         )
 
-    return best(0, 0)
+    return best(0, -1)
 
 
 def of_use(place: Setting, operand: str) -> Sequence[Any]:
@@ -372,3 +366,80 @@ def verdict(policy: Plain, place: Setting) -> str:
     if must_not:
         return "deny"
     return "permit" if may or not place.switches.get("closed", True) else "deny"
+
+
+# --- a whole log -------------------------------------------------------------------------------------
+
+
+def keeps_to(policy: Plain, end: Setting) -> bool:
+    """Whether a whole log keeps to a policy: each deed is allowed or made good, and all that is owed done."""
+    return all(is_borne(policy, deed, end) for deed in end.deeds) and all(
+        is_done(one, end) for one in policy.get("obligation", ())
+    )
+
+
+def is_borne(policy: Plain, deed: Deed, end: Setting) -> bool:
+    place = end.at_deed(deed)
+    open_ends = [
+        rule
+        for rule in policy.get("prohibition", ())
+        if forbids(rule, place) and not is_cleared(rule, place, end, deed.at)
+    ]
+    may = any(granted_in_log(rule, place, end, deed.at) for rule in policy.get("permission", ()))
+    if open_ends:
+        return may and policy["conflict"] == "perm"
+    return may or not end.switches.get("closed", True)
+
+
+def is_cleared(rule: Plain, place: Setting, end: Setting, after: int) -> bool:
+    by = debtor(rule, "prohibition", place)
+    remedies = rule.get("remedy", ())
+    return bool(remedies) and all(done_after(one, end, by, after, late=False) for one in remedies)
+
+
+def done_after(duty: Plain, end: Setting, by: str | None, after: int, *, late: bool) -> bool:
+    limit = deadline(duty)
+    done = [at for at in deeds_for(duty, end, by) if at > after]
+    return bool(done) and (late or limit is None or done[0] < limit)
+
+
+def granted_in_log(rule: Plain, place: Setting, end: Setting, at: int) -> bool:
+    facts = counting(rule, "permission", place)
+    limits = every(holds(one, place, facts) for one in rule.get("constraint", ()))
+    if spoken_of(rule, "permission", place) != 1 or limits != 1:
+        return False
+    return all(
+        is_settled(duty, debtor(rule, "permission", place), place, end, at) for duty in rule.get("duty", ())
+    )
+
+
+def is_settled(duty: Plain, by: str | None, place: Setting, end: Setting, at: int) -> bool:
+    """Whether a duty was not owed, done before the deed, not yet missed where that will do, or made good."""
+    if is_owed(duty, place) == 0:
+        return True
+    limit = deadline(duty)
+    done = deeds_for(duty, place, by)
+    if done and done[0] < at and (limit is None or done[0] < limit):
+        return True
+    if not end.switches.get("duties_fulfilled", True) and (limit is None or at < limit):
+        return True
+    return made_good(duty, by, end, at)
+
+
+def made_good(duty: Plain, by: str | None, end: Setting, missed: int) -> bool:
+    fines = duty.get("consequence", ())
+    return (
+        bool(fines)
+        and done_after(duty, end, by, missed, late=True)
+        and all(done_after(fine, end, by, missed, late=False) for fine in fines)
+    )
+
+
+def is_done(duty: Plain, end: Setting) -> bool:
+    by, limit = debtor(duty, "obligation", end), deadline(duty)
+    done = deeds_for(duty, end, by)
+    if done and (limit is None or done[0] < limit):
+        return True
+    if all(is_owed(duty, moment) == 0 for moment in end.moments()):
+        return True
+    return limit is not None and made_good(duty, by, end, limit)

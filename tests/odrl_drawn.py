@@ -115,6 +115,8 @@ def rules(draw: st.DrawFn, kind: str = "permission", depth: int = 1) -> Plain:
             "right": [draw(RIGHTS["dateTime"])],
         }
         made["constraint"] = [*made["constraint"], end]
+    if kind == "prohibition" and draw(st.integers(0, 2)) == 2:
+        made["remedy"] = draw(st.lists(rules("consequence", 0), min_size=1, max_size=2))
     if depth and kind in ("permission", "obligation", "duty"):
         name = "duty" if kind == "permission" else "consequence"
         inner = rules(name, 1 if kind == "permission" else 0)
@@ -210,7 +212,9 @@ def rule(said: Plain) -> str:
     parts = [f"odrl:action {action}"]
     parts += [f"odrl:{name} ex:{said[name]}" for name in ("assignee", "target") if name in said]
     parts += [f"odrl:constraint {condition(one)}" for one in said.get("constraint", ())]
-    parts += [f"odrl:{name} {rule(one)}" for name in ("duty", "consequence") for one in said.get(name, ())]
+    parts += [
+        f"odrl:{name} {rule(one)}" for name in ("duty", "consequence", "remedy") for one in said.get(name, ())
+    ]
     return f"[ {' ; '.join(parts)} ]"
 
 

@@ -17,8 +17,8 @@ class Poset:
         narrower: for each term that has any, the terms directly under it.
         closed: whether the hierarchy says everything: then terms that are not under one another are
             different things, and what is under no common term is disjoint. Otherwise we do not know.
-        apart: terms, in groups, of which a hierarchy that does not say everything knows that nothing lies under
-            two of a group.
+        apart: terms, in groups, of which a hierarchy that does not say everything knows that nothing lies
+            under two of a group.
         separator: where terms are themselves a hierarchy, such as BCP 47 tags: `de-AT` lies under `de`.
     """
 

@@ -152,9 +152,9 @@ class Scene:
         """
         if self._line is None:
             made = [self.at_event(at) for at in range(self.past())]
-            for at, scene in enumerate(made):
+            for scene in made:
                 if scene._line is None:
-                    scene._line = Line(made, at + 1)
+                    scene._line = Line(made, scene.past())
             self._line = Line(made, len(made), self)
         return self._line
 
@@ -322,6 +322,14 @@ def _in_order(checks: tuple[Check, ...]) -> Check:
 
 
 def _walked(checks: tuple[Check, ...], moments: Sequence[Scene], good: tuple[bool | None, ...]) -> bool:
-    """Say whether each check comes out well at a later moment than the one before; the earliest will do."""
-    left = iter(moments)
-    return all(any(check(moment) in good for moment in left) for check in checks)
+    """Say whether each check comes out well at a later time than the one before; the earliest will do."""
+    left, last = iter(moments), None
+    for check in checks:
+        for moment in left:
+            now = moment.world.now
+            if (last is None or now is None or now > last) and check(moment) in good:
+                last = now
+                break
+        else:
+            return False
+    return True

@@ -197,6 +197,16 @@ def test_an_order_of_more_parts_than_moments_has_not_come_about_yet() -> None:
     assert judged(policy(order), ASKED, two).rules[0].premises[-1].state is None
 
 
+def test_one_event_or_several_at_one_time_are_no_order() -> None:
+    order = allow(f"[ odrl:andSequence ( {ENGLISH} {GERMAN} ) ]")
+    both = Event(NOON - timedelta(hours=1), replace(ASKED, values={LANGUAGE: ("en",)}))
+    assert verdict(order, IN_GERMAN, replace(NOW, events=(replace(both, at=NOON),))) is Verdict.DENY
+    german = replace(both, what=IN_GERMAN)
+    for events in ((both, german), (german, both)):
+        assert verdict(order, IN_FRENCH, replace(NOW, events=events)) is Verdict.DENY
+    assert verdict(order, IN_FRENCH, replace(NOW, events=(both, replace(german, at=NOON)))) is Verdict.PERMIT
+
+
 def test_the_count_of_a_permission_is_not_that_of_its_duty_nor_of_the_next_rule() -> None:
     counted = allow(is_so("count", "lteq", "5"), more="odrl:target ex:data ; ")
     duty = f"odrl:duty [ odrl:action odrl:inform ; odrl:constraint {is_so('count', 'gt', '3')} ] ; "

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import HealthCheck, given
 from hypothesis import settings as how
 
 from policies.odrl.evaluate import decide, evaluate, prepare
+from policies.odrl.history import judge_history
 from policies.odrl.model import Permission
 from policies.odrl.read import read_one
 from policies.odrl.read_constraints import LENIENT
@@ -44,3 +47,15 @@ def test_a_random_policy_is_decided_as_a_naive_reading_of_odrl_decides_it(
         for one in policy["obligation"]
     ]
     assert [one.deontic.value for one in found.obligations] == owed
+
+
+@how(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(odrl_drawn.policies(), odrl_drawn.settings())
+def test_a_random_log_keeps_to_a_policy_where_a_naive_reading_says_so(policy: Plain, place: Setting) -> None:
+    model = read_one(odrl_drawn.turtle(policy), demands=LENIENT)
+    # A log is judged when it is closed: nothing is asked for then, and nothing happened later.
+    end = replace(place, action=None, by=None, target=None, facts={}, own={})
+    end.now = max([place.now, *(deed.at for deed in place.deeds)])
+    _, world = odrl_drawn.asked(end)
+    report = judge_history(model, world.events, replace(world, events=()), odrl_drawn.behaviour(end))
+    assert report.valid == naive_odrl.keeps_to(policy, end), report
