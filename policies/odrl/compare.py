@@ -183,7 +183,7 @@ def in_base(value: Value, unit: Unit | None) -> Value:
     """Return a number in the base of its unit, and a duration in seconds, exactly; others have no unit."""
     if unit is not None and unit.dimension == TIME_UNITS and isinstance(value, timedelta):
         return Decimal(value // timedelta(microseconds=1)).scaleb(-6, _EXACT)
-    if unit is None or isinstance(value, bool) or not isinstance(value, int | Decimal):
+    if unit is None or _family(value) != "number" or not isinstance(value, int | Decimal):
         return value
     return _EXACT.multiply(Decimal(value), unit.factor)
 

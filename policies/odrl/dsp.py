@@ -160,7 +160,9 @@ def _condition(one: Condition) -> dict[str, Any]:
 def _value(value: Value, place: str) -> Any:
     if isinstance(value, Iri):
         return value.value
-    if isinstance(value, Typed | Stretch):
+    if isinstance(value, Stretch):
+        raise _cannot(f"{value.text} of type {shorter(value.datatype)}", place, "write an xsd:dateTime")
+    if isinstance(value, Typed):
         raise _cannot(f"a value of type {shorter(value.datatype)!r}", place, "write a text, number or time")
     if isinstance(value, datetime) and value.tzinfo is None:
         raise _cannot(f"{value.isoformat()}, which has no time zone,", place, "write it with Z")

@@ -156,6 +156,8 @@ def test_operators_in_letters_that_look_alike_are_refused_by_name(operator: str)
         (Quantity(5, EURO[0]), "neq", 5, MEGA, None),
         (Quantity(5, "urn:shell"), "neq", 5, EURO[0], None),
         (Quantity("five", EURO[0]), "lt", 5, EURO[1], None),
+        (Quantity(Decimal("sNaN"), KILO), "lt", 5, MEGA, None),
+        (Quantity(Decimal("-Infinity"), KILO), "lt", 5, MEGA, None),
         (
             Quantity(50, "http://qudt.org/vocab/unit/PERCENT"),
             "eq",
