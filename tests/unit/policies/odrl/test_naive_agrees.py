@@ -12,7 +12,7 @@ from policies.odrl.history import judge_history
 from policies.odrl.model import Permission
 from policies.odrl.read import read_one
 from policies.odrl.read_constraints import LENIENT
-from tests import naive_odrl, odrl_drawn
+from tests import naive_log, naive_odrl, odrl_drawn
 from tests.naive_odrl import Plain, Setting
 
 
@@ -58,4 +58,4 @@ def test_a_random_log_keeps_to_a_policy_where_a_naive_reading_says_so(policy: Pl
     end.now = max([place.now, *(deed.at for deed in place.deeds)])
     _, world = odrl_drawn.asked(end)
     report = judge_history(model, world.events, replace(world, events=()), odrl_drawn.behaviour(end))
-    assert report.valid == naive_odrl.keeps_to(policy, end), report
+    assert report.valid == naive_log.keeps_to(policy, end), report
