@@ -246,8 +246,7 @@ class ArrowHttpDoor:
         )
         if end.kind == "complete":
             writer.close()
-        wire.chunk(sink.take())
-        wire.finish(complete=end.kind == "complete")
+        wire.finish(sink.take(), complete=end.kind == "complete")
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from connector.usage.ports import Reservation, Sent
 from policies.counting import Amount, Bound
 from policies.decision import Limits
 from policies.use import Claims
-from schemas.errors import DataspaceError, Forbidden, Unavailable, WorldMoved
+from schemas.errors import DataspaceError, EnginesDisagree, Forbidden, Unavailable, WorldMoved
 from schemas.usage import UsageKind
 
 LOOK_EVERY = timedelta(milliseconds=500)
@@ -214,6 +214,8 @@ class OpenStream:
             # The log refuses rows under a revoked agreement before a look tells: then that is the reason.
             why = self._room.why_halt(self.ticket) if isinstance(error, Forbidden | WorldMoved) else None
             self._is_ours = why is None
+            if isinstance(error, EnginesDisagree):
+                _log.error("two engines disagree", stream=self.id, problem=str(error))
             self._finish(*(why or ("failed", str(error))), passing=isinstance(error, Unavailable))
             if self._meter.sent == 0:
                 raise
