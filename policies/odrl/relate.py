@@ -40,8 +40,11 @@ from policies.odrl.model import (
     Refined,
     Value,
 )
-from policies.odrl.reach import Rule, kinds
+from policies.odrl.reach import Kind, Rule, kinds
 from schemas.errors import TooLarge
+
+MOST_PAIRS = 10_000
+"""Pairs of permissions of two policies; those of more are not compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ def conflict(
     """Say whether a use can meet two policies at once; what duties ask for is taken as done."""
     mine, theirs, taken = _grants(one), _grants(other), (*_takes_away(one), *_takes_away(other))
     try:
-        found = kinds((*mine, *theirs, *taken), known)
+        found = _kinds(mine, theirs, taken, known)
     except TooLarge as error:
         return Unknown((str(error),))
     reading = Reading(known, (one, other))
@@ -107,7 +110,7 @@ def refines(one: PolicyModel, other: PolicyModel, known: Knowledge = KNOWN) -> R
     """Say whether everything that the first policy allows, the second allows too, and for no further duty."""
     mine, theirs, own, taken = _grants(one), _grants(other), _takes_away(one), _takes_away(other)
     try:
-        found = kinds((*mine, *theirs, *own, *taken), known)
+        found = _kinds(mine, theirs, (*own, *taken), known)
     except TooLarge as error:
         return Unknown((str(error),))
     reading = Reading(known, (one, other))
@@ -125,6 +128,22 @@ def refines(one: PolicyModel, other: PolicyModel, known: Knowledge = KNOWN) -> R
                 case Undecided(reasons):
                     undecided += reasons
     return Unknown(tuple(dict.fromkeys(undecided))) if undecided else Refines()
+
+
+def _kinds(
+    mine: Sequence[Permission], theirs: Sequence[Permission], taken: Sequence[Prohibition], known: Knowledge
+) -> list[Kind]:
+    """Return the kinds of requests that rules tell apart.
+
+    Raises:
+        TooLarge: if comparing each permission with each takes longer than anybody waits.
+    """
+    if len(mine) * len(theirs) > MOST_PAIRS:
+        raise TooLarge(
+            f"the policies have more than {MOST_PAIRS:,} pairs of permissions, so they are not compared; "
+            "compare them asset by asset"
+        )
+    return kinds((*mine, *theirs, *taken), known)
 
 
 def _none_of(reading: Reading, prohibitions: Iterable[Rule]) -> tuple[Formula, ...]:

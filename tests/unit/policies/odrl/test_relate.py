@@ -209,3 +209,11 @@ def test_policies_of_more_kinds_of_requests_than_anybody_waits_for_are_not_compa
     for answer in (conflict(many, allowing()), refines(many, allowing())):
         assert isinstance(answer, Unknown)
         assert "more than 4,000 kinds of requests" in answer.reasons[0]
+
+
+def test_policies_of_more_permissions_than_anybody_waits_for_are_not_compared() -> None:
+    rules = tuple(Permission(f"urn:{at}", USE) for at in range(200))
+    many = replace(allowing(), permissions=rules)
+    for answer in (conflict(many, many), refines(many, many)):
+        assert isinstance(answer, Unknown)
+        assert "more than 10,000 pairs of permissions" in answer.reasons[0]
