@@ -302,7 +302,7 @@ def _bare(values: Sequence[Measured], unit: str | None) -> tuple[list[Value], st
 def _in_order(checks: tuple[Check, ...]) -> Check:
     """Hold once each part was satisfied at an event, each later than the one before; now counts as the last.
 
-    One moment tells no order: without events it cannot be known.
+    One moment tells no order: without an event up to now it cannot be known.
     """
 
     def in_order(scene: Scene) -> bool | None:
@@ -312,7 +312,7 @@ def _in_order(checks: tuple[Check, ...]) -> Check:
 
     def walked(scene: Scene) -> bool | None:
         moments = scene.moments()
-        if len(moments) == 1 and len(checks) > 1:
+        if not scene.past() and len(checks) > 1:
             return None
         if _walked(checks, moments, (True,)):
             return True
