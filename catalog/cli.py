@@ -8,15 +8,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 import typer
 
-from catalog.settings import Settings, load_settings
 from policies.kinds.places import region_code
 from policies.profile import ENVIRONMENTS
+from schemas.binding.lean import starting
 from schemas.errors import DataspaceError, Malformed, PeerRefused
+
+if TYPE_CHECKING:
+    from catalog.settings import Settings
 
 app = typer.Typer(
     name="catalog",
@@ -35,6 +38,13 @@ Config = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for machines")]
 DEFAULT_CONFIG = Path("catalog.toml")
 _ROLES = ("provider", "consumer", "catalog", "auditor")
+
+
+def _load(config: Path) -> Settings:
+    """Read the settings; what checks them is loaded by the verbs that have some."""
+    from catalog.settings import load_settings
+
+    return load_settings(config)
 
 
 @contextmanager
@@ -69,14 +79,15 @@ def _print_rows(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], empty: s
 def serve(config: Config = DEFAULT_CONFIG) -> None:
     """Serve the catalogue until it is interrupted."""
     with _told():
-        settings = load_settings(config)
-        import uvicorn
+        settings = _load(config)
+        with starting():
+            import uvicorn
 
-        from catalog.app import make_app
-        from schemas.binding.logs import log_as_json
+            from catalog.app import make_app
+            from schemas.binding.logs import log_as_json
 
-        log_as_json(settings.log_level)
-        asgi = make_app(settings)
+            log_as_json(settings.log_level)
+            asgi = make_app(settings)
     uvicorn.run(
         asgi,
         host=settings.host,
@@ -138,7 +149,7 @@ def init(  # noqa: PLR0913 (one parameter an option)
                 host=host, port=port, public_url=public_url, space=space, authority=line, allow=networks
             ),
         )
-        loaded = load_settings(settings)
+        loaded = _load(settings)
     typer.echo(f"{loaded.did}\t{settings}")
 
 
@@ -169,7 +180,7 @@ def _ask(settings: Settings, method: str, path: str, document: Any = None) -> An
 def list_origins(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Say who is crawled: when last, with what result, and when next."""
     with _told():
-        found = _ask(load_settings(config), "GET", "/origins")
+        found = _ask(_load(config), "GET", "/origins")
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
@@ -196,7 +207,7 @@ def add_origin(
 ) -> None:
     """Crawl a participant from now on; the first crawl begins at once."""
     with _told():
-        _ask(load_settings(config), "POST", "/origins", {"id": participant, "url": url})
+        _ask(_load(config), "POST", "/origins", {"id": participant, "url": url})
     typer.echo(f"{participant} is crawled now, and again every interval")
 
 
@@ -206,7 +217,7 @@ def remove_origin(
 ) -> None:
     """Crawl a participant no more, and withdraw what was crawled from it."""
     with _told():
-        _ask(load_settings(config), "DELETE", f"/origins/{quote(participant, safe='')}")
+        _ask(_load(config), "DELETE", f"/origins/{quote(participant, safe='')}")
     typer.echo(f"{participant} is no longer crawled")
 
 
@@ -253,7 +264,7 @@ def add_member(  # noqa: PLR0913 (one parameter an option)
     from schemas.identity import Member, did_url
 
     with _told():
-        settings = load_settings(config)
+        settings = _load(config)
         did_url(participant)
         until = datetime.now(UTC) + timedelta(days=days)
         member = Member.read(
@@ -296,7 +307,7 @@ def sign_list(config: Config = DEFAULT_CONFIG) -> None:
     from catalog.app import open_members
 
     with _told():
-        listed = open_members(load_settings(config)).sign()
+        listed = open_members(_load(config)).sign()
     typer.echo(f"issue {listed.serial} of {listed.space}: {len(listed.members)} members")
 
 
@@ -306,7 +317,7 @@ def list_members(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> No
     from catalog.app import open_members
 
     with _told():
-        listed = open_members(load_settings(config)).listed()
+        listed = open_members(_load(config)).listed()
     if as_json:
         typer.echo(json.dumps(listed.wire(), indent=2))
         return

@@ -5,22 +5,14 @@ An unknown key is an error that names it; relative paths in a file are relative 
 
 from __future__ import annotations
 
-import os
-import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_settings import SettingsConfigDict
 
-from schemas.base import describe_validation
-from schemas.errors import Misconfigured
+from schemas.binding.settings import ProcessSettings, read_settings
 from schemas.identity import did_for
-
-ENV_PREFIX = "HANSA_"
-_OF_THE_CLIENT = frozenset({"HANSA_CATALOG_CONFIG", "HANSA_CONNECTOR", "HANSA_API_KEY", "HANSA_API_KEY_FILE"})
-"""What command lines and the AI developer's client read; no settings."""
 
 
 class _Section(BaseModel):
@@ -56,16 +48,10 @@ class OriginSettings(_Section):
     url: str = Field(description="base URL of its DSP endpoints")
 
 
-class Settings(BaseSettings):
+class Settings(ProcessSettings):
     """Everything that can be set."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX,
-        env_nested_delimiter="__",
-        extra="forbid",
-        frozen=True,
-        nested_model_default_partial_update=True,
-    )
+    model_config = SettingsConfigDict(nested_model_default_partial_update=True)
 
     title: str = Field(default="Data catalogue", description="name on the pages")
     host: str = Field(default="127.0.0.1", description="address to listen on")
@@ -110,18 +96,6 @@ class Settings(BaseSettings):
         """The catalogue's own participant id."""
         return did_for(self.root)
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let the environment win over the file, whose content is given as arguments."""
-        return env_settings, init_settings
-
 
 _PATHS = (
     ("data_dir",),
@@ -143,33 +117,10 @@ def _anchor(values: dict[str, Any], folder: Path) -> None:
             table[name] = str(folder / table[name])
 
 
-def _refuse_unknown(environment: Mapping[str, str]) -> None:
-    known = {ENV_PREFIX + name.upper() for name in Settings.model_fields}
-    for name in environment:
-        if not name.startswith(ENV_PREFIX) or name in _OF_THE_CLIENT:
-            continue
-        if name.upper().split("__")[0] not in known:
-            raise Misconfigured(
-                f"environment variable {name} is not a setting; known: {', '.join(sorted(known))}"
-            )
-
-
-def load_settings(path: Path | None, environment: Mapping[str, str] | None = None) -> Settings:
+def load_settings(path: Path | None) -> Settings:
     """Read the settings file, then let the environment override it.
 
     Raises:
         Misconfigured: naming the key that is unknown or does not fit, and the file.
     """
-    values: dict[str, Any] = {}
-    if path is not None:
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise Misconfigured(f"settings file {path} cannot be read: {error}") from None
-        _anchor(values, path.resolve().parent)
-    _refuse_unknown(os.environ if environment is None else environment)
-    try:
-        return Settings(**values)
-    except ValidationError as error:
-        where = path if path is not None else "environment"
-        raise Misconfigured(f"settings ({where}): {describe_validation(error)}") from None
+    return read_settings(Settings, path, _anchor, "hansa catalog init DIR")

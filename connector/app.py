@@ -25,14 +25,15 @@ from connector.adapters.ledgers import HttpLedgers
 from connector.adapters.progress import FileProgress
 from connector.adapters.push import HttpPushLines
 from connector.adapters.readings import SUFFIXES
-from connector.adapters.received import ReceivedFiles
+from connector.adapters.received import ReceivedFiles, Room
 from connector.adapters.sources import ParquetSources
 from connector.adapters.sql import SqlStores
 from connector.adapters.tiles import FileTiles
 from connector.api.doors import StreamDoors
 from connector.api.signaling import signaling_router
-from connector.api.sink import sink_router
+from connector.api.sink import Pace, sink_router
 from connector.dataplane.preview import Previews
+from connector.dataplane.pushes import Pushes
 from connector.dataplane.service import Streams
 from connector.dataplane.sink import Sinks
 from connector.dataplane.watch import Watcher
@@ -44,15 +45,17 @@ from connector.offering.describe import Holder
 from connector.offering.push import CatalogPush
 from connector.offering.service import Offerings
 from connector.outbox.aside import Aside
+from connector.outbox.process import RECOVERY
 from connector.outbox.rules import Do, Rule
 from connector.outbox.service import Outbox
 from connector.promises import Promises, Rooms, Us
 from connector.settings import API_KEY_FILE, KEY_FILE, RuleSettings, Settings
 from connector.signaling.decisions import Decisions
-from connector.signaling.pushes import Pushes
+from connector.signaling.ports import DataFlow
 from connector.signaling.service import DataFlows
 from connector.transfer import judge as transfer_judge
-from connector.transfer.service import Transfers
+from connector.transfer.ports import Transfer
+from connector.transfer.pushing import PushedTransfers
 from connector.transfer.starts import Starts
 from connector.trust.members import MembersTrust, fetch_members
 from connector.trust.mock import MockTrust
@@ -62,13 +65,13 @@ from schemas.arrow import columns_of
 from schemas.base import Role
 from schemas.binding.client import Egress, Http
 from schemas.binding.did import DidResolver
-from schemas.binding.logs import log_as_json
+from schemas.binding.lean import Surplus
 from schemas.binding.paths import DSP_PREFIX
 from schemas.binding.versions import Versions
 from schemas.dcat import Column
 from schemas.errors import Misconfigured
 from schemas.identity import MemberList
-from schemas.vocab import FORMAT_ARROW_FLIGHT, FORMAT_ARROW_HTTP
+from schemas.vocab import FORMAT_ARROW_FLIGHT, FORMAT_ARROW_HTTP, FORMAT_HTTP_PUSH
 
 MASK_FILE = "mask-secret"
 SINK_FILE = "sink-secret"
@@ -144,6 +147,7 @@ class Connector:
 
     def start(self) -> None:
         """Start everything that works in the background, and repair what a crash left."""
+        self._received.tidy()
         self.usage.start()
         self.doors.start()
         self.watcher.start()
@@ -153,6 +157,7 @@ class Connector:
         """Stop in the opposite order; what waits stays saved."""
         self.doors.stop()
         self.pushes.stop()
+        self.transfer_pushes.stop()
         self.watcher.stop()
         self.outbox.stop()
         self.usage.stop()
@@ -213,8 +218,10 @@ class Connector:
                 Aside("obligations", self.promises.ledger.tick),
                 Aside("data flows", self.flows.tick),
                 self.pushes.tick,
+                *((self.transfer_pushes.tick,) if self.settings.transfer.most_pushes else ()),
                 self.streams.tick,
                 self.stores.database.stay,
+                Surplus(lambda: self.streams.count > 0).tick,
             ),
         )
 
@@ -262,11 +269,12 @@ class Connector:
         )
 
     @cached_property
-    def transfers(self) -> Transfers:
+    def transfers(self) -> PushedTransfers:
         """Transfer processes, both roles."""
         given = self.settings.transfer
         rules = transfer_judge.rules_of(*map(_rule, given.rules))
-        return Transfers(
+        return PushedTransfers(
+            pushes=given.most_pushes > 0,
             store=self.stores.transfers,
             agreements=self.stores.negotiations,
             offerings=self.stores.offerings,
@@ -280,10 +288,16 @@ class Connector:
                 claims=self.trust.claims,
             ),
             judge=transfer_judge.RuledJudge(rules, transfer_judge.Judge(given.automatic)),
-            moved=lambda transfer: self.streams.look_again(transfer.pid),
+            moved=self._moved,
             sinks=self.sinks.address,
             **self._process,
         )
+
+    def _moved(self, transfer: Transfer) -> None:
+        """Have the streams of a transfer look again, and begin the push that it starts."""
+        self.streams.look_again(transfer.pid)
+        if self.transfers.is_pushed(transfer):
+            self.transfer_pushes.begin(transfer.pid)
 
     @cached_property
     def streams(self) -> Streams:
@@ -352,7 +366,7 @@ class Connector:
         return Sinks(
             secret=load_or_create_secret(self._state / SINK_FILE),
             inlets=lambda: (self.transfers, self.flows),
-            landing=ReceivedFiles(self._state / RECEIVED),
+            landing=self._received,
             url=self.settings.public_url,
             most_bytes=self.settings.receive.most_bytes,
             clock=self.clock,
@@ -385,15 +399,28 @@ class Connector:
         )
 
     @cached_property
-    def pushes(self) -> Pushes:
+    def pushes(self) -> Pushes[DataFlow]:
         """Pushes the data of flows to where it is wanted."""
         return Pushes(
-            flows=self.flows,
+            room=self.flows,
             streams=self.streams,
             lines=HttpPushLines(self._world.http.egress),
             clock=self.clock,
             most=self.settings.signaling.most_pushes,
             patience=self._patience,
+        )
+
+    @cached_property
+    def transfer_pushes(self) -> Pushes[Transfer]:
+        """Pushes the data of transfers to where their consumers take it."""
+        return Pushes(
+            room=self.transfers,
+            streams=self.streams,
+            lines=HttpPushLines(self._world.http.egress),
+            clock=self.clock,
+            most=self.settings.transfer.most_pushes,
+            patience=self._patience,
+            every=RECOVERY,
         )
 
     @cached_property
@@ -424,7 +451,9 @@ class Connector:
     @cached_property
     def _holder(self) -> Holder:
         flight = (FORMAT_ARROW_FLIGHT,) if self.settings.stream.flight_port is not None else ()
-        return Holder(self._did, self.settings.name, self._dsp_url, formats=(FORMAT_ARROW_HTTP, *flight))
+        push = (FORMAT_HTTP_PUSH,) if self.settings.transfer.most_pushes else ()
+        formats = (FORMAT_ARROW_HTTP, *flight, *push)
+        return Holder(self._did, self.settings.name, self._dsp_url, formats=formats)
 
     @cached_property
     def _push(self) -> CatalogPush:
@@ -436,6 +465,11 @@ class Connector:
     @cached_property
     def _sources(self) -> ParquetSources:
         return ParquetSources(self.settings.data.roots, self.clock)
+
+    @cached_property
+    def _received(self) -> ReceivedFiles:
+        receive = self.settings.receive
+        return ReceivedFiles(self._state / RECEIVED, Room(receive.most_files, receive.most_bytes_kept))
 
     @cached_property
     def _control_planes(self) -> HttpControlPlanes:
@@ -480,7 +514,9 @@ class Connector:
                 followed=followed,
             )
         )
-        self.app.include_router(sink_router(self.sinks, stall_seconds=self.settings.receive.stall_seconds))
+        receive = self.settings.receive
+        pace = Pace(receive.stall_seconds, receive.least_bytes, receive.most_seconds)
+        self.app.include_router(sink_router(self.sinks, pace))
 
 
 def build(settings: Settings, world: World | None = None) -> Connector:
@@ -513,14 +549,12 @@ def _members(settings: Settings, world: World) -> Callable[[], MemberList]:
     return fetch_members(world.http, settings.members.url, authority, world.clock)
 
 
-def serve(settings: Settings) -> None:
+def serve_until_stopped(connector: Connector) -> None:
     """Serve a connector until the process is told to stop."""
-    log_as_json(settings.log_level)
-    connector = build(settings)
     uvicorn.run(
         connector.app,
-        host=settings.host,
-        port=settings.port,
+        host=connector.settings.host,
+        port=connector.settings.port,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -6,57 +6,86 @@ no import crosses the wall between connector and catalogue.
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
+from functools import cache
 from importlib.metadata import entry_points, version
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from connector.commands import checks, developer, evidence, obligations, participant, policy, trials
-from connector.commands.terminal import out, reporting
-from connector.lean import hide
+from connector.commands.later import Verbs
+
+
+def _audit() -> typer.Typer:
+    from connector.commands.evidence import app as verb
+
+    return verb
+
+
+def _doctor() -> typer.Typer:
+    from connector.commands.checks import app as verb
+
+    return verb
+
+
+def _demo() -> typer.Typer:
+    from connector.commands.demo import app as verb
+
+    return verb
+
+
+@cache
+def _connector() -> typer.Typer:
+    from connector.commands import obligations, participant
+
+    participant.app.command("obligations")(obligations.owed_to_us)
+    return participant.app
+
+
+@cache
+def _data() -> typer.Typer:
+    from connector.commands import developer, obligations
+
+    developer.app.command("obligations")(obligations.owed_by_us)
+    for verb in (obligations.deleted, obligations.report, obligations.attributed):
+        developer.app.command()(verb)
+    return developer.app
+
+
+@cache
+def _policy() -> typer.Typer:
+    from connector.commands import policy, trials
+
+    for verb in (trials.diff, trials.simulate):
+        policy.app.command()(verb)
+    return policy.app
+
+
+VERBS: dict[str, tuple[Callable[[], typer.Typer], str]] = {
+    "audit": (_audit, "Verify usage logs, replay every use against its agreement, and say who used what."),
+    "doctor": (_doctor, "Check what a connector needs, and say how to mend what is not well."),
+    "demo": (_demo, "Run a small data space on real data, and tell its whole story with timings."),
+    "connector": (_connector, "Run a participant's connector, and publish through it."),
+    "data": (_data, "Find data, see whether you may use it, and stream it."),
+    "policy": (_policy, "Write policies, read them in sentences, and try them before they are published."),
+}
+
+
+class Hansa(Verbs):
+    """What `hansa` can do."""
+
+    later = VERBS
+
 
 app = typer.Typer(
     name="hansa",
+    cls=Hansa,
     help="Publish, find, agree, stream and audit datasets, under policies that are kept.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     epilog="Start with: hansa demo",
 )
-participant.app.command("obligations")(obligations.owed_to_us)
-developer.app.command("obligations")(obligations.owed_by_us)
-for verb in (obligations.deleted, obligations.report, obligations.attributed):
-    developer.app.command()(verb)
-app.add_typer(participant.app, name="connector")
-app.add_typer(developer.app, name="data")
-for trial in (trials.diff, trials.simulate):
-    policy.app.command()(trial)
-app.add_typer(policy.app, name="policy")
-app.command()(evidence.audit)
-app.command()(checks.doctor)
-
-
-@app.command()
-@reporting
-def demo(
-    prepare: Annotated[bool, typer.Option(help="Only unpack the tables, then stop.")] = False,
-    serve: Annotated[
-        bool | None, typer.Option(help="Keep serving afterwards; the default is to do so on a terminal.")
-    ] = None,
-    folder: Annotated[
-        Path | None, typer.Option(help="Keep the data space's files here; default: a temporary folder.")
-    ] = None,
-) -> None:
-    """Run a small data space on real data, and tell its whole story with timings."""
-    from connector.demo.story import tell, unpack_tables
-
-    home = unpack_tables(out)
-    if not prepare:
-        hide("pandas")
-        keep = sys.stdout.isatty() if serve is None else serve
-        tell(out, home, serve=keep, folder=folder)
 
 
 @app.callback(invoke_without_command=True)
@@ -65,7 +94,7 @@ def root(
 ) -> None:
     """Answer questions about the program itself."""
     if show_version:
-        out.print(f"hansa {version('hansa')}", markup=False)
+        typer.echo(f"hansa {version('hansa')}")
         raise typer.Exit
 
 

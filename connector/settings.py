@@ -7,30 +7,20 @@ a secret in every output.
 
 from __future__ import annotations
 
-import os
-import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from schemas.base import describe_validation
-from schemas.errors import Misconfigured
+from schemas.binding.settings import ProcessSettings, read_settings
 from schemas.identity import did_for
 
-PREFIX = "HANSA_"
 KEY_FILE = "key.json"
 """The file in `data_dir` that holds the participant's key (JWK)."""
 API_KEY_FILE = "api-key"
 """The file in `data_dir` that holds the key of the management door."""
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-OTHER_VARIABLES = frozenset(
-    {"HANSA_CONNECTOR", "HANSA_API_KEY", "HANSA_API_KEY_FILE", "HANSA_CONFIG", "HANSA_CATALOG_CONFIG"}
-)
-"""What the client and the command line read; no settings of a connector."""
 
 
 class _Section(BaseModel):
@@ -133,6 +123,9 @@ class TransferSettings(_Section):
     automatic: bool = Field(
         default=True, description="start what the policy permits; false holds it for a person"
     )
+    most_pushes: int = Field(
+        default=0, ge=0, le=256, description="pushes at a time to consumers that ask for one; 0: they pull"
+    )
     rules: tuple[RuleSettings, ...] = Field(default=(), description="what to do by itself; see Rules")
 
 
@@ -193,17 +186,23 @@ class ReceiveSettings(_Section):
     """What may be pushed to this connector; it lands in data_dir/received."""
 
     most_bytes: int = Field(default=10 << 30, ge=1, description="bytes of one file; more are refused")
+    most_files: int = Field(default=10_000, ge=1, description="files that are kept; more are refused")
+    most_bytes_kept: int = Field(
+        default=100 << 30, ge=1, description="bytes of all files that are kept; more are refused"
+    )
     stall_seconds: float = Field(
-        default=60, gt=0, description="how long a sender may send nothing before it is given up"
+        default=60, gt=0, description="how long a sender may take for 'least_bytes' before it is given up"
+    )
+    least_bytes: int = Field(
+        default=1 << 10, ge=1, le=1 << 20, description="bytes that have to arrive within 'stall_seconds'"
+    )
+    most_seconds: float = Field(
+        default=6 * 3600, gt=0, description="how long one file may take to arrive before it is given up"
     )
 
 
-class Settings(BaseSettings):
+class Settings(ProcessSettings):
     """All settings of a connector."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
-    )
 
     name: str = Field(default="A connector", description="name of the participant, shown to people")
     public_url: str = Field(
@@ -244,18 +243,6 @@ class Settings(BaseSettings):
             )
         return self
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Put the environment before the TOML file."""
-        return (env_settings, init_settings)
-
     @property
     def did(self) -> str:
         """The participant's id, made from where its DID document is served."""
@@ -280,31 +267,7 @@ def load(path: Path | None) -> Settings:
     Raises:
         Misconfigured: naming the file and the setting.
     """
-    given: dict[str, Any] = {}
-    if path is not None:
-        try:
-            given = tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise Misconfigured(f"no settings at {path}; make them with: hansa connector init DIR") from None
-        except (OSError, UnicodeError, tomllib.TOMLDecodeError) as error:
-            raise Misconfigured(f"cannot read settings {path}: {error}") from None
-        _anchor(given, path.resolve().parent)
-    _refuse_unknown(os.environ)
-    try:
-        return Settings(**given)
-    except ValidationError as error:
-        raise Misconfigured(
-            f"settings {path or 'from the environment'}: {describe_validation(error)}"
-        ) from None
-
-
-def _refuse_unknown(environment: Mapping[str, str]) -> None:
-    """Find misspelt variables, which pydantic-settings would pass over."""
-    for name in environment:
-        field = name.removeprefix(PREFIX).split("__")[0].lower()
-        if name.startswith(PREFIX) and name not in OTHER_VARIABLES and field not in Settings.model_fields:
-            known = ", ".join(PREFIX + known.upper() for known in Settings.model_fields)
-            raise Misconfigured(f"environment variable {name} names no setting; known: {known}")
+    return read_settings(Settings, path, _anchor, "hansa connector init DIR")
 
 
 def _anchor(given: dict[str, Any], home: Path) -> None:

@@ -129,7 +129,7 @@ def _holding(case: Case) -> tuple[int, ...]:
     return tuple(rules)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def _is_alone(permission: CompiledPermission) -> bool:
     return any(isinstance(limit, AggregateOnly) for limit in permission.limits)
 
@@ -143,7 +143,7 @@ class _Counts:
     rate: Rate | None
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def _counts(permission: CompiledPermission) -> _Counts:
     rate = permission.rate
     speed = Rate(rate.rows, rate.period) if rate is not None else None

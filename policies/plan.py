@@ -267,7 +267,7 @@ def _divides(coarse: Masking, fine: Masking) -> bool:
     )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def plan_for(
     permissions: tuple[CompiledPermission, ...],
     prohibitions: tuple[CompiledProhibition, ...] = (),

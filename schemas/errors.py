@@ -19,6 +19,7 @@ DataspaceError                      500 internal-error
 │   └── AlreadyExists               409 already-exists
 ├── Unavailable                     503 unavailable            try again later; nothing was changed
 │   ├── StorageUnavailable          503 storage-unavailable
+│   │   └── NoRoom                  507 no-room                as much is kept here as may
 │   └── PeerUnavailable             502 peer-unavailable
 │       └── PeerRefused             502 peer-refused           the peer answered, and said no
 ├── EgressForbidden                 403 egress-forbidden       an address we will not connect to
@@ -162,6 +163,13 @@ class StorageUnavailable(Unavailable):
     """The database or the disk did not take a write."""
 
     code = "storage-unavailable"
+
+
+class NoRoom(StorageUnavailable):
+    """As much is kept here as the operator allows; somebody has to take something away."""
+
+    status = 507
+    code = "no-room"
 
 
 class PeerUnavailable(Unavailable):

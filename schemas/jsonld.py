@@ -39,7 +39,13 @@ def _refuse_unknown(value: Any) -> None:
     """Walk every context, nested ones too, before anything is processed."""
     if isinstance(value, Mapping):
         for key, item in value.items():
-            if key in ("@context", "@import"):
+            if key == "@import":
+                # pyld 3.3 lays the importing terms into its own copy, which all later documents are read by.
+                raise UnknownContext(
+                    f"a context imports {str(item)[:120]!r}, which is refused, and never fetched; "
+                    "list it in '@context'"
+                )
+            if key == "@context":
                 for context in item if isinstance(item, list) else [item]:
                     if isinstance(context, str) and context not in KNOWN_CONTEXTS:
                         known = ", ".join(sorted(KNOWN_CONTEXTS))
@@ -82,6 +88,9 @@ def _recompact(document: dict[str, Any]) -> dict[str, Any]:
         compacted = jsonld.compact(document, context, {"documentLoader": load, "base": _NOWHERE})
     except jsonld.JsonLdError as error:
         raise Malformed(f"document is not JSON-LD that we can read: {error.type}") from None
+    except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
+        # What the library trips over in documents that no check foresaw.
+        raise Malformed(f"document is not JSON-LD that we can read: {type(error).__name__}") from None
     if not isinstance(compacted, dict) or "@graph" in compacted:
         raise Malformed("document describes several things at its top; expected exactly one")
     freed: dict[str, Any] = _relative(compacted)

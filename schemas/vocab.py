@@ -39,6 +39,8 @@ MEDIA_ARROW_STREAM = "application/vnd.apache.arrow.stream"
 
 FORMAT_ARROW_HTTP = "ArrowStream-PULL"
 """Transfer format: an Arrow IPC stream over HTTP, pulled by the consumer."""
+FORMAT_HTTP_PUSH = "HttpData-PUSH"
+"""The same stream, sent to where the consumer takes it. EDC knows this name."""
 FORMAT_ARROW_FLIGHT = "ArrowFlight-PULL"
 """Transfer format: Arrow Flight DoGet, pulled by the consumer."""
 

@@ -16,11 +16,14 @@ import random
 import re
 import threading
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from tests import fault_answers
+from tests.fault_answers import read_chunks, said
 
 HARMED = "/dsp/"
 """Only what travels below this path meets faults: keys and member lists are not peers' messages."""
@@ -51,6 +54,16 @@ class Fault(StrEnum):
     FAIL_TAKEN = "delivered, answered 500"
     DRIP = "delivered, answer drips"
     ENDLESS = "delivered, answer never ends"
+    HALF_CLOSED = "delivered, closed for writing in the middle of the answer, and left open"
+    ALERT = "delivered, answered with a TLS alert"
+    OLD = "delivered, answered in HTTP/1.0"
+    SHORT = "delivered, answer longer than it says"
+    CONTRADICTORY = "delivered, answered with two lengths"
+    REPETITIVE = "delivered, answered with every header twice"
+    INFORMED = "delivered, answered after provisional answers"
+    HINTS = "delivered, answered with provisional answers for ever"
+    BOMB = "delivered, answered with a gzip bomb"
+    REDIRECT = "sent elsewhere, not delivered"
     DEAD = "cut off for good"
 
 
@@ -69,7 +82,19 @@ WEIGHTS: dict[Fault, int] = {
     Fault.FAIL_TAKEN: 20,
     Fault.DRIP: 4,
     Fault.ENDLESS: 4,
+    Fault.HALF_CLOSED: 6,
+    Fault.ALERT: 6,
+    Fault.OLD: 10,
+    Fault.SHORT: 6,
+    Fault.CONTRADICTORY: 6,
+    Fault.REPETITIVE: 10,
+    Fault.INFORMED: 10,
+    Fault.HINTS: 4,
+    Fault.BOMB: 4,
+    Fault.REDIRECT: 6,
 }
+TRAP = "/trap"
+"""Where redirects lead; nobody may come."""
 
 
 @dataclass(frozen=True)
@@ -216,13 +241,15 @@ class FaultProxy:
             async with asyncio.timeout(60):
                 sent = await _read_request(name, reader)
                 if sent is not None:
-                    await self._pass(sent, backend, writer)
+                    await self._pass(sent, backend, reader, writer)
         except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
             pass  # a peer that hung up, or was cut off, is what this proxy is about
         finally:
             writer.close()
 
-    async def _pass(self, sent: Sent, backend: int, writer: asyncio.StreamWriter) -> None:
+    async def _pass(
+        self, sent: Sent, backend: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         schedule = self.schedule if sent.path.startswith(HARMED) else None
         fault = schedule.draw(sent) if schedule is not None else None
         if fault is Fault.DELAY and schedule is not None:
@@ -240,7 +267,7 @@ class FaultProxy:
             elif fault is Fault.DOUBLE_SECOND:
                 answer = await _forward(sent, backend)
         self.seen.append(Seen(sent, fault, _status(answer)))
-        await _answer(writer, fault, answer)
+        await _answer(reader, writer, fault, answer)
 
     async def _overtaken(self, sent: Sent, backend: int) -> None:
         """Deliver a message once a later one of its process has passed."""
@@ -264,43 +291,72 @@ class FaultProxy:
         task.add_done_callback(self._tasks.discard)
 
 
-_NOT_DELIVERED = frozenset({Fault.LOSE, Fault.DEAD, Fault.REFUSE, Fault.FAIL})
-
-
-def _said(status: str, body: bytes) -> bytes:
-    head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-    return head.encode() + b"Connection: close\r\n\r\n" + body
+_NOT_DELIVERED = frozenset({Fault.LOSE, Fault.DEAD, Fault.REFUSE, Fault.FAIL, Fault.REDIRECT})
+_MANGLED: dict[Fault, Callable[[bytes], bytes]] = {
+    Fault.TRUNCATE: lambda answer: answer[:-7],
+    Fault.ALERT: lambda _: fault_answers.TLS_ALERT,
+    Fault.OLD: fault_answers.as_http_1_0,
+    Fault.SHORT: fault_answers.too_short,
+    Fault.CONTRADICTORY: fault_answers.contradictory,
+    Fault.REPETITIVE: fault_answers.repetitive,
+    Fault.INFORMED: fault_answers.informed,
+    Fault.BOMB: lambda _: fault_answers.bomb(),
+}
+"""What is made of the connector's answer."""
 
 
 _INSTEAD: dict[Fault, bytes] = {
-    Fault.GARBAGE: _said("200 OK", b"<html>It works!</html>"),
-    Fault.REFUSE: _said("400 Bad Request", b'{"detail": "the network says no"}'),
-    Fault.REFUSE_TAKEN: _said("409 Conflict", b'{"detail": "the network says no, but it was delivered"}'),
-    Fault.FAIL: _said("503 Service Unavailable", b""),
-    Fault.FAIL_TAKEN: _said("500 Internal Server Error", b"Traceback"),
+    Fault.GARBAGE: said("200 OK", b"<html>It works!</html>"),
+    Fault.REFUSE: said("400 Bad Request", b'{"detail": "the network says no"}'),
+    Fault.REFUSE_TAKEN: said("409 Conflict", b'{"detail": "the network says no, but it was delivered"}'),
+    Fault.FAIL: said("503 Service Unavailable", b""),
+    Fault.FAIL_TAKEN: said("500 Internal Server Error", b"Traceback"),
 }
 """What is answered in the connector's stead."""
+_ENDLESS: dict[Fault, tuple[bytes, bytes]] = {
+    Fault.ENDLESS: (
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n[",
+        b" " * (1 << 16),
+    ),
+    Fault.HINTS: (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000),
+}
+"""How an answer begins that never ends, and how it goes on."""
 
 
-async def _answer(writer: asyncio.StreamWriter, fault: Fault | None, answer: bytes) -> None:
+async def _answer(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: Fault | None, answer: bytes
+) -> None:
     """Send an answer back, as far as the fault lets it through."""
+    if fault is None:
+        writer.write(answer)
+        await writer.drain()
+        return
     if fault in (Fault.LOSE, Fault.DEAD, Fault.LOSE_ANSWER, Fault.OVERTAKEN):
         return
-    if fault is Fault.TRUNCATE:
-        answer = answer[:-7]
+    if fault is Fault.REDIRECT:
+        answer = fault_answers.redirect(f"http://localhost:{writer.get_extra_info('sockname')[1]}{TRAP}")
+    elif fault is Fault.HALF_CLOSED:
+        writer.write(answer[:17])
+        writer.write_eof()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(reader.read(), MOST_DRIP)
+        return
     elif fault is Fault.DRIP:
         for byte in answer[: int(MOST_DRIP / DRIP)]:
             writer.write(bytes([byte]))
             await writer.drain()
             await asyncio.sleep(DRIP)
         return
-    elif fault is Fault.ENDLESS:
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n[")
-        for _ in range(MOST_ENDLESS >> 16):
-            writer.write(b" " * (1 << 16))
+    elif fault in _ENDLESS:
+        beginning, more = _ENDLESS[fault]
+        writer.write(beginning)
+        for _ in range(MOST_ENDLESS // len(more)):
+            writer.write(more)
             await writer.drain()
         return
-    elif fault in _INSTEAD and fault is not None:
+    elif fault in _MANGLED:
+        answer = _MANGLED[fault](answer)
+    elif fault in _INSTEAD:
         answer = _INSTEAD[fault]
     writer.write(answer)
     await writer.drain()
@@ -318,10 +374,11 @@ async def _read_request(door: str, reader: asyncio.StreamReader) -> Sent | None:
     size = int(found[1]) if found else 0
     if size > MOST_REQUEST:
         raise ValueError(f"a request of {size} bytes; at most {MOST_REQUEST}")
-    body = await reader.readexactly(size)
+    chunked = re.search(rb"(?i)^transfer-encoding: *chunked", rest, re.MULTILINE)
+    body = await read_chunks(reader, MOST_REQUEST) if chunked else await reader.readexactly(size)
     headers = re.sub(rb"(?im)^connection:.*\r\n", b"", rest)
     raw = first + b"\r\nConnection: close\r\n" + headers + body
-    said: Any = json.loads(body) if body else {}
+    said: Any = json.loads(body) if body and path.startswith(HARMED) else {}
     said = said if isinstance(said, dict) else {}
     message, process = str(said.get("@id", "")), str(said.get("consumerPid", ""))
     return Sent(door, method, path, raw, message, process, str(said.get("@type", "")))

@@ -22,6 +22,7 @@ from connector.app import Connector, World, build, initialise, utc_now
 from connector.auditor import audit_url
 from connector.negotiation.ports import Negotiation
 from connector.offering.describe import Publication
+from connector.offering.sought import Sought
 from connector.settings import API_KEY_FILE, Settings
 from connector.transfer.ports import Transfer
 from policies.audit import AuditReport
@@ -87,7 +88,7 @@ class Side:
 
     def offer(self, text: str) -> tuple[str, Offer]:
         """A published dataset by its title, with the offer that it stands under."""
-        found = self.connector.offerings.page(0, 10, text)[0].dataset
+        found = self.connector.offerings.page(0, 10, Sought(text))[0].dataset
         return found.id, found.has_policy[0]
 
     def ask(self, provider: Side, text: str, purpose: str = SCIENCE) -> Negotiation:
@@ -164,8 +165,12 @@ def faulty_space(
     *,
     patience: float = 15.0,
     total: float = 3.0,
+    more: dict[str, Any] | None = None,
 ) -> Iterator[FaultySpace]:
-    """Run the space; `patience` is how long a message is tried, `total` how long one try may take."""
+    """Run the space; `patience` is how long a message is tried, `total` how long one try may take.
+
+    `more` are settings of both connectors besides those that a space needs.
+    """
     authority = generate_key()
     jwk = {name: value for name, value in public_jwk(authority).items() if name in ("kty", "crv", "x", "kid")}
     members: list[Member] = []
@@ -198,6 +203,7 @@ def faulty_space(
                 "egress": {"allow": LOOPBACK},
                 "data": {"roots": (data,)},
                 "negotiation": {"deadline_seconds": patience},
+                **(more or {}),
             }
             if databases and name in databases:
                 settings["database_url"] = databases[name]

@@ -24,13 +24,14 @@ from connector.adapters.courier import HttpCourier
 from connector.adapters.received import ReceivedFiles
 from connector.adapters.sql import SqlStores
 from connector.api.dsp import dsp_router, version_router
-from connector.api.sink import sink_router
+from connector.api.sink import Pace, sink_router
 from connector.dataplane.sink import Sinks
 from connector.negotiation.judge import Case, Judge, Judging, Verdict
 from connector.negotiation.ports import Negotiation
 from connector.negotiation.revocation import Revocations
 from connector.negotiation.service import Negotiations
 from connector.offering.ports import Offering
+from connector.offering.sought import Sought
 from connector.outbox.rules import Where
 from connector.outbox.service import Outbox
 from connector.transfer.judge import Judge as StartAllowed
@@ -350,7 +351,7 @@ class World:
             ),
             prefix=PREFIX,
         )
-        app.include_router(sink_router(sinks, stall_seconds=5))
+        app.include_router(sink_router(sinks, Pace(stall_seconds=5)))
         install_errors(app, PREFIX)
         self.wire.apps[urlsplit(url).netloc] = app
         return Party(
@@ -406,8 +407,8 @@ class Shown:
             service=(DataService(id=f"{self._did}#dsp", endpoint_url=self._url),),
         )
 
-    def told(self, offset: int, limit: int, text: str | None, **narrowed: Any) -> Sequence[bytes]:
-        return self._stores.offerings.told(offset, limit, text, **narrowed)
+    def told(self, offset: int, limit: int, sought: Sought) -> Sequence[bytes]:
+        return self._stores.offerings.told(offset, limit, sought)
 
     def dataset(self, dataset_id: str) -> Dataset:
         offering = self._stores.offerings.get(dataset_id)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
+from importlib import import_module
 from typing import Any
 
 from sqlalchemy import Row, case, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from catalog.adapters.tables import Database, from_micros, origins, replays, to_micros
 from catalog.ports import OriginState
@@ -107,7 +107,8 @@ class SqlReplays:
     def __init__(self, database: Database) -> None:
         """Make the store over a database."""
         self._database = database
-        self._insert = sqlite.insert if database.is_sqlite else postgresql.insert
+        # Only the dialect that is spoken is loaded.
+        self._insert = import_module(f"sqlalchemy.dialects.{database.engine.dialect.name}").insert
 
     def first_use(self, issuer: str, jti: str, expires: datetime, at: datetime) -> bool:
         """Remember a token until it expires; false if it was used before."""

@@ -93,7 +93,7 @@ class HttpCourier:
             document = _document(reply)
             return Delivery(reply.status, document, rubbish=document is None and bool(reply.body.strip()))
         problem, reasons = _problem(reply)
-        if reply.status >= 500 or reply.status in self._transient:
+        if self._may_pass(reply):
             raise PeerUnavailable(f"{outgoing.url} answered {reply.status}{problem}")
         raise PeerRefused(
             f"{outgoing.url} answered {reply.status}{problem}", peer_status=reply.status, reasons=reasons
@@ -125,13 +125,17 @@ class HttpCourier:
             raise PeerUnavailable(str(error)) from None
         if reply.status in SILENT:
             return None
-        if reply.status >= 500 or reply.status in self._transient:
+        if self._may_pass(reply):
             raise PeerUnavailable(f"{url} answered {reply.status}")
         said = _document(reply) if reply.ok else None
         state = said.get("state") if isinstance(said, dict) else None
         if not isinstance(state, str) or len(state) > MOST_STATE or not state.isprintable():
             raise PeerRefused(f"{url} answered {reply.status} without a state", peer_status=reply.status)
         return state
+
+    def _may_pass(self, reply: Reply) -> bool:
+        """Return whether another try may help. Who redirects has not refused, but is never followed."""
+        return reply.status >= 500 or 300 <= reply.status < 400 or reply.status in self._transient
 
     def _state_of(self, outgoing: Outgoing) -> Delivery:
         state = self._standing(outgoing)

@@ -14,7 +14,7 @@ from urllib.parse import SplitResult
 
 import pyarrow as pa
 
-from connector.signaling.ports import Readable
+from connector.dataplane.ports import Readable
 from schemas.binding.client import Egress
 from schemas.dsp.transfer import DataAddress
 from schemas.errors import Malformed, PeerRefused, PeerUnavailable, StreamEnded
@@ -25,6 +25,8 @@ SEND_SECONDS = 60.0
 """Seconds that a sink may take nothing before it is given up."""
 CHUNK_TIMES = 3
 """How many times as long a sink may take for a whole chunk, however steadily it takes a little."""
+LOOK_SECONDS = 0.25
+"""How often a stream is asked whether it may go on while the sink takes nothing."""
 ANSWER_SECONDS = 60.0
 """Seconds in which the answer has to arrive, once everything was sent."""
 SLICE = 256 << 10
@@ -150,7 +152,7 @@ class HttpPushLine:
             self._chunk(parts.take(), stream)
             item = next(batches, None)
         end = stream.end
-        if end is None or end.kind != "complete":
+        if end is None or not _is_complete(stream):
             raise _ended(stream)
         empty = pa.RecordBatch.from_pylist([], schema=stream.schema)
         said = {"end": end.kind, "reason": end.reason, "rows": str(end.rows)}
@@ -185,19 +187,23 @@ class HttpPushLine:
 
         Raises:
             OSError: if the connection breaks, or the sink takes nothing, or too little, for too long.
-            StreamEnded: if the stream may not go on.
+            StreamEnded: if the stream may not go on, also while the sink takes nothing.
         """
-        deadline = time.monotonic() + self._send_seconds * CHUNK_TIMES
+        begun = taken = time.monotonic()
         for part in parts:
             view = memoryview(part).cast("B")
             while view:
-                if stream is not None and stream.end is None and not stream.may_go_on():
+                if stream is not None and not stream.may_go_on() and not _is_complete(stream):
                     raise _ended(stream)
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise TimeoutError("the sink took too long for one chunk")
-                self._socket.settimeout(min(self._send_seconds, left))
-                view = view[self._socket.send(view[:SLICE]) :]
+                until = min(taken + self._send_seconds, begun + self._send_seconds * CHUNK_TIMES)
+                if (left := until - time.monotonic()) <= 0:
+                    raise TimeoutError("the sink took nothing, or too little of one chunk, for too long")
+                self._socket.settimeout(min(LOOK_SECONDS, left))
+                try:
+                    sent = self._socket.send(view[:SLICE])
+                except TimeoutError:
+                    continue
+                view, taken = view[sent:], time.monotonic()
 
     def _early_answer(self) -> int | None:
         with suppress(OSError, PeerUnavailable):
@@ -234,6 +240,10 @@ class HttpPushLine:
             if not data:
                 raise PeerUnavailable(f"{self.shown} closed the connection without an answer")
             head += data
+
+
+def _is_complete(stream: Readable) -> bool:
+    return stream.end is not None and stream.end.kind == "complete"
 
 
 def _ended(stream: Readable) -> StreamEnded:

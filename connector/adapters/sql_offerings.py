@@ -15,6 +15,7 @@ from connector.adapters.sql_tables import offerings as table
 from connector.adapters.sql_usage import Salts, put_records
 from connector.adapters.sql_values import Stored
 from connector.offering.ports import Offering
+from connector.offering.sought import ALL, Sought
 from connector.outbox.ports import Outgoing
 from schemas.base import pruned
 from schemas.dcat import Dataset
@@ -67,54 +68,40 @@ class SqlOfferings:
             rows = connection.execute(select(table).where(table.c.id.in_(list(dataset_ids)))).all()
         return {row.id: _from_row(row) for row in rows}
 
-    def page(
-        self,
-        offset: int,
-        limit: int,
-        text: str | None = None,
-        *,
-        ids: Sequence[str] | None = None,
-        like: str | None = None,
-    ) -> Sequence[Offering]:
-        """Return offerings that are not withdrawn and fit what is given, ordered by dataset id."""
-        statement = self._page(table, offset, limit, self._fitting(text, ids, like))
+    def page(self, offset: int, limit: int, sought: Sought = ALL) -> Sequence[Offering]:
+        """Return offerings that are not withdrawn and are sought, ordered by dataset id."""
+        statement = self._page(table, offset, limit, sought)
         with self._database.read() as connection:
             rows = connection.execute(statement).all()
         return [_from_row(row) for row in rows]
 
-    def told(
-        self,
-        offset: int,
-        limit: int,
-        text: str | None = None,
-        *,
-        ids: Sequence[str] | None = None,
-        like: str | None = None,
-    ) -> Sequence[bytes]:
+    def told(self, offset: int, limit: int, sought: Sought = ALL) -> Sequence[bytes]:
         """Return the datasets of a page as JSON texts; what is only passed on is never made a value."""
-        statement = self._page(table.c.value, offset, limit, self._fitting(text, ids, like))
+        statement = self._page(table.c.value, offset, limit, sought)
         with self._database.read() as connection:
             values = connection.execute(statement).scalars().all()
         return [_told(value) for value in values]
 
-    def _page(self, what: Any, offset: int, limit: int, wanted: Sequence[ColumnElement[bool]]) -> Select[Any]:
-        return select(what).where(*wanted).order_by(table.c.id).offset(offset).limit(limit)
-
-    def _fitting(
-        self, text: str | None, ids: Sequence[str] | None, like: str | None
-    ) -> list[ColumnElement[bool]]:
-        wanted = _wanted(text)
-        if ids is not None:
-            wanted.append(table.c.id.in_([_storable(one) for one in ids]))
-        if like is not None:
-            wanted.append(self._fits(_storable(like)))
-        return wanted
-
-    def count(self, text: str | None = None) -> int:
+    def count(self, sought: Sought = ALL) -> int:
         """Return how many offerings `page` would go through."""
-        statement = select(func.count()).select_from(table).where(*_wanted(text))
+        statement = select(func.count()).select_from(table).where(*self._fitting(sought))
         with self._database.read() as connection:
             return connection.execute(statement).scalar_one()
+
+    def _page(self, what: Any, offset: int, limit: int, sought: Sought) -> Select[Any]:
+        return select(what).where(*self._fitting(sought)).order_by(table.c.id).offset(offset).limit(limit)
+
+    def _fitting(self, sought: Sought) -> list[ColumnElement[bool]]:
+        words = _storable(sought.text or "").casefold().split()
+        fitting = [
+            table.c.withdrawn.is_(False),
+            *(table.c.words.contains(word, autoescape=True) for word in words[:32]),
+        ]
+        if sought.ids is not None:
+            fitting.append(table.c.id.in_([_storable(one) for one in sought.ids]))
+        if sought.like is not None:
+            fitting.append(self._fits(_storable(sought.like)))
+        return fitting
 
     def _fits(self, pattern: str) -> ColumnElement[bool]:
         """Compare ids with a pattern; SQLite's LIKE passes over case, so its GLOB is asked."""
@@ -125,14 +112,6 @@ class SqlOfferings:
 
 
 _GLOB = {"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}
-
-
-def _wanted(text: str | None) -> list[ColumnElement[bool]]:
-    words = _storable(text or "").casefold().split()
-    return [
-        table.c.withdrawn.is_(False),
-        *(table.c.words.contains(word, autoescape=True) for word in words[:32]),
-    ]
 
 
 def _words(dataset: Dataset) -> str:

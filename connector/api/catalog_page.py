@@ -9,7 +9,7 @@ import base64
 import gzip
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -18,6 +18,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from connector.offering.service import Offerings
+from connector.offering.sought import ALL, Sought
 from policies.compiled import compile_policy
 from policies.reservation import Reservation, reservation
 from schemas.binding.paths import join
@@ -62,17 +63,15 @@ def document_of(request: Request, body: bytes) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Page:
-    """Which part of a catalogue is asked for: where it begins, how long it is, and what is looked for."""
+    """Which part of a catalogue is asked for: where it begins, how long it is, and what is sought."""
 
     offset: int = 0
     limit: int = MOST_PAGE
-    text: str | None = None
-    ids: tuple[str, ...] | None = None
-    like: str | None = None
+    sought: Sought = ALL
 
     def token(self) -> str:
         """Return the page as a continuation token."""
-        said = json.dumps([self.offset, self.limit, self.text, self.ids, self.like]).encode()
+        said = json.dumps([self.offset, self.limit, *astuple(self.sought)]).encode()
         return base64.urlsafe_b64encode(said).decode().rstrip("=")
 
     @classmethod
@@ -90,9 +89,7 @@ class Page:
         return cls(
             whole("offset", offset, MOST_OFFSET),
             min(positive("limit", limit), MOST_PAGE),
-            _text("text", text),
-            _ids(ids),
-            _text("id like", like),
+            Sought(_text("text", text), _ids(ids), _text("id like", like)),
         )
 
     @classmethod
@@ -108,15 +105,14 @@ class Page:
             if not isinstance(item, Mapping):
                 raise Malformed(f"filter {str(item)[:80]!r} is not supported; {_SUPPORTED}")
             if set(item) <= {"text", "@type", "@context"} and "text" in item:
-                page = replace(page, text=_text("text", item["text"]))
+                page = replace(page, sought=replace(page.sought, text=_text("text", item["text"])))
             elif is_query_spec(item):
                 query = read_query_spec(item)
+                text = page.sought.text if query.text is None else query.text
                 page = cls(
                     query.offset,
                     min(query.limit or MOST_PAGE, MOST_PAGE),
-                    page.text if query.text is None else query.text,
-                    query.ids,
-                    query.like,
+                    Sought(text, query.ids, query.like),
                 )
             else:
                 raise Malformed(f"filter with {sorted(map(str, item))[:8]} is not supported; {_SUPPORTED}")
@@ -152,7 +148,7 @@ class CatalogDoor:
         message = CatalogRequestMessage.read(document_of(request, body))
         page = Page.from_token(continuation) if continuation else Page.from_filter(message.filter)
         # One more than asked for tells whether there is a next page.
-        found = self._offerings.told(page.offset, page.limit + 1, page.text, ids=page.ids, like=page.like)
+        found = self._offerings.told(page.offset, page.limit + 1, page.sought)
         headers = {}
         if links := self._links(page, len(found) > page.limit):
             headers["Link"] = links

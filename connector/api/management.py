@@ -21,6 +21,7 @@ from connector.negotiation.service import Negotiations
 from connector.obligations.service import Ledger
 from connector.offering.describe import Publication
 from connector.offering.service import Offerings
+from connector.offering.sought import Sought
 from connector.outbox.service import Outbox
 from connector.signaling.service import DataFlows
 from connector.transfer.service import Transfers
@@ -183,8 +184,8 @@ def _offer_doors(router: APIRouter, offerings: Offerings) -> None:
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         q: Annotated[str | None, Query(max_length=200)] = None,
     ) -> Any:
-        found = offerings.page(offset, limit, q)
-        return {"datasets": [one.dataset.wire() for one in found], "total": offerings.count(q)}
+        found = offerings.page(offset, limit, Sought(q))
+        return {"datasets": [one.dataset.wire() for one in found], "total": offerings.count(Sought(q))}
 
     @router.delete("/offers/{id:path}")
     def withdraw(id: str) -> Any:

@@ -26,6 +26,7 @@ from schemas.errors import (
 from schemas.odrl import Agreement
 from schemas.vocab import FORMAT_ARROW_HTTP
 
+_OVER = frozenset({"COMPLETED", "TERMINATED"})
 PATIENCE = 10.0
 """Seconds of one waiting call; several make up the timeout."""
 
@@ -138,8 +139,10 @@ class Desk:
 
     def complete(self, transfer: str) -> None:
         """Tell the provider that nothing more is wanted; a transfer that ended already is left as it is."""
+        path = f"/transfers/{quoted(transfer)}"
         try:
-            self._management.post(f"/transfers/{quoted(transfer)}/completion", {})
+            if self._management.get(path)["state"] not in _OVER:
+                self._management.post(f"{path}/completion", {})
         except DataspaceError as error:
             # The rows are here; only the provider's record stays open, until it ends the transfer itself.
             _log.info("transfer not completed", transfer=transfer, problem=str(error))

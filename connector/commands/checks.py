@@ -19,6 +19,8 @@ from connector.settings import load
 from schemas.binding.client import Egress, Http
 from schemas.errors import DataspaceError
 
+app = typer.Typer()
+
 LEAST_DISK = 1 << 30
 """Bytes that should be free: below that, a log that cannot grow would soon stop every stream."""
 
@@ -88,6 +90,7 @@ def _reachable(http: Http, name: str, url: str, fix: str) -> Check:
     return Check(name, reply.ok, f"{url} answers {reply.status}", fix)
 
 
+@app.command()
 def doctor(
     config: Annotated[
         Path | None,

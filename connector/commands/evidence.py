@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from connector.commands.terminal import out, print_json, print_table, reporting, shorten
+from connector.commands.terminal import counted, out, print_json, print_table, reporting, shorten
 from schemas.binding.client import Egress, Http
 from schemas.errors import Malformed
 from schemas.vocab import compact_iri
@@ -15,10 +15,13 @@ from schemas.vocab import compact_iri
 if TYPE_CHECKING:
     from policies.audit import AuditReport
 
+app = typer.Typer()
+
 MOST_SHOWN = 20
 """Findings that are printed; `--json` gives all."""
 
 
+@app.command()
 @reporting
 def audit(
     urls: Annotated[
@@ -63,8 +66,8 @@ def _print(report: AuditReport) -> None:
     verdict = "[granted]verified[/]" if report.holds else "[denied]does not hold[/]"
     out.print(f"{verdict} to size {report.size:,}: usage log of [accent]{report.did}[/]")
     out.print(
-        f"  root {report.root.hex()[:16]}…, {report.decisions:,} decisions replayed, "
-        f"{report.agreements:,} agreements",
+        f"  root {report.root.hex()[:16]}…, replayed: {counted(report.decisions, 'decision')}, "
+        f"{counted(report.agreements, 'agreement')}",
         style="faint",
     )
     for finding in report.findings[:MOST_SHOWN]:
@@ -73,7 +76,7 @@ def _print(report: AuditReport) -> None:
         out.print(f"  and {len(report.findings) - MOST_SHOWN:,} more; see --json", style="denied")
     rows = [
         (
-            use.counterparty,
+            f"  {use.counterparty}",
             use.dataset.rsplit(":", 1)[-1],
             shorten(use.agreement, 20),
             compact_iri(use.action),

@@ -14,9 +14,9 @@ import typer
 from connector.client.management import Management, quoted
 from connector.commands.policy_files import offer_file
 from connector.commands.terminal import err, out, print_json, print_table, reporting, shorten
-from connector.lean import hide
 from connector.settings import API_KEY_FILE, Settings, load
 from schemas.binding.client import Egress, Http
+from schemas.binding.lean import starting
 from schemas.errors import Malformed, Misconfigured, NotFound
 from schemas.identity import did_for
 
@@ -123,10 +123,14 @@ def _joining_text(catalog: str, authority: dict[str, str] | None) -> list[str]:
 @reporting
 def serve(config: Config = HERE) -> None:
     """Serve this participant until it is told to stop."""
-    hide("pandas")
-    from connector.app import serve as serve_until_stopped
+    settings = load(config)
+    with starting():
+        from connector.app import build, serve_until_stopped
+        from schemas.binding.logs import log_as_json
 
-    serve_until_stopped(load(config))
+        log_as_json(settings.log_level)
+        connector = build(settings)
+    serve_until_stopped(connector)
 
 
 @app.command()

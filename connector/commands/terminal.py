@@ -101,6 +101,11 @@ def _shown(value: object) -> str:
     return str(value).replace("[", r"\[")
 
 
+def counted(number: int, thing: str) -> str:
+    """Say how many things there are."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
 def shorten(text: str, most: int = 40) -> str:
     """Shorten an id in its middle."""
     if len(text) <= most:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -13,6 +14,8 @@ from connector.transfer.ports import Received, Transfer
 from connector.usage.ports import Judge, Reservation, Sent
 from policies.counting import Amount, Bound
 from policies.plan import DataPlan
+from schemas.dsp.transfer import DataAddress
+from schemas.errors import DataspaceError
 from schemas.usage import UsageKind, UsageRecord
 
 
@@ -247,4 +250,126 @@ class Ledger(Protocol):
 
     def settle(self, agreement: str, stream: str, sent: Sent, record: UsageRecord) -> None:
         """Replace a stream's reservations by what it sent, and save the record; once per stream."""
+        ...
+
+
+class Pushed(Protocol):
+    """A process whose data is pushed, as it stood when its push was claimed."""
+
+    @property
+    def pid(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def address(self) -> DataAddress | None:
+        """Where the data is pushed to."""
+        ...
+
+    @property
+    def updated(self) -> datetime:
+        """When it was started."""
+        ...
+
+
+S = TypeVar("S", bound=Pushed)
+
+
+class PushRoom(Protocol[S]):
+    """A room whose processes have their data pushed by us."""
+
+    def to_push(self) -> Sequence[S]:
+        """Return the processes whose data is to be pushed and at which nobody is at work."""
+        ...
+
+    def claim(self, pid: str) -> tuple[S, str] | None:
+        """Take the push of a process for a while, and return it with its ticket, if there is one to do."""
+        ...
+
+    def hold(self, pid: str, until: datetime | None) -> None:
+        """Say until when a push is under way, or is not to be tried again; None lets it go."""
+        ...
+
+    def is_alive(self, pid: str) -> None:
+        """Say that a push is under way still."""
+        ...
+
+    def pushed(self, claimed: S) -> None:
+        """Take note that all data of a claimed push was taken."""
+        ...
+
+    def not_pushed(self, claimed: S, why: DataspaceError) -> None:
+        """Take note that a claimed push failed, and is not tried again by itself."""
+        ...
+
+
+class Ended(Protocol):
+    """How a stream ended."""
+
+    @property
+    def kind(self) -> str:
+        """In a word, as in the usage log."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """In a sentence, as its reader is told."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """How many rows had left."""
+        ...
+
+
+class Readable(Protocol):
+    """An open stream, as far as it is carried somewhere."""
+
+    schema: pa.Schema
+
+    @property
+    def end(self) -> Ended | None:
+        """How it ended; None while it has not."""
+        ...
+
+    def batches(self) -> Iterator[tuple[pa.RecordBatch, int]]:
+        """Yield what may leave, until `end` is set."""
+        ...
+
+    def may_go_on(self) -> bool:
+        """Say whether more of the batch that was yielded last may leave."""
+        ...
+
+
+class PushLine(Protocol):
+    """A connection to where data is pushed, on which nothing was sent yet."""
+
+    def send(self, stream: Readable) -> None:
+        """Send a stream, and wait until it was taken.
+
+        A body is ended as HTTP wants it only when the stream was complete: nobody takes a part for the whole.
+
+        Raises:
+            PeerRefused: if it is answered with anything but 2xx.
+            PeerUnavailable: if the connection breaks, or nothing is taken or answered for too long.
+            StreamEnded: if the stream may not go on.
+        """
+        ...
+
+    def close(self) -> None:
+        """Break the connection; also from another thread, while `send` is under way."""
+        ...
+
+
+class PushLines(Protocol):
+    """Connects to where data is pushed."""
+
+    def connect(self, address: DataAddress) -> PushLine:
+        """Connect to a data address.
+
+        Raises:
+            Malformed: if the address names no endpoint, or a header that may not be set.
+            EgressForbidden: if we may not connect there.
+            PeerUnavailable: if nobody answers there.
+        """
         ...

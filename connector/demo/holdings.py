@@ -14,6 +14,8 @@ from schemas.vocab import DATA_THEME
 
 FLIGHTS = "nycflights13.flights"
 PATIENTS = "survival.nafld1"
+FIGURES = "survival.pbc"
+"""Of this table no row leaves, only figures over groups."""
 
 HIDDEN = frozenset({"case.id", "fake_first_name", "fake_last_name"})
 """Columns of the hospital that never leave it."""
@@ -21,6 +23,7 @@ PSEUDONYMISED = frozenset({"id", "pid", "patient", "patid", "patient_id", "subje
 """Columns of the hospital that leave it as a keyed hash."""
 MOST_ROWS = 5000
 LEAST_AGE = 50
+LEAST_GROUP = 10
 
 _THEMES = {"mobility": "TRAN", "hospital": "HEAL", "lab": "TECH"}
 
@@ -44,6 +47,8 @@ def _offer(table: Table, folder: Path, at: datetime) -> Mapping[str, Any]:
         return {"template": "open-training", "parameters": {}}
     if table.holder == "mobility":
         return {"template": "research-only", "parameters": {}}
+    if table.name == FIGURES:
+        return {"template": "statistics-only", "parameters": {"min_group": LEAST_GROUP}}
     columns: Sequence[str] = pq.read_schema(folder / table.file).names
     parameters: dict[str, Any] = {
         "purposes": ["dpv:ScientificResearch", "dpv:AcademicResearch"],

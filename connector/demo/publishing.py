@@ -16,7 +16,7 @@ CHUNK = 100
 """Datasets published in one request."""
 TERMS = {
     "mobility": "research only",
-    "hospital": "purpose, time window, row filter, pseudonyms, hidden column, row cap",
+    "hospital": "purpose, time window, row filter, pseudonyms, row cap; one: figures only",
     "lab": "open for training",
 }
 

@@ -21,10 +21,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import connector
 from connector.client.management import Management
-from connector.settings import API_KEY_FILE, KEY_FILE, PREFIX
+from connector.client.stream import DataStream
+from connector.settings import API_KEY_FILE, KEY_FILE
 from schemas.binding.client import Egress, Http
 from schemas.binding.paths import DSP_PREFIX
+from schemas.binding.settings import PREFIX
 from schemas.errors import Misconfigured, PeerRefused, PeerUnavailable
 from schemas.identity import Member, MemberList, did_for, generate_key, public_jwk, sign_members
 
@@ -83,6 +86,12 @@ class Space:
     def api_key(self, name: str) -> str:
         """Return the key of a participant's management door, from the file that only its owner can read."""
         return (self.participants[name].folder / "state" / API_KEY_FILE).read_text(encoding="utf-8").strip()
+
+    def open(self, dataset: str, purpose: str | None, **how: Any) -> DataStream:
+        """Open a dataset as the AI developer does, through its own connector."""
+        url = self.participants["developer"].url
+        key = self.api_key("developer")
+        return connector.open(self.catalog.url, dataset, purpose=purpose, connector=url, key=key, **how)
 
     def crawl(self) -> None:
         """Have the catalogue crawl now, as its operator would."""
@@ -234,7 +243,6 @@ def start(place: Place) -> None:
     quiet = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     # Five servers on one small machine: give memory back rather than keep it for the next stream.
     quiet.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-    quiet.setdefault("MALLOC_ARENA_MAX", "2")
     with place.log.open("wb") as log:
         place.process = subprocess.Popen(  # noqa: S603 - our own command, from our own settings
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=quiet, start_new_session=True

@@ -10,9 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,52 +17,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-import connector
 from connector.client.find import search
 from connector.client.stream import DataStream
 from connector.demo import data, holdings
 from connector.demo.evidence import flip_a_byte
+from connector.demo.last_word import last_word
 from connector.demo.publishing import TERMS, Publishing
 from connector.demo.space import NAMES, Space, prepare, running
+from connector.demo.telling import Telling
 from schemas.errors import PeerUnavailable, StreamEnded, UseDenied
 
 RESEARCH = "dpv:ScientificResearch"
 PATIENCE = 60.0
 """Seconds after which a catalogue that did not get everything is reported."""
-
-
-@dataclass
-class Telling:
-    """Prints the story, and keeps the time."""
-
-    console: Console
-    started: float = field(default_factory=time.perf_counter)
-
-    def chapter(self, number: int, title: str) -> None:
-        """Begin a chapter."""
-        at = time.perf_counter() - self.started
-        self.console.print(f"\n[accent]{number}. {title}[/]  [faint]{at:.1f} s[/]")
-
-    def say(self, text: str) -> None:
-        """Print a line of the story."""
-        self.console.print(f"   {text}")
-
-    @contextmanager
-    def counting(self, what: str, total: int) -> Iterator[Any]:
-        """Show progress on a terminal, and nothing when piped."""
-        columns = (
-            TextColumn("   {task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(
-            *columns, console=self.console, transient=True, disable=not self.console.is_terminal
-        ) as bar:
-            task = bar.add_task(what, total=total)
-            yield lambda done: bar.update(task, completed=done)
 
 
 def unpack_tables(console: Console) -> Path:
@@ -91,6 +56,8 @@ def tell(console: Console, tables: Path, *, serve: bool, folder: Path | None) ->
     """
     home = folder or Path(tempfile.mkdtemp(prefix="hansa-demo-"))
     telling = Telling(console)
+    # What ends a service ends the processes of the data space too, as Ctrl-C does, from the first of them on.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         space = prepare(home / "space", tables, ports=_usual_ports() if serve else None)
         telling.say("Starting one catalogue, three providers and one consumer, each a process of its own …")
@@ -126,6 +93,7 @@ def _tell_all(telling: Telling, space: Space, tables: Path) -> None:
             train(telling, stream)
         enforced(telling, space)
         denied(telling, space)
+        last_word(telling, space, RESEARCH)
         everything(telling, space, publishing)
     finally:
         publishing.stop()
@@ -218,7 +186,7 @@ def open_flights(telling: Telling, space: Space) -> DataStream:
     telling.say(
         f'[faint]connector.open("{space.catalog.url}", "{holdings.FLIGHTS}", purpose="{RESEARCH}")[/]'
     )
-    stream = _open(space, holdings.FLIGHTS, RESEARCH)
+    stream = space.open(holdings.FLIGHTS, RESEARCH)
     for step, milliseconds in stream.timings.items():
         telling.say(f"{step:<14}{milliseconds:8.1f} ms")
     telling.say(f"{'together':<14}{sum(stream.timings.values()):8.1f} ms")
@@ -226,13 +194,6 @@ def open_flights(telling: Telling, space: Space) -> DataStream:
         f"[faint]first streamed batch {time.perf_counter() - telling.started:.1f} s after the start[/]"
     )
     return stream
-
-
-def _open(space: Space, dataset: str, purpose: str | None) -> DataStream:
-    door = space.participants["developer"]
-    return connector.open(
-        space.catalog.url, dataset, purpose=purpose, connector=door.url, key=space.api_key("developer")
-    )
 
 
 def train(telling: Telling, stream: DataStream) -> None:
@@ -259,7 +220,7 @@ def enforced(telling: Telling, space: Space) -> None:
     telling.say("")
     telling.say(f"The hospital's terms for {holdings.PATIENTS}, as they came out of the stream:")
     batches: list[pa.RecordBatch] = []
-    with _open(space, holdings.PATIENTS, RESEARCH) as stream:
+    with space.open(holdings.PATIENTS, RESEARCH) as stream:
         try:
             batches.extend(stream)
             ended = "complete"
@@ -283,7 +244,7 @@ def denied(telling: Telling, space: Space) -> None:
     telling.chapter(5, "What the terms do not allow does not happen, and says why")
     start = time.perf_counter()
     try:
-        _open(space, holdings.FLIGHTS, "dpv:Marketing").close()
+        space.open(holdings.FLIGHTS, "dpv:Marketing").close()
         telling.say("[denied]a use for marketing was not denied[/]")
     except UseDenied as error:
         took = (time.perf_counter() - start) * 1000
@@ -291,7 +252,7 @@ def denied(telling: Telling, space: Space) -> None:
         for reason in error.reasons:
             telling.say(f"  {reason}")
     try:
-        with _open(space, holdings.PATIENTS, RESEARCH) as stream:
+        with space.open(holdings.PATIENTS, RESEARCH) as stream:
             rows = sum(batch.num_rows for batch in stream)
         telling.say(f"[denied]{rows} more rows came[/]")
     except (UseDenied, StreamEnded) as error:
@@ -301,7 +262,7 @@ def denied(telling: Telling, space: Space) -> None:
 
 def audited(telling: Telling, space: Space) -> None:
     """Audit the logs with nothing but URLs, then a copy with one flipped byte."""
-    telling.chapter(6, "An auditor, with nothing but URLs, verifies the logs and replays every use")
+    telling.chapter(7, "An auditor, with nothing but URLs, verifies the logs and replays every use")
     urls = [_mandate(space, holder) for holder in ("mobility", "hospital")]
     copies = space.home / "copies"
     ran = _audit(*urls, "--save", str(copies))
@@ -351,8 +312,6 @@ def _invite(telling: Telling, space: Space) -> None:
 
 def _keep_serving(telling: Telling, space: Space) -> None:
     try:
-        # What ends a service ends the processes of the data space too, as Ctrl-C does.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
         _invite(telling, space)
         while True:
             time.sleep(3600)

@@ -31,6 +31,7 @@ from schemas.vocab import (
     DATA_THEMES,
     FORMAT_ARROW_FLIGHT,
     FORMAT_ARROW_HTTP,
+    FORMAT_HTTP_PUSH,
     MEDIA_ARROW_STREAM,
 )
 
@@ -294,6 +295,7 @@ def distributions(dataset: str, holder: Holder, byte_size: int) -> tuple[Distrib
         for short, format_, title in (
             ("http", FORMAT_ARROW_HTTP, "Arrow stream over HTTP"),
             ("flight", FORMAT_ARROW_FLIGHT, "Arrow Flight"),
+            ("push", FORMAT_HTTP_PUSH, "Arrow stream, pushed to you over HTTP"),
         )
         if format_ in holder.formats
     )

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from connector.offering.sought import ALL, Sought
 from connector.outbox.ports import Outgoing
 from policies.plan import DataPlan
 from schemas.dcat import Dataset
@@ -118,35 +119,14 @@ class OfferingStore(Protocol):
         """Return those offerings that exist among some ids, withdrawn ones included."""
         ...
 
-    def page(
-        self,
-        offset: int,
-        limit: int,
-        text: str | None = None,
-        *,
-        ids: Sequence[str] | None = None,
-        like: str | None = None,
-    ) -> Sequence[Offering]:
-        """Return offerings that are not withdrawn, ordered by dataset id.
-
-        Of those, only the ones that fit all that is given: every word of `text` occurs, whatever its case;
-        the id is one of `ids`; the id fits the pattern `like`, in which `%` stands for any text and `_` for
-        any one character, and every other character for itself.
-        """
+    def page(self, offset: int, limit: int, sought: Sought = ALL) -> Sequence[Offering]:
+        """Return offerings that are not withdrawn and are sought, ordered by dataset id."""
         ...
 
-    def told(
-        self,
-        offset: int,
-        limit: int,
-        text: str | None = None,
-        *,
-        ids: Sequence[str] | None = None,
-        like: str | None = None,
-    ) -> Sequence[bytes]:
+    def told(self, offset: int, limit: int, sought: Sought = ALL) -> Sequence[bytes]:
         """Return the datasets that `page` would find, each as the JSON text (UTF-8) of its `wire()`."""
         ...
 
-    def count(self, text: str | None = None) -> int:
+    def count(self, sought: Sought = ALL) -> int:
         """Return how many offerings `page` would go through."""
         ...

@@ -25,6 +25,7 @@ from connector.offering.describe import (
 from connector.offering.ports import CONSENT_COLUMNS, Offering, OfferingStore, Sources
 from connector.offering.profile import MOST_COLUMNS, profile, rows_to_profile
 from connector.offering.push import catalog_of
+from connector.offering.sought import ALL, Sought
 from connector.outbox.ports import Outgoing
 from policies.compare.clashes import refuse_contradictions
 from policies.compiled import CompiledPolicy, compile_policy
@@ -245,13 +246,13 @@ class Offerings:
             raise NotFound(f"dataset {dataset[:200]!r} is not offered here")
         return held
 
-    def page(self, offset: int, limit: int, text: str | None = None) -> Sequence[Offering]:
-        """Return offerings that are not withdrawn, ordered by dataset id."""
-        return self._store.page(offset, limit, text)
+    def page(self, offset: int, limit: int, sought: Sought = ALL) -> Sequence[Offering]:
+        """Return offerings that are not withdrawn and are sought, ordered by dataset id."""
+        return self._store.page(offset, limit, sought)
 
-    def count(self, text: str | None = None) -> int:
+    def count(self, sought: Sought = ALL) -> int:
         """Return how many datasets `page` would go through."""
-        return self._store.count(text)
+        return self._store.count(sought)
 
     def dataset(self, dataset: str) -> Dataset:
         """Return the description of a dataset that is offered.
@@ -265,17 +266,9 @@ class Offerings:
         """Return the catalogue document of this participant, without its datasets: `told` has them."""
         return catalog_of(self._holder, ())
 
-    def told(
-        self,
-        offset: int,
-        limit: int,
-        text: str | None = None,
-        *,
-        ids: Sequence[str] | None = None,
-        like: str | None = None,
-    ) -> Sequence[bytes]:
-        """Return the datasets of a page, each as JSON text; `OfferingStore.page` says what fits."""
-        return self._store.told(offset, limit, text, ids=ids, like=like)
+    def told(self, offset: int, limit: int, sought: Sought = ALL) -> Sequence[bytes]:
+        """Return the datasets of a page, each as JSON text."""
+        return self._store.told(offset, limit, sought)
 
 
 def _narrow(plan: DataPlan, columns: Sequence[str]) -> DataPlan:

@@ -36,11 +36,16 @@ MOST_DOUBTS = 3
 """How often a message is tried before a refusal counts that may not be meant: a 401, since the proof may have
 been used up on the way; or any, where the peer's state could have been told and was not.
 """
-TOO_EARLY = frozenset({405, 409})
-EARLY_TRIES = 6
-"""How often a peer may say that a message does not fit before we believe it: about 12 seconds.
+EARLY_TRIES = {405: 8, 409: 6}
+"""How often a peer may answer so before we believe that a message does not fit: about 50 and 12 seconds.
 
-A peer may refuse what follows from its own words until these are saved, and everything while it starts.
+A peer may refuse everything while it starts (405: no door is open yet), and what follows from its own words
+until these are saved (409).
+"""
+LEAST_TRIES = 5
+"""How often a message is tried however late it is: about 3 seconds.
+
+What went before it in its process, or an outage of ours, may have used up its time.
 """
 SWEEP = 1.0
 """Seconds between looks for what a crash, or another process, left behind."""
@@ -65,7 +70,7 @@ def pause(outgoing_id: str, attempts: int) -> timedelta:
 def _is_early(outgoing: Outgoing, error: PeerRefused, standing: str | None) -> bool:
     """Say whether a peer may take a refused message a little later: see the quirks in `schemas.foreign`."""
     ended = standing is not None and standing in _ENDED
-    return error.peer_status in TOO_EARLY and outgoing.attempts < EARLY_TRIES and not ended
+    return outgoing.attempts < EARLY_TRIES.get(error.peer_status, 0) and not ended
 
 
 class Outbox:
@@ -180,7 +185,7 @@ class Outbox:
 
     def _tried(self, outgoing: Outgoing) -> Callable[[], bool]:
         """Try one message; return how to save what became of it."""
-        if self._clock() > outgoing.deadline:
+        if self._clock() > outgoing.deadline and outgoing.attempts >= LEAST_TRIES:
             last = f"; last problem: {outgoing.problem}" if outgoing.problem else ""
             since = outgoing.created.isoformat(timespec="seconds")
             problem = f"could not be delivered since {since} ({outgoing.attempts} attempts){last}"
@@ -260,7 +265,8 @@ class Outbox:
 
     def _postponed(self, outgoing: Outgoing, problem: str) -> bool:
         due = self._clock() + pause(outgoing.id, outgoing.attempts)
-        due = min(due, outgoing.deadline + timedelta(milliseconds=1))
+        if outgoing.attempts + 1 >= LEAST_TRIES:
+            due = min(due, outgoing.deadline + timedelta(milliseconds=1))
         self._store.postpone(outgoing.id, due, problem)
         self._wake_at(due, outgoing.process)
         return False

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
-from connector.dataplane.stream import End
 from connector.negotiation.ports import SignedAgreement
 from connector.outbox.ports import Outgoing
 from connector.transfer.direction import Direction
@@ -18,9 +17,6 @@ from schemas.dps import FlowState
 from schemas.dsp.transfer import DataAddress, TransferState
 from schemas.odrl import Agreement, DeclaredUse
 from schemas.usage import UsageRecord
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Dialect = Literal["dps", "edc-0.15"]
 """How a control plane speaks; see `dialects`."""
@@ -189,55 +185,6 @@ class Offers(Protocol):
         Raises:
             NotFound: if we offer no such dataset.
             PolicyMismatch: naming what cannot be kept.
-        """
-        ...
-
-
-class Readable(Protocol):
-    """An open stream, as far as it is carried somewhere."""
-
-    schema: pa.Schema
-    end: End | None
-
-    def batches(self) -> Iterator[tuple[pa.RecordBatch, int]]:
-        """Yield what may leave, until `end` is set."""
-        ...
-
-    def may_go_on(self) -> bool:
-        """Say whether more of the batch that was yielded last may leave."""
-        ...
-
-
-class PushLine(Protocol):
-    """A connection to where data is pushed, on which nothing was sent yet."""
-
-    def send(self, stream: Readable) -> None:
-        """Send a stream, and wait until it was taken.
-
-        A body is ended as HTTP wants it only when the stream was complete: nobody takes a part for the whole.
-
-        Raises:
-            PeerRefused: if it is answered with anything but 2xx.
-            PeerUnavailable: if the connection breaks, or nothing is taken or answered for too long.
-            StreamEnded: if the stream may not go on.
-        """
-        ...
-
-    def close(self) -> None:
-        """Break the connection; also from another thread, while `send` is under way."""
-        ...
-
-
-class PushLines(Protocol):
-    """Connects to where data is pushed."""
-
-    def connect(self, address: DataAddress) -> PushLine:
-        """Connect to a data address.
-
-        Raises:
-            Malformed: if the address names no endpoint, or a header that may not be set.
-            EgressForbidden: if we may not connect there.
-            PeerUnavailable: if nobody answers there.
         """
         ...
 

@@ -30,6 +30,7 @@ from connector.signaling.steps import (
 )
 from connector.transfer.direction import direction_of
 from connector.transfer.ports import Received
+from connector.transfer.pushing import PUSH_LEASE
 from schemas.base import Role
 from schemas.dps import ControlPlaneRegistrationMessage
 from schemas.dps import FlowState as State
@@ -45,8 +46,6 @@ from schemas.errors import (
     Unavailable,
 )
 
-PUSH_LEASE = timedelta(seconds=60)
-"""How long a push counts as under way after its last sign of life."""
 RECOVERY = timedelta(seconds=5)
 """How often `tick` looks through the store for work that another process left behind."""
 
@@ -296,7 +295,7 @@ class DataFlows(Flows):
 
         self._move(claimed.pid, step)
 
-    def not_pushed(self, claimed: DataFlow, why: str) -> None:
+    def not_pushed(self, claimed: DataFlow, why: DataspaceError) -> None:
         """Take note that a claimed push failed; the control plane is told, and decides what to do.
 
         The flow stays as it is: it may be suspended and resumed to try again, or terminated.
@@ -305,9 +304,9 @@ class DataFlows(Flows):
         def step(flow: DataFlow) -> Stepped:
             if is_other_run(flow, claimed):
                 return replace(flow, pushing=None), None, None
-            return replace(flow, pushing=None, problem=shorten(why)), Said.GIVES_UP, None
+            return replace(flow, pushing=None, problem=shorten(str(why))), Said.GIVES_UP, None
 
-        _log.warning("push failed", flow=claimed.pid, problem=why)
+        _log.warning("push failed", flow=claimed.pid, problem=str(why))
         self._move(claimed.pid, step)
 
     # --- inside -----------------------------------------------------------------------------------

@@ -33,9 +33,10 @@ class Received:
 class Transfer:
     """Our record of a transfer process; fields as in `Negotiation`.
 
-    `address` is where the data can be fetched, with its ticket: given to the consumer, never logged.
-    `held` is why we suspended it: the counterparty cannot resume it then. `received` is what the provider
-    pushed to us.
+    `address` is where the data can be fetched, with its ticket: given to the consumer, never logged; at the
+    provider of a push, where the consumer takes it. `held` is why we suspended it: the counterparty cannot
+    resume it then. `received` is what the provider pushed to us. `pushing` is until when we are at work on a
+    push.
     """
 
     pid: str
@@ -57,6 +58,7 @@ class Transfer:
     seen: tuple[str, ...] = ()
     path: Path = ()
     received: Received | None = None
+    pushing: datetime | None = None
     version: int = 0
 
     @property

@@ -9,6 +9,7 @@ from typing import Protocol
 from joserfc.jwk import OKPKey
 
 from connector.negotiation.ports import NegotiationStore
+from connector.transfer.direction import direction_of
 from connector.transfer.judge import Say
 from connector.transfer.machine import Said
 from connector.transfer.ports import Transfer
@@ -59,7 +60,7 @@ class Starts:
         self._ticket_key, self._clock = ticket_key, clock
 
     def say(self, transfer: Transfer) -> Say:
-        """Return the start with its data address, or the termination that says why not."""
+        """Return the start, of a pull with its data address, or the termination that says why not."""
         held, at = self._agreements.agreement(transfer.agreement), self._clock()
         if held.has_ended(at):
             why = f"the agreement was revoked: {held.end_reason}"
@@ -72,6 +73,8 @@ class Starts:
             decision = decide(compile_policy(held.agreement), use, totals, at)
             if isinstance(decision, Deny):
                 return Say(Said.TERMINATION, code=DENIED, reasons=tuple(map(str, decision.reasons)))
+            if direction_of(transfer.format) == "push":
+                return Say(Said.START)
             ticket = granted(
                 transfer.pid, held.agreement, use, held.epoch, lasting(at, decision.limits.until)
             )
@@ -79,3 +82,10 @@ class Starts:
         except Refused as error:
             return Say(Said.TERMINATION, code=error.code, reasons=(str(error),))
         return Say(Said.START, address=address)
+
+    def ticket(self, transfer: Transfer) -> str:
+        """Issue the ticket of a push; whether it opens a stream is decided when one is opened."""
+        held = self._agreements.agreement(transfer.agreement)
+        use = Use.declared(transfer.counterparty, transfer.use)
+        ticket = granted(transfer.pid, held.agreement, use, held.epoch, lasting(self._clock(), None))
+        return issue(ticket, self._ticket_key)

@@ -13,6 +13,7 @@ from connector.negotiation.ports import SignedAgreement
 from connector.negotiation.steps import checked_use
 from connector.outbox.letter import bounded, checked_callback, loggable, readable, remember, shorten
 from connector.outbox.path import arrive
+from connector.transfer.direction import direction_of
 from connector.transfer.judge import Say
 from connector.transfer.machine import MOVES, TURN, Said, move, said
 from connector.transfer.ports import Transfer
@@ -43,9 +44,12 @@ def opened(
     """Return the transfer that a request opens, on the side that holds the agreement.
 
     Raises:
-        Malformed: if the request names no base URL, or things too long to keep.
+        Malformed: if the request names no base URL, things too long to keep, or a push without an address.
     """
     provides = held.role is Role.PROVIDER
+    pushes = provides and direction_of(message.format) == "push"
+    if pushes and message.data_address is None:
+        raise Malformed(f"{message.format[:80]!r} needs the dataAddress that the data is pushed to")
     state = move(None, Role.CONSUMER, said(message))
     return Transfer(
         pid=pid,
@@ -60,6 +64,7 @@ def opened(
         use=checked_use(message.use) or held.use,
         created=at,
         updated=at,
+        address=message.data_address if pushes else None,
         seen=remember((), message.id) if provides else (),
         path=arrive((), state, at),
     )

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import socket
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -20,6 +19,7 @@ from urllib.parse import SplitResult, urlsplit
 import httpx2
 
 from schemas.binding.clocked import time_limit, transport
+from schemas.binding.lookups import Lookups, Resolve
 from schemas.errors import EgressForbidden, Malformed, PeerUnavailable, TooLarge
 
 MOST_REPLY = 64 << 20
@@ -35,12 +35,8 @@ ENCODINGS = frozenset({"", "identity", "gzip"})
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _EMBEDDING = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
-Resolve = Callable[[str, int], Iterable[str]]
-
-
-def resolve_host(host: str, port: int) -> list[str]:
-    """Return the addresses of a host name, in the system's order."""
-    return [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+_LOOKUPS = Lookups()
+"""One for the process: what hangs is counted once, however many guards there are."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,7 @@ class Egress:
     """
 
     allowed: tuple[Network, ...] = ()
-    resolve: Resolve = resolve_host
+    resolve: Resolve = _LOOKUPS
 
     @classmethod
     def allowing(cls, networks: Iterable[str]) -> Egress:

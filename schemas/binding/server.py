@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from anyio import fail_after
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -17,6 +18,8 @@ from schemas.errors import DataspaceError, Malformed, PeerRefused, TooLarge, Use
 
 MOST_MESSAGE = 1 << 20
 """Bytes of a DSP message."""
+BODY_SECONDS = 60.0
+"""How long a body may take to arrive: who drips one holds a connection, and no thread, so long."""
 MOST_DEPTH = 64
 """Nesting of a JSON document."""
 PROBLEM = "application/problem+json"
@@ -63,20 +66,25 @@ def parse_json(body: bytes) -> Any:
     return document
 
 
-async def bounded_body(request: Request, most: int = MOST_MESSAGE) -> bytes:
-    """Read a body, never holding more than `most` bytes.
+async def bounded_body(request: Request, most: int = MOST_MESSAGE, seconds: float = BODY_SECONDS) -> bytes:
+    """Read a body, never holding more than `most` bytes, nor waiting longer than `seconds` for all of it.
 
     Raises:
         TooLarge: naming both sizes.
+        Malformed: if it takes too long; then nobody has looked at it.
     """
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > most:
         raise TooLarge(f"body of {declared} bytes; at most {most}")
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > most:
-            raise TooLarge(f"body of more than {most} bytes")
+    try:
+        with fail_after(seconds):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > most:
+                    raise TooLarge(f"body of more than {most} bytes")
+    except TimeoutError:
+        raise Malformed(f"{len(body)} bytes of the body came within {seconds:g} s; send all of it") from None
     return bytes(body)
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from connector.adapters.sql import SqlStores
+from connector.offering.sought import ALL, Sought
 from schemas.errors import NotFound, StorageUnavailable
 from schemas.odrl import Constraint, Offer, Permission
 from tests.contract.conftest import Fail, Open
@@ -67,8 +68,8 @@ def test_every_word_of_a_search_must_occur_whatever_its_case(
     stores: SqlStores, text: str, expected: int
 ) -> None:
     stores.offerings.put([offering(), offering("urn:dataset:2", title="Flights")])
-    assert len(stores.offerings.page(0, 10, text)) == expected
-    assert stores.offerings.count(text) == expected
+    assert len(stores.offerings.page(0, 10, Sought(text))) == expected
+    assert stores.offerings.count(Sought(text)) == expected
 
 
 def test_offerings_mail_and_records_are_saved_together(stores: SqlStores) -> None:
@@ -123,9 +124,11 @@ def test_what_is_told_of_a_page_is_the_wire_form_of_its_datasets(stores: SqlStor
     )
     stores.offerings.put([replace(rich, dataset=kept), offering("urn:dataset:2"), offering("urn:dataset:3")])
     stores.offerings.put([offering("urn:dataset:2", withdrawn=NOW)])
-    for asked in ({}, {"text": "lung"}, {"ids": ["urn:dataset:1"]}, {"like": "%:3"}, {"text": "nowhere"}):
-        found = stores.offerings.page(0, 10, **asked)
-        told = stores.offerings.told(0, 10, **asked)
+    one = Sought(ids=("urn:dataset:1",))
+    for sought, count in ((ALL, 2), (Sought("lung"), 2), (one, 1), (Sought(like="%:3"), 1), (Sought("x"), 0)):
+        found = stores.offerings.page(0, 10, sought)
+        told = stores.offerings.told(0, 10, sought)
+        assert len(found) == stores.offerings.count(sought) == count
         assert [json.loads(one) for one in told] == [one.dataset.wire() for one in found]
     assert len(stores.offerings.told(0, 1)) == 1
     assert (
@@ -157,15 +160,16 @@ def test_ids_are_compared_with_a_pattern_letter_by_letter(
     stores.offerings.put(
         [offering("urn:dataset:A"), offering("urn:dataset:a"), offering("urn:dataset:a*[b]?")]
     )
-    assert {item.dataset.id for item in stores.offerings.page(0, 10, like=pattern)} == expected
+    assert {item.dataset.id for item in stores.offerings.page(0, 10, Sought(like=pattern))} == expected
 
 
 def test_a_page_of_some_ids_leaves_out_what_is_withdrawn_or_unknown(stores: SqlStores) -> None:
     stores.offerings.put(
         [offering("urn:dataset:1", withdrawn=NOW), offering("urn:dataset:2"), offering("u:3")]
     )
-    asked = ["urn:dataset:1", "u:3", "urn:dataset:2", "nowhere", "\x00"]
-    assert [item.dataset.id for item in stores.offerings.page(0, 10, ids=asked)] == ["u:3", "urn:dataset:2"]
-    assert [item.dataset.id for item in stores.offerings.page(1, 10, ids=asked)] == ["urn:dataset:2"]
-    assert stores.offerings.page(0, 10, ids=[]) == []
-    assert stores.offerings.page(0, 10, "lung", ids=asked, like="u:%")[0].dataset.id == "u:3"
+    ids = ("urn:dataset:1", "u:3", "urn:dataset:2", "nowhere", "\x00")
+    asked = Sought(ids=ids)
+    assert [item.dataset.id for item in stores.offerings.page(0, 10, asked)] == ["u:3", "urn:dataset:2"]
+    assert [item.dataset.id for item in stores.offerings.page(1, 10, asked)] == ["urn:dataset:2"]
+    assert stores.offerings.page(0, 10, Sought(ids=())) == []
+    assert stores.offerings.page(0, 10, Sought("lung", ids, "u:%"))[0].dataset.id == "u:3"

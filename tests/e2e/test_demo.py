@@ -36,10 +36,46 @@ def test_the_demo_tells_the_whole_story_and_ends_well() -> None:
     assert "5,000 rows, then: " in told
     assert "is denied after" in told
     assert "dpv:ScientificResearch" in told
+    assert "4 groups are told" in told
+    assert "Sie erhalten keine Zeilen, nur Kennzahlen über Gruppen von mindestens 10 Zeilen." in told
+    assert "owes the hospital, by its ledger: odrl:inform" in told
+    assert re.search(r"while it streams: ended after \d+ ms:\n.*the operator changed its mind", told)
     assert told.count("verified to size") == 2
     assert re.search(r"broken\s+tree: entry \d+", told)
-    for shame in ("was not denied", "more rows came", "was not caught", "Traceback"):
+    held = re.search(r"holds ([\d,]+) MiB resident", told)
+    assert held is not None
+    assert int(held[1].replace(",", "")) < 800
+    for shame in (
+        "was not denied",
+        "more rows came",
+        "after the revocation",
+        "not completed",
+        "was not caught",
+        "Traceback",
+    ):
         assert shame not in told
+
+
+def test_what_ends_a_demo_amid_its_story_ends_all_its_processes(tmp_path: Path) -> None:
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "connector", "demo", "--folder", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if line.startswith("1. "):
+            break
+    demo.send_signal(signal.SIGTERM)
+    demo.communicate(timeout=120)
+    assert demo.returncode
+    files = [file.read_text(encoding="utf-8") for file in tmp_path.glob("space/*/hansa.toml")]
+    ports = [int(port) for text in files for port in re.findall(r"^port = (\d+)", text, re.M)]
+    assert len(ports) == 5
+    for port in ports:
+        with socket.socket() as tried:
+            assert tried.connect_ex(("127.0.0.1", port)) != 0, f"port {port} is still served"
 
 
 def test_what_ends_a_demo_that_serves_ends_all_its_processes(tmp_path: Path) -> None:

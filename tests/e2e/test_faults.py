@@ -26,7 +26,7 @@ from schemas.dsp.negotiation import NegotiationState as N
 from schemas.dsp.transfer import TransferState as T
 from schemas.errors import DataspaceError
 from schemas.vocab import FORMAT_ARROW_HTTP
-from tests.fault_proxy import Fault, Schedule
+from tests.fault_proxy import TRAP, Fault, Schedule
 from tests.faulty_space import MARKETING, SCIENCE, FaultySpace, Side, doubled, faulty_space
 
 pytestmark = pytest.mark.e2e
@@ -234,6 +234,8 @@ def run(space: FaultySpace, count: int, seed: str) -> tuple[list[str], Counter[s
             done.result()
     quiet = wait_for(lambda: is_quiet(space), QUIET_SECONDS)
     wrong, pairs = findings(space)
+    if trapped := [seen.sent for seen in space.proxy.seen if seen.sent.path == TRAP]:
+        wrong.append(f"{len(trapped)} redirects were followed, {trapped[:3]}")
     if not quiet:
         waiting = [mail for side in space.sides for mail in side.connector.outbox.pending()]
         wrong.append(f"not quiet after {QUIET_SECONDS} s: {len(waiting)} messages wait, {waiting[:3]}")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pyarrow as pa
@@ -182,6 +186,70 @@ def test_a_sender_that_stalls_is_given_up(tmp_path: Path) -> None:
             assert (reply.status_code, "stalled" in reply.text) == (400, True)
         assert stalled.is_set()
         assert received(made) == set()
+
+
+def test_a_sender_that_drips_is_given_up_however_long_it_goes_on(tmp_path: Path) -> None:
+    for receive, name in (
+        ({"stall_seconds": 0.4, "least_bytes": 1000}, "receive.least_bytes"),
+        ({"most_seconds": 0.4, "least_bytes": 1}, "receive.most_seconds"),
+    ):
+        with data_plane(tmp_path / name, receive=receive) as made:
+            answer = made.call("POST", "/dataflows/prepare", made.message("http-push"))[1]
+            url = urlsplit(answer["dataAddress"]["endpoint"])
+            token = answer["dataAddress"]["endpointProperties"][0]["value"]
+            with socket.create_connection((str(url.hostname), url.port or 80), LONGEST) as line:
+                line.sendall(
+                    f"POST {url.path} HTTP/1.1\r\nHost: {url.netloc}\r\nAuthorization: Bearer {token}\r\n"
+                    "Content-Length: 1000000\r\n\r\n".encode()
+                )
+                line.settimeout(0.02)
+                reply = b""
+                for _ in range(int(LONGEST / 0.02)):
+                    line.sendall(b"x")
+                    with suppress(TimeoutError):
+                        reply = line.recv(65536)
+                        break
+                line.settimeout(LONGEST)
+                while name.encode() not in reply and (more := line.recv(65536)):
+                    reply += more
+            assert reply.startswith(b"HTTP/1.1 400 ")
+            assert name.encode() in reply
+            assert received(made) == set()
+
+
+def test_more_than_may_be_kept_is_refused_by_number_and_by_sum_until_something_is_taken_away(
+    tmp_path: Path,
+) -> None:
+    for receive, name in (
+        ({"most_files": 2}, "receive.most_files"),
+        ({"most_bytes_kept": 2500}, "receive.most_bytes_kept"),
+    ):
+        with data_plane(tmp_path / name, receive=receive) as made:
+            sinks = []
+            for _ in range(3):
+                answer = made.call("POST", "/dataflows/prepare", made.message("http-push"))[1]["dataAddress"]
+                sinks.append((answer["endpoint"], answer["endpointProperties"][0]["value"]))
+            for url, token in sinks[:2]:
+                assert send(made, url, token, b"x" * 1000, "text/plain").status_code == 200
+            before = received(made)
+            reply = send(made, *sinks[2], b"x" * 1000, "text/plain")
+            assert (reply.status_code, reply.json()["title"], name in reply.text) == (507, "no-room", True)
+            assert received(made) == before
+            (made.settings.data_dir / "received" / min(before)).unlink()
+            assert send(made, *sinks[2], b"x" * 1000, "text/plain").status_code == 200
+            assert len(received(made)) == 2
+
+
+def test_what_a_crash_left_half_is_tidied_away_at_the_start_and_what_is_whole_stays(tmp_path: Path) -> None:
+    with data_plane(tmp_path) as made:
+        folder = made.settings.data_dir / "received"
+    folder.mkdir(exist_ok=True)
+    (folder / ".new-0123456789abcdef").write_bytes(b"half")
+    (folder / "whole.bin").write_bytes(b"whole")
+    with (folder / ".new-of-another-process").open("wb") as written:
+        fcntl.flock(written, fcntl.LOCK_EX)
+        with data_plane(tmp_path) as made:
+            assert received(made) == {"whole.bin", ".new-of-another-process"}
 
 
 def test_what_we_push_to_ourselves_arrives_whole(cut: DataPlane, sink: tuple[str, str, str]) -> None:

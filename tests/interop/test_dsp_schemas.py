@@ -18,10 +18,10 @@ from schemas.base import Document, Message
 from schemas.binding.paths import ROUTES
 from schemas.dcat import Catalog, NestedCatalog, RootDataset
 from schemas.dsp import catalog, negotiation, transfer, version
-from schemas.errors import Malformed, PolicyMismatch, UnknownTerm
+from schemas.errors import Malformed, PolicyMismatch, UnknownContext, UnknownTerm
 from schemas.identity import DidService
 from schemas.jsonld import compact_form
-from schemas.vocab import FORMAT_ARROW_HTTP
+from schemas.vocab import DSP_CONTEXT, FORMAT_ARROW_HTTP
 from tests.dsp_schemas import SCHEMAS, judged, official, problems
 from tests.world import (
     MARKETING,
@@ -159,6 +159,23 @@ def test_whatever_is_sent_keeps_its_meaning_under_our_own_reading(heard: list[di
         kind = read.get(str(document.get("@type")))
         if kind is not None and "@context" in document and set(document) > {"@context", "@type"}:
             assert kind.read(compact_form(document)).wire() == document
+
+
+def test_the_spec_s_examples_are_read_alike_with_more_prefixes_and_refused_with_imports() -> None:
+    folder = official()
+    written = json.loads((folder / "context" / "dspace.jsonld").read_text())["@context"]
+    read = {kind.TYPE: kind for kind in MESSAGES}
+    compared = 0
+    for file in sorted(folder.rglob("example/*.json")):
+        document = json.loads(file.read_text())
+        kind = read.get(document.get("@type"))
+        if kind is not None:
+            with pytest.raises(UnknownContext, match=r"odrl-profile\.jsonld.*list it in '@context'"):
+                compact_form({**document, "@context": [written]})
+            told = compact_form({**document, "@context": [DSP_CONTEXT, {"ex": "https://example.org/"}]})
+            assert kind.read(told) == kind.read(compact_form(document)), file.name
+            compared += 1
+    assert compared >= 15
 
 
 def test_the_version_document_is_valid(tmp_path: Path) -> None:

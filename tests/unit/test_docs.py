@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -14,6 +15,7 @@ import catalog.cli
 import catalog.settings
 import connector.cli
 import connector.settings
+from connector.commands.later import Later
 from schemas import errors
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,10 +26,14 @@ def text(*parts: str) -> str:
     return ROOT.joinpath(*parts).read_text(encoding="utf-8")
 
 
+def loaded(command: Any) -> Any:
+    return command.loaded() if isinstance(command, Later) else command
+
+
 def verbs(app: typer.Typer, *before: str) -> Iterator[str]:
-    command = get_command(app)
-    for name, sub in getattr(command, "commands", {}).items():
-        deeper = getattr(sub, "commands", None)
+    command: Any = get_command(app)
+    for name, sub in command.commands.items():
+        deeper = getattr(loaded(sub), "commands", None)
         if deeper:
             yield from (" ".join((*before, name, inner)) for inner in deeper)
         else:

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx2
 
-from connector.settings import PREFIX
+from schemas.binding.settings import PREFIX
 from tests.bench.edc.clients import Failed, Reader, forget
 
 START_SECONDS = 90.0

@@ -72,7 +72,8 @@ class Trade:
 @pytest.fixture(scope="session")
 def our_connector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ours, pa.Table]]:
     """Our connector, with the datasets that EDC buys."""
-    ours = Ours(tmp_path_factory.mktemp("ours"), settings={"negotiation": f"{{ rules = {HOLD} }}"})
+    settings = {"negotiation": f"{{ rules = {HOLD} }}", "transfer": "{ most_pushes = 2 }"}
+    ours = Ours(tmp_path_factory.mktemp("ours"), settings=settings)
     with our_side.running(ours):
         table = our_side.flights(ours.data)
         ours.publish(OPEN_DATASET)

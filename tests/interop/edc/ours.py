@@ -19,9 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from connector.client.management import Management, quoted
-from connector.settings import API_KEY_FILE, PREFIX
+from connector.settings import API_KEY_FILE
 from schemas.binding.client import Egress, Http
 from schemas.binding.paths import DSP_PREFIX
+from schemas.binding.settings import PREFIX
 from schemas.identity import did_for
 from schemas.vocab import HANSA
 from tests.interop.edc.runtime import free_ports

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from schemas.vocab import FORMAT_ARROW_HTTP, HANSA
-from tests.interop.edc.conftest import FILTERED_DATASET, OPEN_DATASET, Trade
+from schemas.vocab import FORMAT_ARROW_HTTP, FORMAT_HTTP_PUSH, HANSA
+from tests.interop.edc.conftest import FILTERED_DATASET, OPEN_DATASET, Store, Trade
 from tests.interop.edc.management import Address
 
 pytestmark = [pytest.mark.interop, pytest.mark.e2e]
@@ -30,9 +30,9 @@ def test_edc_reads_our_catalogue_and_takes_our_format_for_a_transfer_type(trade:
     assert found["participantId"] == trade.ours.did
     datasets = {one["@id"]: one for one in found["dataset"]}
     assert {OPEN_DATASET, FILTERED_DATASET} <= set(datasets)
-    (distribution,) = datasets[OPEN_DATASET]["distribution"]
-    assert distribution["format"] == FORMAT_ARROW_HTTP
-    assert distribution["accessService"]["endpointURL"] == trade.ours.dsp
+    distributions = datasets[OPEN_DATASET]["distribution"]
+    assert {one["format"] for one in distributions} == {FORMAT_ARROW_HTTP, FORMAT_HTTP_PUSH}
+    assert {one["accessService"]["endpointURL"] for one in distributions} == {trade.ours.dsp}
     page = trade.asked.catalog(trade.ours.did, trade.ours.dsp, offset=1, limit=1)
     assert [one["@id"] for one in page["dataset"]] == [found["dataset"][1]["@id"]]
 
@@ -49,6 +49,30 @@ def test_the_policy_that_edc_agreed_to_is_kept_in_its_stream(trade: Trade) -> No
     expected = trade.table.filter(pc.greater_equal(trade.table["delay"], 10)).select(["number", "carrier"])
     assert 0 < expected.num_rows < trade.table.num_rows
     assert pulled.equals(expected)
+
+
+def test_edc_has_us_push_to_the_address_that_it_names_under_the_policy(trade: Trade, store: Store) -> None:
+    agreement = trade.agree(FILTERED_DATASET)
+    where = f"/pushed-{trade.edc.version}"
+    transfer = trade.asked.transfer(
+        trade.ours.did,
+        trade.ours.dsp,
+        agreement,
+        FORMAT_HTTP_PUSH,
+        type="HttpData",
+        baseUrl=store.url + where,
+        authKey="X-Pass",
+        authCode="of-the-sink",
+    )
+    trade.asked.await_transfer(transfer, "COMPLETED", "DEPROVISIONED")
+    ((_, headers, body),) = [one for one in store.arrived if one[0] == where]
+    assert headers["x-pass"] == "of-the-sink"
+    with pa.ipc.open_stream(body) as stream:
+        table = stream.read_all()
+    table.validate(full=True)
+    expected = trade.table.filter(pc.greater_equal(trade.table["delay"], 10)).select(["number", "carrier"])
+    assert table.equals(expected)
+    assert trade.ours.mirror("transfers", transfer)["state"] == "COMPLETED"
 
 
 def test_edc_asks_for_offers_with_every_kind_of_right_operand_and_gets_them(trade: Trade) -> None:

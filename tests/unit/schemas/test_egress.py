@@ -13,6 +13,7 @@ from contextlib import suppress
 import pytest
 
 from schemas.binding.client import Egress, Http
+from schemas.binding.lookups import Lookups
 from schemas.errors import EgressForbidden, PeerUnavailable, TooLarge
 from tests.http_server import EndingServer
 
@@ -64,6 +65,45 @@ def test_every_address_of_a_name_is_checked() -> None:
     both = Egress(resolve=lambda host, port: ["93.184.216.34", "127.0.0.1"])
     with pytest.raises(EgressForbidden):
         both.check("https://name.example/x")
+
+
+def test_a_name_server_that_is_silent_holds_nobody_and_no_other_name() -> None:
+    asked: list[str] = []
+    answer = threading.Event()
+
+    def look(host: str, _port: int) -> list[str]:
+        asked.append(host)
+        if host.startswith("slow"):
+            answer.wait(20)
+        return ["93.184.216.34"]
+
+    patient, hasty = Lookups(look, seconds=20), Lookups(look, seconds=0.05, most=2)
+    guarded = Egress(resolve=hasty)
+    for _ in range(3):
+        with pytest.raises(PeerUnavailable, match=r"slow\.example.*did not answer within 0\.05 s"):
+            guarded.check("https://slow.example/x")
+    assert asked == ["slow.example"], "who asks again waits for the same answer"
+    assert Egress(resolve=patient).check("https://quick.example/x")[1] == "93.184.216.34"
+    assert guarded.check("https://quick.example/x")[1] == "93.184.216.34"
+    with pytest.raises(PeerUnavailable, match="did not answer"):
+        guarded.check("https://slow-too.example/x")
+    with pytest.raises(PeerUnavailable, match="2 names are being looked up, as many as may"):
+        guarded.check("https://quick.example/x")
+    assert asked[-1] == "slow-too.example"
+    answer.set()
+    for thread in threading.enumerate():
+        if thread.name == "lookup":
+            thread.join(20)
+    assert guarded.check("https://slow.example/x")[1] == "93.184.216.34"
+
+
+def test_a_name_that_nobody_knows_is_refused_as_such() -> None:
+    def unknown(host: str, port: int) -> list[str]:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    with pytest.raises(PeerUnavailable, match=r"nowhere\.example.*Name or service not known"):
+        Egress(resolve=Lookups(unknown)).check("https://nowhere.example/x")
+    assert Egress.allowing(["127.0.0.0/8", "::1/128"]).check("https://localhost/x")[1] in ("127.0.0.1", "::1")
 
 
 def test_plain_http_is_for_loopback_only() -> None:

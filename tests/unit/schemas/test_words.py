@@ -18,7 +18,7 @@ from schemas.errors import Malformed, TooLarge, UnknownContext
 from schemas.jsonld import compact_form
 from schemas.odrl import Constraint, Offer
 from schemas.usage import UsageKind, UsageRecord
-from schemas.vocab import DSP_CONTEXT, DSPACE, ODRL, compact_iri, expand_iri
+from schemas.vocab import DSP_CONTEXT, DSP_ODRL_CONTEXT, DSPACE, ODRL, compact_iri, expand_iri
 
 keys = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=8)
 leaves = st.none() | st.booleans() | st.integers(1 - 2**53, 2**53 - 1) | st.text(st.characters(codec="utf-8"))
@@ -89,6 +89,27 @@ def test_the_same_document_in_other_json_ld_reads_the_same() -> None:
 def test_an_unknown_context_is_refused_by_name_and_never_fetched(context: Any) -> None:
     with pytest.raises(UnknownContext, match=r"evil|169\.254|passwd"):
         compact_form({**request(), "@context": context})
+
+
+def test_no_document_changes_how_later_ones_are_read() -> None:
+    later = {**request(), "@context": [DSP_CONTEXT, {"ex": "https://example.org/"}]}
+    for known in (DSP_CONTEXT, DSP_ODRL_CONTEXT):
+        for scoped in (False, True):
+            context = {"@import": known, "permission": "urn:nothing", "prohibition": "urn:nothing"}
+            hostile = {"Offer": {"@id": "odrl:Offer", "@context": context}} if scoped else context
+            with pytest.raises(UnknownContext, match=f"imports '{known}'"):
+                compact_form({**request(), "@context": [hostile]})
+            assert ContractRequestMessage.read(compact_form(later)) == ContractRequestMessage.read(request())
+
+
+def test_what_the_library_stumbles_over_is_refused_like_any_other_bad_document() -> None:
+    nested: dict[str, Any] = {}
+    for _ in range(400):
+        nested = {"x": {"@id": "urn:x", "@context": nested}}
+    bad: list[dict[str, Any]] = [{"@vocab": None}, {"@context": 5}, {"offer": {"@container": [[]]}}, nested]
+    for context in bad:
+        with pytest.raises(Malformed, match="not JSON-LD that we can read"):
+            compact_form({**request(), "@context": [DSP_CONTEXT, context]})
 
 
 def test_a_document_without_a_context_or_of_another_type_is_refused() -> None:

@@ -84,6 +84,18 @@ def test_a_passing_trouble_is_worth_another_try(status: int) -> None:
     assert not isinstance(trouble.value, PeerRefused)
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 304])
+def test_who_redirects_has_not_refused_and_is_not_followed(status: int) -> None:
+    elsewhere = {"location": "http://169.254.169.254/latest/meta-data"}
+    letter = replace(LETTER, url="http://localhost:1/dsp/negotiations/p/termination")
+    for ask in (HttpCourier.carry, HttpCourier.standing):
+        carrier, _, seen = courier(httpx2.Response(status, headers=elsewhere))
+        with pytest.raises(PeerUnavailable, match=f"answered {status}") as trouble:
+            ask(carrier, letter)
+        assert not isinstance(trouble.value, PeerRefused)
+        assert {request.url.host for request in seen} == {"localhost"}
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 413])
 def test_any_other_refusal_is_final_and_carries_the_peers_reasons(status: int) -> None:
     carrier, _, _ = courier(

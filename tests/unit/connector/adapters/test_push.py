@@ -50,6 +50,7 @@ class Rows:
     end: End | None = None
     asked: int = 0
     schema: pa.Schema = field(init=False)
+    halted: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.schema = self.table.schema
@@ -67,6 +68,8 @@ class Rows:
         self.asked += 1
         if self.stop_after is not None and self.asked > self.stop_after:
             self.end = End("suspended", "tea", 0)
+        if self.end is not None:
+            self.halted.set()
         return self.end is None
 
 
@@ -223,6 +226,20 @@ def test_a_stream_that_may_not_go_on_is_cut_in_the_middle_of_a_batch() -> None:
     assert ended.value.end == "suspended"
     assert len(got[0]) < TABLE.nbytes / 4
     assert not got[0].endswith(b"0\r\n\r\n"), "nobody takes a part for the whole"
+
+
+def test_a_stream_that_is_halted_from_outside_is_cut_though_the_sink_takes_nothing() -> None:
+    got, rows = [], Rows()
+
+    def talk(connection: socket.socket) -> None:
+        got.append(connection.recv(1 << 16))
+        rows.end = End("suspended", "tea", 0)
+        assert rows.halted.wait(10), "the sender looks while it waits"
+        got.append(read_all(connection))
+
+    with pytest.raises(StreamEnded, match="tea"):
+        push(talk, rows, send_seconds=20.0)
+    assert sum(map(len, got)) < TABLE.nbytes
 
 
 def test_a_line_that_is_closed_from_another_thread_breaks_at_once() -> None:

@@ -13,7 +13,15 @@ import pytest
 from connector.adapters.sql import SqlStores
 from connector.outbox.ports import Delivery, Outgoing
 from connector.outbox.refusal import Verdict
-from connector.outbox.service import EARLY_TRIES, FIRST_PAUSE, LEASE, LONGEST_PAUSE, Outbox, pause
+from connector.outbox.service import (
+    EARLY_TRIES,
+    FIRST_PAUSE,
+    LEASE,
+    LEAST_TRIES,
+    LONGEST_PAUSE,
+    Outbox,
+    pause,
+)
 from schemas.errors import PeerRefused, PeerUnavailable, StorageUnavailable
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -197,6 +205,23 @@ def test_a_message_past_its_deadline_is_given_up_with_its_last_problem(
     assert clock.now - NOW <= timedelta(minutes=15, seconds=1)
 
 
+def test_a_message_whose_time_those_before_it_used_up_is_tried_all_the_same_and_not_for_ever(
+    outbox: Outbox, stores: SqlStores, peer: Peer, clock: Clock, notes: Notes
+) -> None:
+    for name in ("first", "second", "third"):
+        stores.outbox.add(letter(name))
+    clock.now = NOW + timedelta(minutes=20)  # as after an outage of ours
+    peer.answers = [*[PeerUnavailable("starts")] * 2, Delivery(200, {}), *[PeerUnavailable("gone")] * 99]
+    while outbox.pending():
+        clock.now = max(clock.now, outbox.pending()[0].due)
+        outbox.deliver("p1")
+    assert notes.delivered_ == ["first"]
+    assert peer.got == [*["first"] * 3, *["second"] * LEAST_TRIES, *["third"] * LEAST_TRIES]
+    assert [name for name, *_ in notes.given_up] == ["second", "third"]
+    assert f"({LEAST_TRIES} attempts); last problem: gone" in notes.given_up[0][1]
+    assert clock.now - NOW <= timedelta(minutes=20, seconds=20)
+
+
 def test_a_crash_between_delivery_and_its_note_sends_again_and_tells_again(
     outbox: Outbox, stores: SqlStores, peer: Peer, clock: Clock, notes: Notes
 ) -> None:
@@ -336,10 +361,17 @@ def test_a_refusal_that_may_mean_both_is_tried_a_few_times_and_then_counts(
     assert notes.given_up == [("a", "answered 400", ())]
 
 
-@pytest.mark.parametrize("status", [405, 409])
+@pytest.mark.parametrize(("status", "seconds"), [(405, 75), (409, 20)])
 @pytest.mark.parametrize("stands", ["REQUESTED", None])
 def test_a_peer_that_starts_or_has_not_saved_what_it_said_is_given_time_and_then_believed(
-    outbox: Outbox, stores: SqlStores, peer: Peer, notes: Notes, clock: Clock, stands: str | None, status: int
+    outbox: Outbox,
+    stores: SqlStores,
+    peer: Peer,
+    notes: Notes,
+    clock: Clock,
+    stands: str | None,
+    status: int,
+    seconds: int,
 ) -> None:
     stores.outbox.add(letter("a"))
     peer.answers, peer.stands = [PeerRefused("not here", peer_status=status)] * 99, stands
@@ -348,9 +380,9 @@ def test_a_peer_that_starts_or_has_not_saved_what_it_said_is_given_time_and_then
     while outbox.pending():
         clock.now = max(clock.now, outbox.pending()[0].due)
         outbox.deliver("p1")
-    assert peer.got == ["a"] * (EARLY_TRIES + 1)
+    assert peer.got == ["a"] * (EARLY_TRIES[status] + 1)
     assert notes.given_up == [("a", "not here", ())]
-    assert clock.now - NOW < timedelta(seconds=20)
+    assert clock.now - NOW < timedelta(seconds=seconds)
 
 
 def test_a_peer_that_has_ended_the_process_is_not_too_early(

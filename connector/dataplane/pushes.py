@@ -1,7 +1,7 @@
 """Pushes under way: each in a thread of its own, few at a time, from `Streams.open` to the sink's answer.
 
 A push that cannot connect is tried again; one that broke off after data left is not, since every row counts
-against the agreement: its control plane is told, and decides.
+against the agreement: its room tells whoever decides what is done then.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Generic
 
 import structlog
 
+from connector.dataplane.ports import PushLine, PushLines, PushRoom, S
 from connector.dataplane.service import Streams
 from connector.outbox.letter import PATIENCE
-from connector.signaling.ports import DataFlow, PushLine, PushLines
-from connector.signaling.service import RECOVERY, DataFlows
 from schemas.errors import (
     DataspaceError,
     Malformed,
@@ -26,45 +26,50 @@ from schemas.errors import (
 
 MOST_PUSHES = 8
 """Pushes at a time; others wait for their turn."""
+LOOK = timedelta(seconds=5)
+"""How often the room is asked for pushes that nobody has begun."""
 PAUSE = timedelta(seconds=2)
 """How long to wait before an endpoint that does not answer is tried again."""
 _CUT = ("suspended", "terminated")
-"""Ends that the control plane asked for: it need not be told."""
+"""Ends that the other side asked for, or was told of: it need not be told."""
 
-_log = structlog.get_logger("connector.signaling")
+_log = structlog.get_logger("connector.pushes")
 
 
 class _NotConnected(PeerUnavailable):
     """Nobody answers, and nothing has left."""
 
 
-class Pushes:
-    """Pushes what is to be pushed.
+class Pushes(Generic[S]):
+    """Pushes what is to be pushed of one room.
 
     Args:
-        flows: knows what is to be pushed, and is told what became of it.
+        room: knows what is to be pushed, and is told what became of it.
         streams: opens the streams, with everything that an agreement demands.
         lines: connects to sinks.
         clock: UTC, aware.
         most: pushes at a time.
         patience: how long an endpoint that does not answer is tried.
+        every: how often the room is asked for what nobody has begun.
     """
 
     def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
         self,
         *,
-        flows: DataFlows,
+        room: PushRoom[S],
         streams: Streams,
         lines: PushLines,
         clock: Callable[[], datetime],
         most: int = MOST_PUSHES,
         patience: timedelta = PATIENCE,
+        every: timedelta = LOOK,
     ) -> None:
-        self._flows, self._streams, self._lines = flows, streams, lines
-        self._clock, self._patience = clock, patience
+        self._room, self._streams, self._lines = room, streams, lines
+        self._clock, self._patience, self._every = clock, patience, every
         self._free = threading.Semaphore(most)
         self._lock = threading.Condition()
         self._running: dict[str, PushLine | None] = {}
+        self._waiting: dict[str, None] = {}
         self._threads: list[threading.Thread] = []
         self._stopping = False
         self._looked: datetime | None = None
@@ -74,23 +79,23 @@ class Pushes:
         with self._lock:
             running = list(self._running)
         for pid in running:
-            self._flows.is_alive(pid)
+            self._room.is_alive(pid)
         now = self._clock()
-        if self._looked is None or now - self._looked >= RECOVERY:
+        if self._looked is None or now - self._looked >= self._every:
             self._looked = now
-            self._begin_waiting()
-
-    def _begin_waiting(self) -> None:
-        for flow in self._flows.to_push():
-            self.begin(flow.pid)
+            for process in self._room.to_push():
+                self.begin(process.pid)
 
     def begin(self, pid: str) -> bool:
-        """Begin the push of a flow, if there is one and a place is free; return whether it was begun."""
+        """Begin the push of a process, if there is one; return whether it was begun, or waits for a place."""
         with self._lock:
-            if self._stopping or pid in self._running:
+            if self._stopping:
                 return False
-            if not self._free.acquire(blocking=False):
+            # One that runs may have been stopped, and started anew: it is begun once more when it has ended.
+            if pid in self._running or not self._free.acquire(blocking=False):
+                self._waiting[pid] = None
                 return False
+            self._waiting.pop(pid, None)
             self._running[pid] = None
         thread = threading.Thread(target=self._run, args=(pid,), name="push", daemon=True)
         thread.start()
@@ -114,73 +119,69 @@ class Pushes:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _run(self, pid: str) -> None:
-        claimed = None
         try:
-            claimed = self._flows.claim(pid)
+            claimed = self._room.claim(pid)
             if claimed is not None:
                 self._push(*claimed)
         except DataspaceError as error:
             # Nothing is lost: the lease runs out, and the push is begun again.
-            _log.warning("push not settled", flow=pid, problem=str(error), code=error.code)
+            _log.warning("push not settled", process=pid, problem=str(error), code=error.code)
         except Exception:
-            _log.exception("push failed unexpectedly", flow=pid)
+            _log.exception("push failed unexpectedly", process=pid)
         finally:
             with self._lock:
                 self._running.pop(pid, None)
                 self._lock.notify_all()
             self._free.release()
-        if claimed is not None:
-            self._hand_on()
+        # The place that became free is given to the push that waits longest.
+        with self._lock:
+            following = next((one for one in self._waiting if one not in self._running), None)
+        if following is not None:
+            self.begin(following)
 
-    def _hand_on(self) -> None:
-        """Give a place that became free to a push that waits; if that fails, `tick` does it."""
-        try:
-            self._begin_waiting()
-        except DataspaceError as error:
-            _log.warning("pushes wait", problem=str(error), code=error.code)
-
-    def _push(self, flow: DataFlow, ticket: str) -> None:
+    def _push(self, process: S, ticket: str) -> None:
         """Carry one stream to its sink, and say what became of it."""
         try:
-            line = self._connected(flow)
+            line = self._connected(process)
             try:
                 with self._streams.open(ticket) as stream:
                     line.send(stream)
             finally:
                 line.close()
         except _NotConnected as error:
-            if self._clock() - flow.updated < self._patience:
-                self._flows.hold(flow.pid, self._clock() + PAUSE)
+            if self._clock() - process.updated < self._patience:
+                self._room.hold(process.pid, self._clock() + PAUSE)
             else:
-                self._flows.not_pushed(flow, str(error))
+                self._room.not_pushed(process, error)
         except StreamEnded as ended:
-            self._broken(flow, ended.reason, cut=ended.end in _CUT)
+            self._broken(process, ended, cut=ended.end in _CUT)
         except DataspaceError as error:
-            self._broken(flow, str(error), cut=False)
+            self._broken(process, error, cut=False)
         except Exception:
-            self._flows.not_pushed(flow, "something failed at the provider; it was logged there")
+            why = DataspaceError("something failed at the provider; it was logged there")
+            self._room.not_pushed(process, why)
             raise
         else:
-            self._flows.pushed(flow)
+            self._room.pushed(process)
 
-    def _connected(self, flow: DataFlow) -> PushLine:
-        if flow.address is None:
-            raise Malformed("the data flow has no address to push to")
+    def _connected(self, process: S) -> PushLine:
+        if process.address is None:
+            raise Malformed("there is no address to push to")
         try:
-            line = self._lines.connect(flow.address)
+            line = self._lines.connect(process.address)
         except PeerUnavailable as error:
             raise _NotConnected(str(error)) from None
         with self._lock:
-            self._running[flow.pid] = line
+            self._running[process.pid] = line
             stopping = self._stopping
         if stopping:
             line.close()
         return line
 
-    def _broken(self, flow: DataFlow, why: str, *, cut: bool) -> None:
+    def _broken(self, process: S, why: DataspaceError, *, cut: bool) -> None:
         with self._lock:
             stopping = self._stopping
         if stopping or cut:
-            self._flows.hold(flow.pid, None)
+            self._room.hold(process.pid, None)
         else:
-            self._flows.not_pushed(flow, why)
+            self._room.not_pushed(process, why)
