@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from policies.algebra.lengths import Incomparable
 from policies.algebra.recurrence import Recurrence
 from policies.algebra.regions import Bounded, Intervals, Opaque, Region, complement, is_empty, meet
 from schemas.errors import TooLarge
@@ -240,7 +241,10 @@ def _judge(branch: Branch, facts: Facts) -> Answer:
     answer = _judge_operands(branch, facts)
     if isinstance(answer, Impossible):
         return answer
-    across = _judge_across(branch, facts)
+    try:
+        across = _judge_across(branch, facts)
+    except Incomparable as error:
+        return Undecided((str(error),))
     return across if across is not None else answer
 
 

@@ -17,14 +17,15 @@ class Poset:
         narrower: for each term that has any, the terms directly under it.
         closed: whether the hierarchy says everything: then terms that are not under one another are
             different things, and what is under no common term is disjoint. Otherwise we do not know.
-        apart: pairs of terms of which a hierarchy that does not say everything knows that nothing is both.
+        apart: terms, in groups, of which a hierarchy that does not say everything knows that nothing lies
+            under two of a group.
         separator: where terms are themselves a hierarchy, such as BCP 47 tags: `de-AT` lies under `de`.
     """
 
     narrower: Mapping[Any, tuple[Any, ...]]
     closed: bool = False
     separator: str | None = None
-    apart: tuple[tuple[Any, Any], ...] = ()
+    apart: tuple[tuple[Any, ...], ...] = ()
 
     def is_under(self, term: Any, wide: Any) -> bool:
         """Say whether a term is another, or lies under it at any depth."""
@@ -99,7 +100,7 @@ class Poset:
 
     def _apart_from(self, term: Any) -> frozenset[Any]:
         found: frozenset[Any] = frozenset()
-        for one, other in (*self.apart, *((b, a) for a, b in self.apart)):
-            if self.is_under(term, one):
-                found |= self._down(other)
+        for group in self.apart:
+            if any(self.is_under(term, one) for one in group):
+                found |= found.union(*(self._down(one) for one in group if not self.is_under(term, one)))
         return found

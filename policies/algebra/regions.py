@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Self
 
+from policies.algebra.lengths import Incomparable
 from policies.algebra.recurrence import Recurrence
 
 Ordered = Any
-"""A number, an aware datetime or a timedelta; the values of one region can be compared with each other."""
+"""A number, an aware datetime or a duration; the values of one region can be compared with each other.
+
+Durations with months have no order among some others: a set that hangs on that is unknown (`Opaque`).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,8 @@ class Interval:
         """Whether no value lies in it; between two different ends there always is one."""
         if self.low is None or self.high is None:
             return False
-        return bool(self.low > self.high) or (self.low == self.high and (self.low_open or self.high_open))
+        is_open = self.low_open or self.high_open
+        return bool(self.low >= self.high if is_open else self.low > self.high)
 
     def intersect(self, other: Interval) -> Interval:
         """Return what both have in common; it may be empty."""
@@ -286,7 +291,10 @@ def complement(region: Region) -> Region:
 
 def meet(regions: Iterable[Region]) -> Region:
     """Return what all regions have in common; regions of different sorts have an unknown part."""
-    return reduce(_meet, regions)
+    try:
+        return reduce(_meet, regions)
+    except Incomparable as error:
+        return Opaque(str(error))
 
 
 def _meet(one: Region, other: Region) -> Region:
@@ -315,7 +323,7 @@ def _meet(one: Region, other: Region) -> Region:
             return Opaque("values of different sorts are compared")
 
 
-_NUMBERS = frozenset({"int", "float", "Decimal"})
+_SORTS = {"int": "number", "float": "number", "Decimal": "number", "Months": "timedelta"}
 
 
 def _sorts(region: Intervals | Recurrence) -> frozenset[str]:
@@ -324,7 +332,7 @@ def _sorts(region: Intervals | Recurrence) -> frozenset[str]:
         return frozenset({"timedelta"})
     ends = (end for part in region.parts for end in (part.low, part.high) if end is not None)
     names = {type(end).__name__ for end in ends}
-    return frozenset("number" if name in _NUMBERS else name for name in names)
+    return frozenset(_SORTS.get(name, name) for name in names)
 
 
 def _unless_apart(joint: bool | None, one: Recurrence, other: Recurrence) -> Region:

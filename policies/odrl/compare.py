@@ -1,7 +1,8 @@
 """The twelve operators over values, in three values.
 
 Numbers compare as numbers and instants as instants, whatever they were written as; a text never equals an
-IRI; a day is its whole day; what has no order, no common unit or no place in a known hierarchy is unknown.
+IRI, and is the same in every language; a day is its whole day; what has no order, no common unit or no place
+in a known hierarchy is unknown.
 
 Source: ODRL Vocabulary 2.2, operators; w3c/odrl issues 27, 28 and 109 for what it leaves open.
 """
@@ -10,16 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from datetime import date, datetime, timedelta
+from decimal import Context, Decimal
 
+from policies.algebra.lengths import Length, Months, after, is_no_longer, is_shorter
 from policies.odrl.logic import all_of, any_of, negated
-from policies.odrl.model import Iri, Typed, Value
-from policies.odrl.vocabulary import OPERATORS, UNITS
+from policies.odrl.model import Iri, Stretch, Typed, Value
+from policies.odrl.times import earlier, ordered_times, same_time
+from policies.odrl.vocabulary import OPERATORS, TIME_UNITS, UNITS, Unit
 from schemas.vocab import ODRL
 
-_TICK = timedelta(microseconds=1)
-_DAY = timedelta(days=1)
+_EXACT = Context(prec=2_000)
+"""Multiplies the numbers that we read with the factors of units without rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,15 @@ class Quantity:
     unit: str
 
 
-Measured = Value | Quantity
+@dataclass(frozen=True, slots=True)
+class Elapsed:
+    """A time that has passed in the world, both ends of it known: months are compared with it exactly."""
+
+    since: datetime
+    until: datetime
+
+
+Measured = Value | Quantity | Elapsed
 Values = tuple[Measured, ...]
 
 
@@ -106,23 +117,26 @@ def comparison(operator: str, right: Sequence[Value], unit: str | None = None) -
     if bare not in OPERATORS:
         raise KeyError(operator)
     test = _SETS.get(bare)
+    measure = UNITS.get(unit or "")
     rights = tuple(right)
-    single = _single(bare, rights) if unit is None or unit in UNITS else None
+    rights_in_base = tuple(in_base(value, measure) for value in rights)
+    single = _single(bare, rights) if unit is None or measure is not None else None
 
     def compared(left: Sequence[Measured], knowledge: Knowledge) -> bool | None:
         if len(left) == 1 and single is not None and type(left[0]) is single[0]:
-            return single[1](left[0])
+            try:
+                return single[1](left[0])
+            except TypeError:  # one of two instants has no zone
+                pass
         if not left or not rights:
             return None
-        plain = []
-        for value in left:
-            found = _in_unit(value, unit)
-            if found is None:
-                return None
-            plain.append(found)
+        bare_lefts, plain = _in_unit(left, unit)
+        if bare_lefts is None:
+            return None
+        others = rights if plain else rights_in_base
         if test is not None:
-            return test(plain, rights, knowledge)
-        return _compared(bare, plain, rights)
+            return test(bare_lefts, others, knowledge)
+        return _compared(bare, bare_lefts, others)
 
     return compared
 
@@ -136,28 +150,45 @@ def _single(bare: str, rights: tuple[Value, ...]) -> tuple[type, Callable[[objec
         compare_to = {"lt": "__gt__", "lteq": "__ge__", "gt": "__lt__", "gteq": "__le__"}[bare]
         test: Callable[[object], bool] = getattr(right, compare_to)
         return type(right), test
-    if bare in ("eq", "isAnyOf", "neq", "isNoneOf"):
+    if bare in ("eq", "isAnyOf", "neq", "isNoneOf") and type(right) is not datetime:
         wanted = bare in ("eq", "isAnyOf")
         return type(right), lambda left: (left == right) is wanted
     return None
 
 
-def _in_unit(value: Measured, unit: str | None) -> Value | None:
-    """Return a value in the unit of the constraint; one without a unit is taken to be in it, if known."""
-    if not isinstance(value, Quantity):
-        return value if unit is None or unit in UNITS else None
-    if value.unit == unit:
-        return value.value
-    ours, theirs = UNITS.get(unit or ""), UNITS.get(value.unit)
-    number = value.value
-    if ours is None or theirs is None or ours.dimension != theirs.dimension:
-        return None
-    if isinstance(number, bool) or not isinstance(number, int | Decimal):
-        return None
-    return Decimal(number) * theirs.factor / ours.factor
+def _in_unit(lefts: Sequence[Measured], unit: str | None) -> tuple[list[Value | Elapsed] | None, bool]:
+    """Return values in the unit of the constraint, and True; or in the base of different units, and False.
+
+    A value without a unit is taken to be in that of the constraint, if that is known. None is returned where
+    units cannot be compared.
+    """
+    ours = UNITS.get(unit or "")
+    plain = all(not isinstance(value, Quantity) or value.unit == unit for value in lefts)
+    plain = plain and (ours is None or ours.dimension != TIME_UNITS)
+    found: list[Value | Elapsed] = []
+    for value in lefts:
+        bare, own = (value.value, value.unit) if isinstance(value, Quantity) else (value, unit)
+        theirs = UNITS.get(own or "")
+        if own != unit and (ours is None or theirs is None or ours.dimension != theirs.dimension):
+            return None, plain
+        if not isinstance(value, Quantity) and unit is not None and ours is None:
+            return None, plain
+        if not plain and not isinstance(bare, Elapsed):
+            bare = in_base(bare, theirs)
+        found.append(bare)
+    return found, plain
 
 
-def _compared(bare: str, left: Sequence[Value], right: Sequence[Value]) -> bool | None:
+def in_base(value: Value, unit: Unit | None) -> Value:
+    """Return a number in the base of its unit, and a duration in seconds, exactly; others have no unit."""
+    if unit is not None and unit.dimension == TIME_UNITS and isinstance(value, timedelta):
+        return Decimal(value // timedelta(microseconds=1)).scaleb(-6, _EXACT)
+    if unit is None or _family(value) != "number" or not isinstance(value, int | Decimal):
+        return value
+    return _EXACT.multiply(Decimal(value), unit.factor)
+
+
+def _compared(bare: str, left: Sequence[Value | Elapsed], right: Sequence[Value]) -> bool | None:
     if bare in ("eq", "neq"):
         same = all_of(
             [any_of(equal(one, other) for one in left) for other in right]
@@ -173,19 +204,21 @@ _NO_NUMBER = "no number"
 """NaN and the infinities: they stand in no order, and are not even equal to themselves."""
 
 
-def _family(value: Value) -> str:
+def _family(value: Value | Elapsed) -> str:
     if isinstance(value, bool):
         return "truth"
     if isinstance(value, int):
         return "number"
     if isinstance(value, Decimal):
         return "number" if value.is_finite() else _NO_NUMBER
-    if isinstance(value, date):
+    if isinstance(value, date | Stretch):
         return "time"
+    if isinstance(value, timedelta | Months | Elapsed):
+        return "length"
     return type(value).__name__
 
 
-def equal(left: Value, right: Value) -> bool | None:
+def equal(left: Value | Elapsed, right: Value | Elapsed) -> bool | None:
     """Say whether two values are the same, by value within a family of datatypes."""
     one, other = _family(left), _family(right)
     if _NO_NUMBER in (one, other):
@@ -194,33 +227,18 @@ def equal(left: Value, right: Value) -> bool | None:
         if left == right:
             return True
         return False if "Iri" in (one, other) else None
+    if {one, other} == {"length", "number"}:
+        return None  # of which unit?
     if one != other:
         return False
     if one == "time":
-        return _same_time(left, right)  # type: ignore[arg-type]  # the family says so
+        return same_time(left, right)  # type: ignore[arg-type]  # the family says so
+    if one == "length":
+        return all_of((_ordered_length("lteq", left, right), _ordered_length("gteq", left, right)))  # type: ignore[arg-type]  # likewise
     return left == right
 
 
-def _span(value: date) -> tuple[datetime, datetime]:
-    """Return the first and the last instant of a day, or an instant twice."""
-    if isinstance(value, datetime):
-        moment = value if value.tzinfo else value.replace(tzinfo=UTC)
-        return moment, moment
-    start = datetime.combine(value, time(), UTC)
-    return start, start + (_DAY - _TICK)
-
-
-def _same_time(left: date, right: date) -> bool | None:
-    if type(left) is type(right):
-        return left == right
-    (since, until), (start, end) = _span(left), _span(right)
-    if until < start or end < since:
-        return False
-    # An instant of the day is on the day; that a whole day is one instant cannot be known.
-    return True if isinstance(left, datetime) else None
-
-
-def ordered(bare: str, left: Value, right: Value) -> bool | None:
+def ordered(bare: str, left: Value | Elapsed, right: Value | Elapsed) -> bool | None:
     """Say whether a value stands before or after another; None if they have no order.
 
     Args:
@@ -229,55 +247,66 @@ def ordered(bare: str, left: Value, right: Value) -> bool | None:
         right: what it is compared with; a day ends at its end.
     """
     family = _family(left)
-    if family != _family(right) or family not in ("number", "time", "timedelta"):
+    if family != _family(right) or family not in ("number", "time", "length"):
         return None
     if family == "time":
-        return _ordered_time(bare, left, right)  # type: ignore[arg-type]  # the family says so
+        return ordered_times(bare, left, right)  # type: ignore[arg-type]  # the family says so
+    if family == "length":
+        return _ordered_length(bare, left, right)  # type: ignore[arg-type]  # likewise
     if bare in ("lt", "gteq"):
         return (left < right) is (bare == "lt")  # type: ignore[operator]  # one family, and ordered
     return (left <= right) is (bare == "lteq")  # type: ignore[operator]  # likewise
 
 
-def _ordered_time(bare: str, left: date, right: date) -> bool | None:
-    if type(left) is not datetime and type(right) is not datetime:
-        return {"lt": left < right, "lteq": left <= right, "gt": left > right, "gteq": left >= right}[bare]
-    (since, until), (start, end) = _span(left), _span(right)
-    # Of a day on the left only some instant is meant: it is surely so, surely not so, or unknown.
-    if bare in ("lt", "gteq"):
-        before = True if until < start else False if since >= start else None
-        return before if bare == "lt" else negated(before)
-    within = True if until <= end else False if since > end else None
-    return within if bare == "lteq" else negated(within)
+_TURNED = {"lt": "gt", "lteq": "gteq", "gt": "lt", "gteq": "lteq"}
 
 
-def _any(left: Sequence[Value], right: Sequence[Value], _: Knowledge) -> bool | None:
+def _ordered_length(bare: str, left: Length | Elapsed, right: Length | Elapsed) -> bool | None:
+    if isinstance(right, Elapsed):
+        if not isinstance(left, Elapsed):
+            return _ordered_length(_TURNED[bare], right, left)
+        right = right.until - right.since
+    if isinstance(left, Elapsed):
+        end = after(left.since, right)
+        if end is None:  # it ends beyond any calendar, before or after
+            sooner = is_shorter(timedelta(), right)
+        elif bare in ("lt", "gteq"):
+            sooner = earlier(left.until, end)
+        else:
+            sooner = negated(earlier(end, left.until))
+    else:
+        sooner = is_shorter(left, right) if bare in ("lt", "gteq") else is_no_longer(left, right)
+    return sooner if bare in ("lt", "lteq") else negated(sooner)
+
+
+def _any(left: Sequence[Value | Elapsed], right: Sequence[Value], _: Knowledge) -> bool | None:
     return any_of(equal(one, other) for one in left for other in right)
 
 
-def _none(left: Sequence[Value], right: Sequence[Value], knowledge: Knowledge) -> bool | None:
+def _none(left: Sequence[Value | Elapsed], right: Sequence[Value], knowledge: Knowledge) -> bool | None:
     return negated(_any(left, right, knowledge))
 
 
-def _all(left: Sequence[Value], right: Sequence[Value], _: Knowledge) -> bool | None:
+def _all(left: Sequence[Value | Elapsed], right: Sequence[Value], _: Knowledge) -> bool | None:
     return all_of(any_of(equal(one, other) for one in left) for other in right)
 
 
-def _is_a(left: Sequence[Value], right: Sequence[Value], knowledge: Knowledge) -> bool | None:
+def _is_a(left: Sequence[Value | Elapsed], right: Sequence[Value], knowledge: Knowledge) -> bool | None:
     return all_of(any_of(_under(knowledge.kinds, one, other) for other in right) for one in left)
 
 
-def _part_of(left: Sequence[Value], right: Sequence[Value], knowledge: Knowledge) -> bool | None:
+def _part_of(left: Sequence[Value | Elapsed], right: Sequence[Value], knowledge: Knowledge) -> bool | None:
     return all_of(any_of(_under(knowledge.parts, one, other) for other in right) for one in left)
 
 
-def _has_part(left: Sequence[Value], right: Sequence[Value], knowledge: Knowledge) -> bool | None:
+def _has_part(left: Sequence[Value | Elapsed], right: Sequence[Value], knowledge: Knowledge) -> bool | None:
     return all_of(any_of(_under(knowledge.parts, other, one) for one in left) for other in right)
 
 
-def _under(hierarchy: Hierarchy, term: Value, wider: Value) -> bool | None:
+def _under(hierarchy: Hierarchy, term: Value | Elapsed, wider: Value | Elapsed) -> bool | None:
     if equal(term, wider) is True:
         return True
-    if isinstance(term, Typed) or isinstance(wider, Typed):
+    if isinstance(term, Typed | Elapsed) or isinstance(wider, Typed | Elapsed):
         return None
     return hierarchy.lies_under(term, wider)
 

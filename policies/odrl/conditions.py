@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from policies.odrl.compare import Comparison, Measured, Quantity, Values, comparison
+from policies.odrl.compare import Comparison, Elapsed, Measured, Quantity, Values, comparison
 from policies.odrl.logic import COMBINED
 from policies.odrl.model import Condition, Constraint, Iri, Logical, Value
 from policies.odrl.vocabulary import INCLUDED_IN, SAME_ACTION
@@ -114,6 +114,16 @@ class Scene:
                 return self.world.properties[name][operand]
         return self.values.get(operand, ())
 
+    def facts_for(self, constraint: Constraint, source: Source) -> Values:
+        """Return the values to compare with a constraint: the facts, or else its status, if that counts."""
+        found = self.facts(constraint.operand, source)
+        if found or constraint.status is None or not self.behaviour.believe_status:
+            return found
+        status, unit = constraint.status, constraint.unit
+        if constraint.operand == COUNT and type(status) is int:
+            status += 1  # the use that is asked for counts too
+        return (status if unit is None else Quantity(status, unit),)
+
     def past(self) -> int:
         """Return how many events of the log lie up to now."""
         now = self.world.now
@@ -142,9 +152,9 @@ class Scene:
         """
         if self._line is None:
             made = [self.at_event(at) for at in range(self.past())]
-            for at, scene in enumerate(made):
+            for scene in made:
                 if scene._line is None:
-                    scene._line = Line(made, at + 1)
+                    scene._line = Line(made, scene.past())
             self._line = Line(made, len(made), self)
         return self._line
 
@@ -220,7 +230,7 @@ class Ready:
     def report(self, scene: Scene) -> PremiseReport:
         """Evaluate, and say how each part came out."""
         condition = self.condition
-        left = () if isinstance(condition, Logical) else scene.facts(condition.operand, self.source)
+        left = () if isinstance(condition, Logical) else scene.facts_for(condition, self.source)
         parts = tuple(part.report(scene) for part in self.parts)
         return PremiseReport("constraint", self.check(scene), condition.id, condition, left, parts)
 
@@ -246,7 +256,7 @@ def _atomic(constraint: Constraint, source: Source) -> Check:
     if constraint.reference is not None and not constraint.values:
         return _by_reference(constraint, source)
     test = comparison(constraint.operator, constraint.values, constraint.unit)
-    if source == "use" and operand != COUNT:
+    if source == "use" and operand != COUNT and constraint.status is None:
         # The common case by the shortest way: this is what a decision spends its time on.
         def compared(scene: Scene) -> bool | None:
             return test(scene.values.get(operand, ()), scene.knowledge)
@@ -254,7 +264,7 @@ def _atomic(constraint: Constraint, source: Source) -> Check:
         return compared
 
     def found_and_compared(scene: Scene) -> bool | None:
-        return test(scene.facts(operand, source), scene.knowledge)
+        return test(scene.facts_for(constraint, source), scene.knowledge)
 
     return found_and_compared
 
@@ -269,7 +279,7 @@ def _by_reference(constraint: Constraint, source: Source) -> Check:
             seen.clear()
             rights, unit = _bare(named, constraint.unit)
             seen[named] = comparison(constraint.operator, rights, unit)
-        return seen[named](scene.facts(constraint.operand, source), scene.knowledge)
+        return seen[named](scene.facts_for(constraint, source), scene.knowledge)
 
     return compared
 
@@ -279,14 +289,20 @@ def _bare(values: Sequence[Measured], unit: str | None) -> tuple[list[Value], st
     units = {value.unit for value in values if isinstance(value, Quantity)}
     if len(units) > 1:
         return [], None
-    bare = [value.value if isinstance(value, Quantity) else value for value in values]
+    bare = [
+        value.value if isinstance(value, Quantity) else value
+        for value in values
+        if not isinstance(value, Elapsed)
+    ]
+    if len(bare) < len(values):
+        return [], None
     return bare, (units.pop() if units else unit)
 
 
 def _in_order(checks: tuple[Check, ...]) -> Check:
     """Hold once each part was satisfied at an event, each later than the one before; now counts as the last.
 
-    One moment tells no order: without events it cannot be known.
+    One moment tells no order: without an event up to now it cannot be known.
     """
 
     def in_order(scene: Scene) -> bool | None:
@@ -296,18 +312,24 @@ def _in_order(checks: tuple[Check, ...]) -> Check:
 
     def walked(scene: Scene) -> bool | None:
         moments = scene.moments()
-        if len(moments) == 1 and len(checks) > 1:
+        if not scene.past() and len(checks) > 1:
             return None
-        at, unknown = 0, False
-        for check in checks:
-            while at < len(moments):
-                state = check(moments[at])
-                at += 1
-                unknown = unknown or state is None
-                if state is True:
-                    break
-            else:
-                return None if unknown else False
-        return True
+        if _walked(checks, moments, (True,)):
+            return True
+        return None if _walked(checks, moments, (True, None)) else False
 
     return in_order
+
+
+def _walked(checks: tuple[Check, ...], moments: Sequence[Scene], good: tuple[bool | None, ...]) -> bool:
+    """Say whether each check comes out well at a later time than the one before; the earliest will do."""
+    left, last = iter(moments), None
+    for check in checks:
+        for moment in left:
+            now = moment.world.now
+            if (last is None or now is None or now > last) and check(moment) in good:
+                last = now
+                break
+        else:
+            return False
+    return True

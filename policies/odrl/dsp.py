@@ -13,8 +13,8 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from policies.algebra.lengths import Months, spelt
 from policies.odrl.inherit import resolved
-from policies.odrl.literals import spell_duration
 from policies.odrl.model import (
     Condition,
     ConflictStrategy,
@@ -26,6 +26,7 @@ from policies.odrl.model import (
     PolicyModel,
     Prohibition,
     Refined,
+    Stretch,
     Typed,
     Value,
 )
@@ -159,16 +160,18 @@ def _condition(one: Condition) -> dict[str, Any]:
 def _value(value: Value, place: str) -> Any:
     if isinstance(value, Iri):
         return value.value
-    if isinstance(value, Typed) and value.datatype == f"{XSD}duration":
-        return value.text
+    if isinstance(value, Stretch):
+        raise _cannot(f"{value.text} of type {shorter(value.datatype)}", place, "write an xsd:dateTime")
     if isinstance(value, Typed):
         raise _cannot(f"a value of type {shorter(value.datatype)!r}", place, "write a text, number or time")
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise _cannot(f"{value.isoformat()}, which has no time zone,", place, "write it with Z")
     if isinstance(value, datetime):
         return {"@value": value.isoformat().replace("+00:00", "Z"), "@type": f"{XSD}dateTime"}
     if isinstance(value, date):
         return {"@value": value.isoformat(), "@type": f"{XSD}date"}
-    if isinstance(value, timedelta):
-        return spell_duration(value)
+    if isinstance(value, timedelta | Months):
+        return spelt(value)
     if isinstance(value, Decimal):
         return {"@value": format(value, "f"), "@type": f"{XSD}decimal"}
     return value

@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 from policies.odrl.conditions import (
@@ -23,7 +23,8 @@ from policies.odrl.conditions import (
     ready,
 )
 from policies.odrl.logic import all_of
-from policies.odrl.model import Constraint, Duty, Permission, Prohibition, Refined
+from policies.odrl.model import Constraint, Duty, Permission, Prohibition, Refined, Stretch
+from policies.odrl.times import FARTHEST, span
 from policies.odrl.world import Deontic, Event, Request
 from schemas.vocab import ODRL
 
@@ -98,21 +99,26 @@ def _is_deadline(constraint: Constraint) -> bool:
         return False
     if constraint.operand == EVENT:
         return constraint.values[0] == POLICY_USAGE
-    return constraint.operand == DATE_TIME and isinstance(constraint.values[0], date)
+    return constraint.operand == DATE_TIME and isinstance(constraint.values[0], date | Stretch)
 
 
 def deadline(duty: Duty) -> datetime | None:
     """Return the first instant at which a duty is overdue, or None if it says none."""
     ends = []
     for one in duty.constraints:
-        if isinstance(one, Constraint) and _is_deadline(one) and isinstance(one.values[0], date):
-            value = one.values[0]
-            within = one.operator == ODRL + "lteq"
-            if isinstance(value, datetime):
-                ends.append(value + (timedelta(microseconds=1) if within else timedelta()))
-            else:
-                ends.append(datetime.combine(value, time(), UTC) + timedelta(days=1 if within else 0))
+        if isinstance(one, Constraint) and _is_deadline(one) and isinstance(one.values[0], date | Stretch):
+            ends.append(_end(one.values[0], within=one.operator == ODRL + "lteq"))
     return min(ends, default=None)
+
+
+def _end(value: date | Stretch, *, within: bool) -> datetime:
+    first, last = span(value)
+    try:
+        end = last + timedelta(microseconds=1) if within else first
+        # What is done in time has to be so in every zone that may be meant.
+        return end if end.tzinfo is not None else end.replace(tzinfo=UTC) - FARTHEST
+    except OverflowError:  # the calendar ends here
+        return (last if within else first).replace(tzinfo=UTC)
 
 
 # --- does a rule speak of a request? -----------------------------------------------------------------
@@ -136,14 +142,16 @@ def party_state(one: ReadyRule, scene: Scene) -> bool | None:
 def _participant(
     wanted: Refined, given: str | None, refinements: tuple[Ready, ...], scene: Scene
 ) -> bool | None:
-    if wanted.iri is not None:
-        if given is None:
-            return None
-        if not is_member(given, wanted.iri, scene.world.members) and not (
-            wanted.source is not None and is_member(given, wanted.source, scene.world.members)
+    state: bool | None = True
+    if wanted.iri is not None and given is None:
+        state = None
+    elif wanted.iri is not None and given is not None:
+        members = scene.world.members
+        if not is_member(given, wanted.iri, members) and not (
+            wanted.source is not None and is_member(given, wanted.source, members)
         ):
             return False
-    return all_of(one.check(scene) for one in refinements) if refinements else True
+    return all_of((state, *(one.check(scene) for one in refinements))) if refinements else state
 
 
 def action_state(one: ReadyRule, scene: Scene) -> bool | None:
@@ -155,9 +163,9 @@ def action_state(one: ReadyRule, scene: Scene) -> bool | None:
     wanted, given = one.rule.action.iri, scene.request.action
     forbids = isinstance(one.rule, Prohibition)
     state: bool | None = True
-    if wanted is not None:
-        if given is None:
-            return None
+    if wanted is not None and given is None:
+        state = None
+    elif wanted is not None and given is not None:
         state = is_within(given, wanted, scene.world.actions)
         if forbids and state is not True and scene.behaviour.wider_request_hits:
             state = is_within(wanted, given, scene.world.actions) or state

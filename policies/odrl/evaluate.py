@@ -172,6 +172,7 @@ def evaluate(
     scene = Scene(request, world, prepared.behaviour)
     permissions = tuple(_report(one, scene) for one in prepared.permissions)
     prohibitions = tuple(_report(one, scene) for one in prepared.prohibitions)
+    scene.counted = None
     obligations = tuple(duty_report(one, scene, owes(one.rule, scene)) for one in prepared.obligations)
     outcome = verdict(
         any(report.control == "Permit" for report in permissions),
@@ -191,10 +192,10 @@ def is_attempted(one: ReadyRule, scene: Scene) -> bool | None:
 
 
 def count(one: PreparedRule, scene: Scene) -> None:
-    """Count how often a rule was exercised, the exercise that is asked for included."""
+    """Count how often a rule was exercised, the exercise that is asked for included; duties count apart."""
+    scene.counted = None
     if not one.counts:
         return
-    scene.counted = None
     rule = one.ready.rule
     prior = scene.world.counts.get(rule.id)
     if prior is None and scene.world.events:
@@ -228,13 +229,8 @@ def constraints_state(one: ReadyRule, scene: Scene) -> bool | None:
 
 def _permits(one: PreparedRule, scene: Scene) -> bool:
     count(one, scene)
-    return (
-        is_attempted(one.ready, scene) is True
-        and constraints_state(one.ready, scene) is True
-        and all(
-            _allows(duty_report(duty, scene, owes(one.ready.rule, scene)), scene) for duty in one.ready.nested
-        )
-    )
+    holds = is_attempted(one.ready, scene) is True and constraints_state(one.ready, scene) is True
+    return holds and all(_allows(report, scene) for report in _duties(one.ready, scene))
 
 
 def _prohibits(one: PreparedRule, scene: Scene) -> bool:
@@ -256,6 +252,7 @@ def owes(rule: Rule, scene: Scene) -> str | None:
 
 def _duties(one: ReadyRule, scene: Scene) -> Iterable[DutyReport]:
     by = owes(one.rule, scene)
+    scene.counted = None  # that was the count of the rule
     return (duty_report(duty, scene, by) for duty in one.nested)
 
 
@@ -271,6 +268,7 @@ def _report(one: PreparedRule, scene: Scene) -> RuleReport:
     rule = one.ready.rule
     assert isinstance(rule, Permission | Prohibition)  # noqa: S101  # `prepare` made it of one
     attempted, constraints = is_attempted(one.ready, scene), constraints_state(one.ready, scene)
+    found = premises(one.ready, scene)
     duties = tuple(_duties(one.ready, scene))
     whole = all_of((attempted, constraints))
     # Where a mismatch leaves a rule active, only its constraints and duties decide on that.
@@ -282,4 +280,4 @@ def _report(one: PreparedRule, scene: Scene) -> RuleReport:
     else:
         active = is_active(state, scene)
         control = "Deny" if is_active(whole, scene) else "Permit"
-    return RuleReport(rule, attempted, active, control, premises(one.ready, scene), duties, whole is None)
+    return RuleReport(rule, attempted, active, control, found, duties, whole is None)

@@ -6,14 +6,16 @@ What has no order and stands in no hierarchy that we know is a term of which onl
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from policies.algebra.formulas import STEP, Atom, Every, Facts, Formula, Negated, One, Some
 from policies.algebra.hierarchy import Poset
+from policies.algebra.lengths import Incomparable, Length, Months
 from policies.algebra.recurrence import Recurrence, repeating
 from policies.algebra.regions import Interval, Intervals, Opaque, Region
+from policies.odrl.compare import in_base
 from policies.odrl.model import (
     Condition,
     Constraint,
@@ -22,12 +24,16 @@ from policies.odrl.model import (
     Permission,
     PolicyModel,
     Prohibition,
+    Stretch,
     Typed,
     Value,
 )
+from policies.odrl.times import TIME_OF_DAY, span
+from policies.odrl.vocabulary import INCLUDED_IN, SAME_ACTION, UNITS
 
 ODRL = "http://www.w3.org/ns/odrl/2/"
 _ORDERING = frozenset({"lt", "lteq", "gt", "gteq"})
+_TICK = timedelta(microseconds=1)
 _NEGATIVE = {"neq": "eq", "isNoneOf": "isAnyOf"}
 _NOT_NEGATIVE = Intervals((Interval(low=Decimal(0)),))
 _NO_TIME_BACK = Intervals((Interval(low=timedelta()),))
@@ -55,6 +61,20 @@ LANGUAGES = Poset({}, closed=True, separator="-")
 NO_HIERARCHY = Poset({}, closed=True)
 
 
+def _narrower_actions() -> dict[str, tuple[str, ...]]:
+    under: dict[str, list[str]] = {}
+    for action, wider in INCLUDED_IN.items():
+        if wider is not None:
+            under.setdefault(wider, []).append(action)
+    for old, meant in SAME_ACTION.items():
+        under.setdefault(old, []).append(meant)
+    return {action: tuple(found) for action, found in under.items()}
+
+
+ACTIONS = Poset(_narrower_actions(), closed=True)
+"""ODRL's actions; a deprecated one and the one that it stands for lie under each other."""
+
+
 @dataclass(frozen=True, slots=True)
 class Knowledge:
     """What two policies are compared by.
@@ -70,7 +90,7 @@ class Knowledge:
 
     hierarchies: Mapping[str, Poset] = field(default_factory=dict)
     facts: Facts = ODRL_FACTS
-    actions: Poset = NO_HIERARCHY
+    actions: Poset = ACTIONS
     silent_is_unknown: bool = False
 
 
@@ -92,15 +112,10 @@ def conditions_of(rule: Permission | Prohibition) -> tuple[Condition, ...]:
     return (*rule.constraints, *(condition for part in parts for condition in part.refinements))
 
 
-def is_under(narrow: str, wide: str, known: Knowledge) -> bool:
-    """Say whether an action is another, or a narrower one."""
-    return known.actions.is_under(narrow, wide)
-
-
 def covers(wide: Permission | Prohibition, narrow: Permission, known: Knowledge) -> bool:
     """Say whether a rule speaks of all that a permission speaks of: action, asset and party."""
     action = wide.action.iri is None or (
-        narrow.action.iri is not None and is_under(narrow.action.iri, wide.action.iri, known)
+        narrow.action.iri is not None and known.actions.is_under(narrow.action.iri, wide.action.iri)
     )
     return action and all(
         mine.iri is None or mine.iri == theirs.iri
@@ -126,15 +141,6 @@ class Reading:
         ):
             parts += [self._formula(condition, f"{name} ") for condition in part.refinements]
         return Every(tuple(parts))
-
-    def unforbidden(self, policies: tuple[PolicyModel, ...], use: Permission) -> tuple[Formula, ...]:
-        """Return that no prohibition applies which covers the action of a permission."""
-        return tuple(
-            Negated(self.all_of(rule))
-            for policy in policies
-            for rule in policy.prohibitions
-            if covers(rule, use, self.known)
-        )
 
     def _formula(self, condition: Condition, about: str = "") -> Formula:
         if isinstance(condition, Constraint):
@@ -162,16 +168,23 @@ class Reading:
         operator = constraint.operator.removeprefix(ODRL)
         words = f"{_short(constraint.operand)} {operator} {' | '.join(map(_spelt, constraint.values))}"
         key = f"{about}{constraint.operand}"
-        region = self._unit_differs(constraint) or self._region(constraint, _NEGATIVE.get(operator, operator))
+        constraint, differs = self._in_base(constraint)
+        region = differs or self._region(constraint, _NEGATIVE.get(operator, operator))
         atom = Atom(key, region, words)
         return Negated(atom) if operator in _NEGATIVE else atom
 
-    def _unit_differs(self, constraint: Constraint) -> Opaque | None:
-        units = {c.unit for c in self._all() if c.operand == constraint.operand}
+    def _in_base(self, constraint: Constraint) -> tuple[Constraint, Opaque | None]:
+        """Return a constraint in the base unit that all about its operand share, or why they share none."""
+        units = {c.unit or "" for c in self._all() if c.operand == constraint.operand}
         if len(units) < 2:
-            return None
-        named = ", ".join(sorted(unit or "none" for unit in units))
-        return Opaque(f"{_short(constraint.operand)} is written in different units: {named}")
+            return constraint, None
+        known = {unit: UNITS[unit] for unit in units if unit in UNITS}
+        if len(known) < len(units) or len({unit.dimension for unit in known.values()}) > 1:
+            named = ", ".join(sorted(unit or "none" for unit in units))
+            why = f"{_short(constraint.operand)} is written in different units: {named}"
+            return constraint, Opaque(why)
+        own = known[constraint.unit or ""]
+        return replace(constraint, values=tuple(in_base(value, own) for value in constraint.values)), None
 
     def _all(self) -> Iterable[Constraint]:
         for policy in self.policies:
@@ -189,7 +202,7 @@ class Reading:
             return _compared(operator, constraint.values)
         hierarchy = self.known.hierarchies.get(constraint.operand, Poset({}))
         if operator in _ORDERING:
-            return Opaque(f"{operator} does not order terms")
+            return Opaque(f"{operator} does not order terms, nor times of which the zone is open")
         terms = tuple(self._term(constraint.operand, value) for value in constraint.values)
         return hierarchy.region(operator, terms, self._mentioned(constraint.operand))
 
@@ -201,7 +214,9 @@ class Reading:
     def _term(self, operand: str, value: Value) -> object:
         """Return a term to compare; where spelling is the hierarchy, as in `de-AT`, a text is a term too."""
         spelt = self.known.hierarchies.get(operand, NO_HIERARCHY).separator is not None
-        return value if spelt and isinstance(value, str) else _term(value)
+        if spelt and isinstance(value, str | Iri):
+            return (value.value if isinstance(value, Iri) else value).lower()  # tags are the same in any case
+        return _term(value)
 
 
 def _at_step(formula: Formula, step: str) -> Formula:
@@ -221,6 +236,8 @@ def _recurs(constraint: Constraint, operator: str) -> Region | None:
     if operator != "eq" or len(constraint.values) != 1:
         return None
     value = constraint.values[0]
+    if isinstance(value, Months):
+        return Opaque(f"whether what recurs every {value} meets another depends on the calendar")
     if isinstance(value, timedelta):
         return Recurrence(value) if value > timedelta() else Intervals(())
     text = value.text if isinstance(value, Typed) else value
@@ -230,19 +247,24 @@ def _recurs(constraint: Constraint, operator: str) -> Region | None:
 def _compared(operator: str, values: tuple[Value, ...]) -> Region:
     if operator in ("eq", *_ORDERING) and len(values) > 1:
         return Opaque(f"{operator} compares with one value, here are {len(values)}")
+    if len({_SORTS.get(type(value), type(value)) for value in map(_ordered, values)}) > 1:
+        return Opaque("its values are of different sorts")
     found = Intervals(())
-    for value in values:
-        found = found.union(_compared_with("eq" if operator == "isAnyOf" else operator, value))
-    kinds = {type(_ordered(value)) for value in values}
-    return found if len(kinds) == 1 else Opaque("its values are of different sorts")
+    try:
+        for value in values:
+            found = found.union(_compared_with("eq" if operator == "isAnyOf" else operator, value))
+    except Incomparable as error:
+        return Opaque(str(error))
+    return found
 
 
 def _compared_with(operator: str, value: Value) -> Intervals:
     """Compare with a value; a day is all its instants, so that "at most a day" ends with it."""
     start = _ordered(value)
-    if not isinstance(value, date) or isinstance(value, datetime):
+    if not isinstance(value, date | Stretch) or isinstance(value, datetime):
         return Intervals.compared(operator, start)
-    following = datetime.combine(value + timedelta(days=1), time(), UTC) if value < date.max else None
+    last = span(value)[1]
+    following = last + _TICK if last < datetime.max.replace(tzinfo=UTC) else None
     match operator:
         case "eq":
             return Intervals((Interval(start, following, False, following is not None),))
@@ -254,8 +276,11 @@ def _compared_with(operator: str, value: Value) -> Intervals:
             return Intervals.compared(operator, start)
 
 
-def _ordered(value: Value) -> Decimal | datetime | timedelta | None:
-    """Return a value that has an order; None for terms, texts and truth values."""
+_SORTS: Mapping[type, type] = {Months: timedelta}
+
+
+def _ordered(value: Value) -> Decimal | datetime | Length | None:
+    """Return a value that has an order; None for terms, texts, truth values, and times of an open zone."""
     match value:
         case bool():
             return None
@@ -263,11 +288,11 @@ def _ordered(value: Value) -> Decimal | datetime | timedelta | None:
             return Decimal(value)
         case Decimal():
             return value if value.is_finite() else None
-        case datetime():
-            return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
-        case date():
-            return datetime.combine(value, time(), UTC)
-        case timedelta():
+        case date() | Stretch():
+            start = span(value)[0]
+            is_open = start.tzinfo is None or (isinstance(value, Stretch) and value.datatype == TIME_OF_DAY)
+            return None if is_open else start
+        case timedelta() | Months():
             return value
         case _:
             return None
@@ -286,7 +311,7 @@ def _spelt(value: Value) -> str:
     match value:
         case Iri():
             return value.value
-        case Typed():
+        case Typed() | Stretch():
             return value.text
         case datetime() | date():
             return value.isoformat()

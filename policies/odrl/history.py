@@ -181,6 +181,7 @@ class _Judge:
             if constraints_state(one.ready, scene) is not True:
                 why = "a constraint of its permission did not hold"
                 continue
+            scene.counted = None  # that was the count of the permission
             if all(self._duty_done(duty, one.ready, scene, event) for duty in one.ready.nested):
                 return True, ""
             why = "a duty of its permission was not performed before it, nor made good after it"

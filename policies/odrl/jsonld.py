@@ -26,6 +26,8 @@ MOST_CONTEXTS = 200
 MOST_CONTEXT_TERMS = 2_000
 DEEPEST_JSON = 60
 _MOST_MEANINGLESS = 20
+_MOST_DIGITS = 320
+_NO_DOUBLE = "policy holds a number that no double can be; write it as a typed text"
 _MOST_WHOLE = 10**21
 """JSON's whole numbers are integers up to here, and doubles from here on."""
 
@@ -63,7 +65,7 @@ def from_json(data: bytes) -> Graph:
     from pyld import jsonld  # expensive to import
 
     try:
-        document = json.loads(data, object_pairs_hook=_once, parse_constant=_no_number)
+        document = json.loads(data, object_pairs_hook=_once, parse_constant=_no_number, parse_int=_whole)
         # Half a surrogate pair is text that no encoder takes: refuse it before anybody keeps it.
         json.dumps(document, ensure_ascii=False).encode()
     except RecursionError:
@@ -112,6 +114,13 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(name: str) -> Any:
     raise Malformed(f"policy holds {name}, which is no number of JSON; write a number")
+
+
+def _whole(text: str) -> int:
+    """Read a whole number; more digits than a double can have are refused before they cost anything."""
+    if len(text) > _MOST_DIGITS:
+        raise Malformed(_NO_DOUBLE)
+    return int(text)
 
 
 class _Taker:
@@ -207,7 +216,7 @@ def _double(value: float) -> str:
     try:
         return re.sub(r"(\d)0*E\+?(-)?0*(\d)", r"\1E\2\3", f"{value:1.15E}")
     except OverflowError:
-        raise Malformed("policy holds a number that no double can be; write it as a typed text") from None
+        raise Malformed(_NO_DOUBLE) from None
 
 
 class _Census:

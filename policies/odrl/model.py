@@ -7,11 +7,13 @@ Source: ODRL Information Model 2.2, sections 2.1 to 2.10.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
+
+from policies.algebra.lengths import Months
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +25,31 @@ class Iri:
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """A literal whose datatype we do not compute with, such as xsd:gYear: equal to itself only."""
+    """A literal whose datatype we do not compute with, such as xsd:gDay: equal to itself only."""
 
     text: str
     datatype: str
 
 
-Value = Iri | str | bool | int | Decimal | date | datetime | timedelta | Typed
-"""A right operand, or a value of the state of the world. Times are aware: one without a zone means UTC."""
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A day, month or year in its zone, from its first to its last microsecond; or a time of day.
+
+    A time of day stands on the day by which XML Schema orders them, and has an order among its kind only.
+    Both ends are in UTC, or both without a zone.
+    """
+
+    first: datetime
+    last: datetime
+    datatype: str
+    text: str = field(default="", compare=False)
+
+
+Value = Iri | str | bool | int | Decimal | date | datetime | Stretch | timedelta | Months | Typed
+"""A right operand, or a value of the state of the world.
+
+A `date` is a day in UTC. A `datetime` without a zone may be that of any zone.
+"""
 
 
 class PolicyKind(StrEnum):

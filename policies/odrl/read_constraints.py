@@ -5,16 +5,17 @@ Source: ODRL Information Model 2.2, section 2.5.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, timedelta, tzinfo
 from decimal import Decimal
 from typing import Literal as OneOf
 from typing import cast
 
+from policies.algebra.lengths import Months
 from policies.odrl import literals
 from policies.odrl.graph import Blank, Graph, Literal, Named, Term
-from policies.odrl.model import Condition, Constraint, Iri, Logical, Typed, Value
+from policies.odrl.model import Condition, Constraint, Iri, Logical, Stretch, Typed, Value
 from policies.odrl.vocabulary import (
     ALIASES,
     ANNOTATIONS,
@@ -51,6 +52,7 @@ class Demands:
         known_operands: further left operands.
         known_profiles: profiles whose terms are among those.
         known_spaces: namespaces of which every action, operand and unit is known; somebody else checks them.
+        zone: whose time it is where a value states no zone; None leaves it open, and so partly unknown.
     """
 
     terms: bool = True
@@ -60,6 +62,7 @@ class Demands:
     known_operands: frozenset[str] = frozenset()
     known_profiles: frozenset[str] = frozenset()
     known_spaces: tuple[str, ...] = ()
+    zone: tzinfo | None = UTC
 
 
 LENIENT = Demands(terms=False, parties=False, actions=False)
@@ -259,6 +262,8 @@ def _atomic(desk: Desk, node: Term, name: str, place: str) -> Constraint:
     if not rights and reference is None:
         raise Malformed(f"{place}: no rightOperand; write what {shorter(operand)} is compared with")
     status = desk.one(node, "status", place)
+    if status is not None:
+        desk.warn(place, f"status says what {shorter(operand)} was once; what it is now is looked at instead")
     return Constraint(
         id=name,
         operand=operand,
@@ -298,9 +303,9 @@ def _right(desk: Desk, term: Term, operand: str, datatype: str | None, place: st
         desk.warn(place, text)
 
     if written == XSD + "string" and kind in (TIME, DURATION, NUMBER):
-        value = _untyped(term.text, kind, warn)
+        value = _untyped(term.text, kind, warn, desk.demands.zone)
     else:
-        value = literals.read_literal(term.text, written, warn)
+        value = literals.read_literal(term.text, written, warn, desk.demands.zone)
         if value is not None and not _fits(value, kind):
             value = None
     if value is not None:
@@ -316,12 +321,12 @@ def _right(desk: Desk, term: Term, operand: str, datatype: str | None, place: st
     return Typed(term.text, written)  # equal to nothing else, and known to differ from nothing
 
 
-def _untyped(text: str, kind: str, warn: Callable[[str], None]) -> Value | None:
+def _untyped(text: str, kind: str, warn: literals.Warn, zone: tzinfo | None) -> Value | None:
     """Read a text by what its operand takes."""
     value: Value | None
     if kind == TIME:
-        value = literals.read_date(text)
-        value = literals.read_time(text, warn) if value is None else value
+        value = literals.read_date(text, warn, zone)
+        value = literals.read_time(text, warn, zone) if value is None else value
     elif kind == DURATION:
         value = literals.read_literal(text, XSD + "duration", warn)
     else:
@@ -333,11 +338,9 @@ def _untyped(text: str, kind: str, warn: Callable[[str], None]) -> Value | None:
 
 def _fits(value: Value, kind: str | None) -> bool:
     if kind == TIME:
-        return isinstance(value, date | datetime)
+        return isinstance(value, date) or (isinstance(value, Stretch) and value.datatype != XSD + "time")
     if kind == DURATION:
-        return isinstance(value, timedelta | date | int | Decimal) or (
-            isinstance(value, Typed) and value.datatype == XSD + "duration"
-        )
+        return isinstance(value, timedelta | Months | date | int | Decimal)
     if kind == NUMBER:
         return isinstance(value, int | Decimal) and not isinstance(value, bool)
     return True

@@ -7,10 +7,20 @@ vocabulary decides is said to be unknown, never guessed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from policies.algebra.formulas import Answer, Every, Impossible, Negated, Possible, Some, Undecided, can_hold
+from policies.algebra.formulas import (
+    Answer,
+    Every,
+    Formula,
+    Impossible,
+    Negated,
+    Possible,
+    Some,
+    Undecided,
+    can_hold,
+)
 from policies.odrl.extents import (
     KNOWN,
     ODRL,
@@ -19,9 +29,22 @@ from policies.odrl.extents import (
     conditions_of,
     constraints_in,
     covers,
-    is_under,
 )
-from policies.odrl.model import Constraint, Permission, PolicyModel, Prohibition, Refined, Value
+from policies.odrl.model import (
+    ConflictStrategy,
+    Constraint,
+    Duty,
+    Permission,
+    PolicyModel,
+    Prohibition,
+    Refined,
+    Value,
+)
+from policies.odrl.reach import Kind, Rule, kinds
+from schemas.errors import TooLarge
+
+MOST_PAIRS = 10_000
+"""Pairs of permissions of two policies; those of more are not compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +83,22 @@ class Unknown:
 def conflict(
     one: PolicyModel, other: PolicyModel, known: Knowledge = KNOWN
 ) -> Conflict | Compatible | Unknown:
-    """Say whether a use can meet two policies at once."""
-    pairs = [
-        (mine, theirs) for mine in _grants(one) for theirs in _grants(other) if _meets(mine, theirs, known)
-    ]
-    if not pairs:
-        return Compatible(("the policies speak of different actions, assets or parties",))
+    """Say whether a use can meet two policies at once; what duties ask for is taken as done."""
+    mine, theirs, taken = _grants(one), _grants(other), (*_takes_away(one), *_takes_away(other))
+    try:
+        found = _kinds(mine, theirs, taken, known)
+    except TooLarge as error:
+        return Unknown((str(error),))
     reading = Reading(known, (one, other))
-    answers = []
-    for mine, theirs in pairs:
-        allowed = reading.unforbidden((one, other), _narrower(mine, theirs, known))
-        both = Every((reading.all_of(mine), reading.all_of(theirs), *allowed))
-        answers.append(can_hold(both, known.facts))
+    both = dict.fromkeys(
+        Every((reading.all_of(a), reading.all_of(b), *_none_of(reading, kind.among(taken))))
+        for kind in found
+        for a in kind.among(mine)
+        for b in kind.among(theirs)
+    )
+    if not both:
+        return Compatible(("the policies speak of different actions, assets or parties",))
+    answers = [can_hold(formula, known.facts) for formula in both]
     silent = _silent(one, other)
     if any(isinstance(answer, Possible) for answer in answers):
         return Unknown(silent) if silent and known.silent_is_unknown else Compatible(silent)
@@ -79,31 +106,80 @@ def conflict(
     return Unknown(undecided) if undecided else Conflict(_reasons(answers))
 
 
-def _narrower(one: Permission, other: Permission, known: Knowledge) -> Permission:
-    """Return the permission of the narrower action; that is what both speak of."""
-    if one.action.iri is None:
-        return other
-    return one if other.action.iri is None or is_under(one.action.iri, other.action.iri, known) else other
-
-
 def refines(one: PolicyModel, other: PolicyModel, known: Knowledge = KNOWN) -> Refines | NotRefines | Unknown:
-    """Say whether everything that the first policy allows, the second allows too."""
+    """Say whether everything that the first policy allows, the second allows too, and for no further duty."""
+    mine, theirs, own, taken = _grants(one), _grants(other), _takes_away(one), _takes_away(other)
+    try:
+        found = _kinds(mine, theirs, (*own, *taken), known)
+    except TooLarge as error:
+        return Unknown((str(error),))
     reading = Reading(known, (one, other))
     undecided: list[str] = []
-    for grant in _grants(one):
-        wider = [wide for wide in _grants(other) if covers(wide, grant, known)]
-        allowed = Some(
-            tuple(Every((reading.all_of(w), *reading.unforbidden((other,), grant))) for w in wider)
-        )
-        narrow = Every((reading.all_of(grant), *reading.unforbidden((one,), grant)))
-        match can_hold(Every((narrow, Negated(allowed))), known.facts):
-            case Possible(branch):
-                found = "; ".join(str(literal) for literals in branch.values() for literal in literals)
-                said = found or "everything that it says" if wider else "no permission covers its action"
-                return NotRefines((f"the first allows what the second does not: {said}",))
-            case Undecided(reasons):
-                undecided += reasons
+    for kind in found:
+        kept, lost = (_none_of(reading, kind.among(rules)) for rules in (own, taken))
+        for grant in kind.among(mine):
+            wider = [wide for wide in kind.among(theirs) if _owes_no_more(wide, grant)]
+            allowed = Some(tuple(Every((reading.all_of(wide), *lost)) for wide in wider))
+            match can_hold(Every((reading.all_of(grant), *kept, Negated(allowed))), known.facts):
+                case Possible(branch):
+                    said = "; ".join(str(literal) for literals in branch.values() for literal in literals)
+                    said = said or _why_not(wider, kind.among(theirs))
+                    return NotRefines((f"the first allows what the second does not: {said}",))
+                case Undecided(reasons):
+                    undecided += reasons
     return Unknown(tuple(dict.fromkeys(undecided))) if undecided else Refines()
+
+
+def _kinds(
+    mine: Sequence[Permission], theirs: Sequence[Permission], taken: Sequence[Prohibition], known: Knowledge
+) -> list[Kind]:
+    """Return the kinds of requests that rules tell apart.
+
+    Raises:
+        TooLarge: if comparing each permission with each takes longer than anybody waits.
+    """
+    if len(mine) * len(theirs) > MOST_PAIRS:
+        raise TooLarge(
+            f"the policies have more than {MOST_PAIRS:,} pairs of permissions, so they are not compared; "
+            "compare them asset by asset"
+        )
+    return kinds((*mine, *theirs, *taken), known)
+
+
+def _none_of(reading: Reading, prohibitions: Iterable[Rule]) -> tuple[Formula, ...]:
+    return tuple(Negated(reading.all_of(rule)) for rule in prohibitions)
+
+
+def _takes_away(policy: PolicyModel) -> tuple[Prohibition, ...]:
+    """Return the prohibitions that stand against what a policy permits: none, where its permissions win."""
+    wins = policy.conflict is ConflictStrategy.PERMIT and bool(policy.permissions)
+    return () if wins else policy.prohibitions
+
+
+def _owes_no_more(wide: Rule, narrow: Rule) -> bool:
+    """Say whether a permission asks for no duty that another does not ask for too."""
+    if not isinstance(wide, Permission) or not isinstance(narrow, Permission):
+        return False
+    owed = [_bare(duty) for duty in narrow.duties]
+    return all(_bare(duty) in owed for duty in wide.duties)
+
+
+def _bare(duty: Duty) -> Duty:
+    """Return a duty without its names."""
+    return replace(
+        duty,
+        id="",
+        constraints=tuple(replace(one, id="") for one in duty.constraints),
+        consequences=tuple(map(_bare, duty.consequences)),
+    )
+
+
+def _why_not(wider: Sequence[Rule], permissions: Sequence[Rule]) -> str:
+    if wider:
+        return "everything that it says"
+    if permissions:
+        return "it asks for no duty, or for others"
+    return "no permission covers its action"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +209,8 @@ def permits(
     reasons: list[str] = []
     for grant in _grants(policy):
         missing = sorted({c.operand for c in constraints_in(grant.constraints)} - set(facts))
-        narrowed = Every((reading.all_of(grant), *reading.unforbidden((policy,), grant)))
+        taken = [rule for rule in _takes_away(policy) if covers(rule, grant, known)]
+        narrowed = Every((reading.all_of(grant), *_none_of(reading, taken)))
         match can_hold(Every((reading.all_of(use), Negated(narrowed))), known.facts):
             case Impossible():
                 return Permitted()
@@ -158,17 +235,6 @@ def _grants(policy: PolicyModel) -> tuple[Permission, ...]:
     if policy.permissions or not policy.prohibitions:
         return policy.permissions
     return (Permission(f"{policy.id}#rest", Refined(None)),)
-
-
-def _meets(one: Permission | Prohibition, other: Permission | Prohibition, known: Knowledge) -> bool:
-    first, second = one.action.iri, other.action.iri
-    related = (
-        first is None or second is None or is_under(first, second, known) or is_under(second, first, known)
-    )
-    return related and all(
-        mine.iri is None or theirs.iri is None or mine.iri == theirs.iri
-        for mine, theirs in ((one.target, other.target), (one.assignee, other.assignee))
-    )
 
 
 def _asked(policy: PolicyModel) -> dict[str, None]:

@@ -14,12 +14,12 @@ from decimal import Decimal
 
 import pyoxigraph as rdf
 
-from policies.odrl.compare import Measured, Quantity
+from policies.algebra.lengths import Months, spelt
+from policies.odrl.compare import Elapsed, Measured, Quantity
 from policies.odrl.conditions import PremiseReport
 from policies.odrl.duties import DutyReport
 from policies.odrl.evaluate import Evaluation, RuleReport
-from policies.odrl.literals import spell_duration
-from policies.odrl.model import Constraint, Iri, Logical, Permission, Refined, Typed
+from policies.odrl.model import Constraint, Iri, Logical, Permission, Refined, Stretch, Typed
 from policies.odrl.vocabulary import RDF
 from schemas.vocab import DCT, ODRL, XSD
 
@@ -182,6 +182,8 @@ def literal(value: Measured) -> rdf.NamedNode | rdf.Literal:
     """Return a value of our model as RDF."""
     if isinstance(value, Quantity):
         value = value.value
+    if isinstance(value, Elapsed):
+        value = value.until - value.since
     if isinstance(value, Iri):
         return _named(value.value) or rdf.Literal(value.value)
     if isinstance(value, Typed):
@@ -193,8 +195,12 @@ def literal(value: Measured) -> rdf.NamedNode | rdf.Literal:
         text, name = value.isoformat().replace("+00:00", "Z"), "dateTime"
     elif isinstance(value, date):
         text, name = value.isoformat(), "date"
+    elif isinstance(value, Stretch):
+        text, name = value.text, value.datatype.removeprefix(XSD)
     elif isinstance(value, timedelta):
-        text, name = spell_duration(value), "dayTimeDuration"
+        text, name = spelt(value), "dayTimeDuration"
+    elif isinstance(value, Months):
+        text, name = spelt(value), "duration"
     elif isinstance(value, int):
         text, name = str(value), "integer"
     elif isinstance(value, Decimal):

@@ -192,8 +192,10 @@ class Unit:
     factor: Decimal
 
 
+TIME_UNITS = "time"
+"""The dimension of units that count durations; its base is the second."""
 _SCALES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "time": {
+    TIME_UNITS: {
         "1": ("SEC", "Second", "s"),
         "60": ("MIN", "MinuteTime", "Minute", "min"),
         "3600": ("HR", "Hour", "h"),

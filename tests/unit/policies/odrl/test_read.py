@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from policies.algebra.lengths import Months
 from policies.odrl.model import (
     ANYTHING,
     Constraint,
@@ -16,7 +17,6 @@ from policies.odrl.model import (
     Logical,
     PolicyKind,
     PolicyModel,
-    Typed,
 )
 from policies.odrl.read import read, read_one
 from policies.odrl.read_constraints import LENIENT, Demands
@@ -214,7 +214,9 @@ def test_values_are_read_exactly() -> None:
     for written, value in (
         ('"P30D"^^xsd:duration', timedelta(days=30)),
         ('"PT1H30M"^^xsd:dayTimeDuration', timedelta(minutes=90)),
-        ('"P1M"^^xsd:duration', Typed("P1M", XSD + "duration")),
+        ('"P1M"^^xsd:duration', Months(1)),
+        ('"-P1Y2M3DT1.5S"^^xsd:duration', Months(-14, -timedelta(days=3, seconds=1.5))),
+        ('"P1Y"^^xsd:yearMonthDuration', Months(12)),
     ):
         text = (
             f"[ odrl:leftOperand odrl:elapsedTime ; odrl:operator odrl:lteq ; odrl:rightOperand {written} ]"

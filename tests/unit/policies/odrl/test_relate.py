@@ -8,7 +8,10 @@ from typing import Any
 from policies.algebra.hierarchy import Poset
 from policies.odrl.extents import KNOWN, ODRL
 from policies.odrl.model import (
+    ConflictStrategy,
     Constraint,
+    Duty,
+    DutyRole,
     Iri,
     Permission,
     PolicyKind,
@@ -155,3 +158,62 @@ def test_a_request_is_permitted_only_if_everything_asked_is_stated_and_met() -> 
     assert isinstance(found, NotPermitted)
     assert f"no value for {ODRL}language" in found.reasons[0]
     assert isinstance(permits(forbidding(policy), {f"{ODRL}count": 5, f"{ODRL}language": "de"}), NotPermitted)
+
+
+def test_a_prohibition_of_part_of_what_is_allowed_keeps_a_wider_policy_from_being_refined() -> None:
+    everything = allowing()
+    partly = forbidding(allowing(name="urn:other"), action=PLAY)
+    assert isinstance(refines(everything, partly), NotRefines)
+    assert refines(partly, everything) == Refines()
+    assert refines(partly, replace(partly, id="urn:same")) == Refines()
+    assert isinstance(conflict(everything, partly), Compatible)
+    assert isinstance(conflict(allowing(action=Refined(f"{ODRL}display")), partly), Conflict)
+
+
+def test_a_prohibition_about_another_asset_takes_nothing_away() -> None:
+    here, there = Refined("urn:here"), Refined("urn:there")
+    forbidden = Prohibition("urn:n", USE, target=there)
+    partly = replace(allowing(name="urn:other"), prohibitions=(forbidden,))
+    assert refines(allowing(target=here), partly) == Refines()
+    assert isinstance(refines(allowing(target=there), partly), NotRefines)
+    assert isinstance(conflict(allowing(target=there), partly), Conflict)
+
+
+def test_where_permissions_win_a_prohibition_takes_nothing_away() -> None:
+    forbidden = forbidding(allowing(), action=PLAY)
+    winning = replace(forbidden, conflict=ConflictStrategy.PERMIT)
+    assert isinstance(conflict(winning, allowing(name="urn:other")), Compatible)
+    assert isinstance(refines(winning, forbidden), NotRefines)
+    assert refines(allowing(), winning) == Refines()
+    alone = replace(winning, permissions=())
+    assert isinstance(refines(allowing(action=PLAY), alone), NotRefines)
+
+
+def test_what_is_allowed_for_a_duty_is_not_allowed_without_it() -> None:
+    pay = Duty("urn:d", DutyRole.DUTY, Refined(f"{ODRL}compensate"))
+    paid, free = allowing(duties=(pay,)), allowing(name="urn:other")
+    assert refines(paid, free) == Refines()
+    assert refines(free, paid) == NotRefines(
+        ("the first allows what the second does not: it asks for no duty, or for others",)
+    )
+    assert refines(paid, allowing(duties=(replace(pay, id="urn:other"),))) == Refines()
+    assert isinstance(conflict(paid, free), Compatible)
+
+
+def test_policies_of_more_kinds_of_requests_than_anybody_waits_for_are_not_compared() -> None:
+    rules = tuple(
+        Permission(f"urn:{at}", USE, target=Refined(f"urn:t{at}"), assignee=Refined(f"urn:a{at}"))
+        for at in range(100)
+    )
+    many = replace(allowing(), permissions=rules)
+    for answer in (conflict(many, allowing()), refines(many, allowing())):
+        assert isinstance(answer, Unknown)
+        assert "more than 4,000 kinds of requests" in answer.reasons[0]
+
+
+def test_policies_of_more_permissions_than_anybody_waits_for_are_not_compared() -> None:
+    rules = tuple(Permission(f"urn:{at}", USE) for at in range(200))
+    many = replace(allowing(), permissions=rules)
+    for answer in (conflict(many, many), refines(many, many)):
+        assert isinstance(answer, Unknown)
+        assert "more than 10,000 pairs of permissions" in answer.reasons[0]
