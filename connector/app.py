@@ -277,6 +277,7 @@ class Connector:
         rules = transfer_judge.rules_of(*map(_rule, given.rules))
         return PushedTransfers(
             pushes=given.most_pushes > 0,
+            worker=self.stores.worker,
             store=self.stores.transfers,
             agreements=self.stores.negotiations,
             offerings=self.stores.offerings,

@@ -1,7 +1,7 @@
 """A process of its own that leases mail and pushes, so that a test can kill it while it holds the lease.
 
 `python -m tests.lease_holder <database> <folder of who lives> <name>...` leases the oldest message of each
-process of these names, or the push of the flow, for a minute from `NOW`; says the ids of what it has in a
+process of these names, or the push of the flow or transfer, for a minute from `NOW`; says the ids of what it has in a
 line of JSON, and waits until its input ends.
 """
 
@@ -49,10 +49,14 @@ def _hold(database: str, alive: str, *names: str) -> None:
     stores = SqlStores(database, alive=Path(alive))
     leased = []
     flows = {flow.pid: flow for flow in stores.flows.unfinished()}
+    transfers = {transfer.pid: transfer for transfer in stores.transfers.unfinished()}
     for name in names:
         if name in flows:
-            taken = replace(flows[name], pushing=NOW + MINUTE, pusher=stores.worker)
-            leased.append(stores.flows.save(taken, seen=taken.version).pid)
+            flow = replace(flows[name], pushing=NOW + MINUTE, pusher=stores.worker)
+            leased.append(stores.flows.save(flow, seen=flow.version).pid)
+        elif name in transfers:
+            transfer = replace(transfers[name], pushing=NOW + MINUTE, pusher=stores.worker)
+            leased.append(stores.transfers.save(transfer, seen=transfer.version).pid)
         elif (message := stores.outbox.claim(name, NOW, NOW + MINUTE)) is not None:
             leased.append(message.id)
     sys.stdout.write(json.dumps(leased) + "\n")

@@ -84,6 +84,7 @@ class SqlStores:
         dead = frozenset() if self._sign is None else self._sign.dead()
         if self._sign is not None and dead:
             self.outbox.take_back(dead)
+            self.transfers.take_back(dead)
             self.flows.take_back(dead)
             self._sign.forget(dead)
 

@@ -35,6 +35,7 @@ from schemas.errors import AlreadyExists, NotFound, StaleState
 from schemas.usage import UsageRecord
 
 P = TypeVar("P", Negotiation, Transfer, DataFlow)
+M = TypeVar("M", Transfer, DataFlow)
 
 
 _RUNNING = frozenset({"REQUESTED", "STARTING", "STARTED"})
@@ -188,7 +189,23 @@ class SqlNegotiations(_Processes[Negotiation], SqlAgreements):
             return moved
 
 
-class SqlTransfers(_Processes[Transfer]):
+class _Pushed(_Processes[M]):
+    """What transfers and data flows share: somebody may be at work on a push."""
+
+    def take_back(self, dead: Collection[str]) -> None:
+        """End every push of processes that have surely died.
+
+        Raises:
+            StaleState: if one was moved meanwhile; then nothing was changed.
+        """
+        pushed = [one for one in self.unfinished() if one.pushing is not None and one.pusher in dead]
+        if pushed:
+            with self.database.write() as connection:
+                for each in pushed:
+                    self.move(connection, replace(each, pushing=None, pusher=None), each.version)
+
+
+class SqlTransfers(_Pushed[Transfer]):
     """A TransferStore."""
 
     def __init__(self, database: Database, salts: Salts) -> None:
@@ -210,7 +227,7 @@ class SqlTransfers(_Processes[Transfer]):
             return moved
 
 
-class SqlFlows(_Processes[DataFlow]):
+class SqlFlows(_Pushed[DataFlow]):
     """A FlowStore."""
 
     def __init__(self, database: Database, salts: Salts, beside: SqlAgreements) -> None:
@@ -251,18 +268,6 @@ class SqlFlows(_Processes[DataFlow]):
                 self._beside.add_agreement(connection, agreement)
             self.put_effects(connection, outgoing, records)
             return moved
-
-    def take_back(self, dead: Collection[str]) -> None:
-        """End every push of processes that have surely died.
-
-        Raises:
-            StaleState: if one was moved meanwhile; then nothing was changed.
-        """
-        pushed = [one for one in self.unfinished() if one.pushing is not None and one.pusher in dead]
-        if pushed:
-            with self.database.write() as connection:
-                for flow in pushed:
-                    self.move(connection, replace(flow, pushing=None, pusher=None), flow.version)
 
     def leave(self, control_plane: str, gone: bool) -> None:
         """Remember that a control plane took its leave, or came back."""

@@ -35,8 +35,8 @@ class Transfer:
 
     `address` is where the data can be fetched, with its ticket: given to the consumer, never logged; at the
     provider of a push, where the consumer takes it. `held` is why we suspended it: the counterparty cannot
-    resume it then. `received` is what the provider pushed to us. `pushing` is until when we are at work on a
-    push.
+    resume it then. `received` is what the provider pushed to us. `pushing` is until when a
+    process is at work on a push, and `pusher` the name under which it shows that it lives.
     """
 
     pid: str
@@ -59,6 +59,7 @@ class Transfer:
     path: Path = ()
     received: Received | None = None
     pushing: datetime | None = None
+    pusher: str | None = None
     version: int = 0
 
     @property

@@ -1,7 +1,7 @@
 """Transfers whose data we push to where the consumer takes it: what is pushed, and what became of it.
 
-What a crash leaves behind: a push that counts as under way until its lease is over; then it is begun again,
-from the first row.
+What a crash leaves behind: a push that counts as under way until its process is known to have died, or its lease
+is over; then it is begun again, from the first row.
 """
 
 from __future__ import annotations
@@ -38,12 +38,13 @@ class PushedTransfers(Transfers):
 
     Args:
         pushes: whether we push at all; else consumers pull.
+        worker: the name under which this process shows that it lives, if it does.
         given: as for `Transfers`.
     """
 
-    def __init__(self, *, pushes: bool, **given: Any) -> None:
+    def __init__(self, *, pushes: bool, worker: str | None = None, **given: Any) -> None:
         super().__init__(**given)
-        self._pushes = pushes
+        self._pushes, self._worker = pushes, worker
 
     def is_pushed(self, transfer: Transfer) -> bool:
         """Return whether the data of a transfer is to be pushed, by whomever."""
@@ -65,7 +66,8 @@ class PushedTransfers(Transfers):
         if not self._waits(transfer, now):
             return None
         try:
-            held = self._store.save(replace(transfer, pushing=now + PUSH_LEASE), seen=transfer.version)
+            taken = replace(transfer, pushing=now + PUSH_LEASE, pusher=self._worker)
+            held = self._store.save(taken, seen=transfer.version)
         except StaleState:
             return None  # somebody else was quicker
         return held, self._starts.ticket(held)

@@ -17,7 +17,7 @@ from connector.adapters.sql import SqlStores
 from schemas.errors import StorageUnavailable
 from tests.contract.conftest import Fail
 from tests.lease_holder import lease_holder
-from tests.store_builders import MINUTE, NOW, data_flow, outgoing
+from tests.store_builders import MINUTE, NOW, data_flow, outgoing, transfer
 
 SOON = NOW + MINUTE
 PROCESS = "urn:process:1"
@@ -162,18 +162,21 @@ def test_who_closed_its_stores_keeps_what_may_still_be_on_its_way(start: Start) 
 def test_the_push_of_a_killed_process_is_free_at_once_and_that_of_a_living_one_is_not(
     start: Start, stores_url: str, alive: Path
 ) -> None:
-    other, flow = start(), data_flow()
+    other, flow, pushed = start(), data_flow(), transfer()
     other.flows.add(flow)
-    with lease_holder(stores_url, alive, flow.pid) as holder:
-        assert holder.leased == [flow.pid]
-        held = other.flows.get(flow.pid)
+    other.transfers.add(pushed)
+    with lease_holder(stores_url, alive, flow.pid, pushed.pid) as holder:
+        assert holder.leased == [flow.pid, pushed.pid]
+        held = other.flows.get(flow.pid), other.transfers.get(pushed.pid)
         other.take_back()
-        assert other.flows.get(flow.pid) == held
+        assert (other.flows.get(flow.pid), other.transfers.get(pushed.pid)) == held
         holder.kill()
     following = start()
     following.take_back()
-    freed = following.flows.get(flow.pid)
-    assert freed == replace(held, pushing=None, pusher=None, version=held.version + 1)
+    free = following.flows.get(flow.pid)
+    assert free == replace(held[0], pushing=None, pusher=None, version=held[0].version + 1)
+    idle = following.transfers.get(pushed.pid)
+    assert idle == replace(held[1], pushing=None, pusher=None, version=held[1].version + 1)
 
 
 def test_while_the_database_takes_nothing_the_dead_are_not_forgotten(
