@@ -161,14 +161,30 @@ _LISTED = ("hansa:participantGroup", "odrl:spatial", "hansa:environment")
 """Terms that hang on what the authority of the data space states of a participant."""
 
 
-def _mends_by_saying_more(reason: Reason, use: Use) -> bool:
-    """Whether a reason only asks to say what was left unsaid, to come back later, or to be listed.
+AS_YOURSELF = "it depends on what the member list states of you: ask through your own connector"
 
-    What the member list states of a participant is for its provider to look up: here nothing is known of it.
-    """
-    fix = reason.fix or ""
-    if reason.term in _LISTED or reason.term.startswith("hansa:credential/"):
+
+def _is_listed(reason: Reason) -> bool:
+    return reason.term in _LISTED or reason.term.startswith("hansa:credential/")
+
+
+def _is_unknown(reason: Reason, use: Use) -> bool:
+    """Whether a reason hangs on what the member list states, and nobody knows what that is."""
+    claims = use.claims
+    if not _is_listed(reason):
+        return False
+    if not claims.listed:
         return True
+    # Who is on the list is in no other group; a place or an environment may be true and not stated.
+    silent = {"odrl:spatial": claims.region is None, "hansa:environment": claims.environment is None}
+    return silent.get(reason.term, False)
+
+
+def _mends_by_saying_more(reason: Reason, use: Use) -> bool:
+    """Whether a reason only asks to say what was left unsaid, to come back later, or to be listed."""
+    fix = reason.fix or ""
+    if _is_listed(reason):
+        return _is_unknown(reason, use)
     if use.purpose is None and "purpose" in fix:
         return True
     if not use.participant and reason.term.endswith("participant"):
@@ -178,6 +194,8 @@ def _mends_by_saying_more(reason: Reason, use: Use) -> bool:
 
 def _denied(deny: Deny, use: Use, offer: Offer) -> Eligibility:
     fixes = tuple(dict.fromkeys(reason.fix for reason in deny.reasons if reason.fix))
+    if not use.claims.listed and any(map(_is_listed, deny.reasons)):
+        fixes = (AS_YOURSELF, *fixes)
     step = bool(deny.reasons) and all(_mends_by_saying_more(reason, use) for reason in deny.reasons)
     return Eligibility(
         answer=Answer.STEP if step else Answer.NO,

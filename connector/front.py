@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 
+from connector.api.asking import Ask, asking_router
 from connector.api.console import Parts, install_console
 from connector.api.console_agreements import Book
 from connector.api.console_session import Sessions
@@ -57,6 +58,7 @@ class Behind:
     promises: Promises
     agreement: Callable[[str], AgreedTerms]
     files: Callable[[], Sequence[str]]
+    catalogues: Ask
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ def _open_to_us(app: FastAPI, behind: Behind, front: Front) -> None:
         return f"{front.url}/evidence#mandate={mandate(us.key, us.did, us.clock(), days)}"
 
     app.include_router(behind.promises.management_door(front.authorize))
+    app.include_router(asking_router(front.authorize, behind.catalogues))
     app.include_router(
         policy_router(
             authorize=front.authorize,

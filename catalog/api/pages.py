@@ -21,8 +21,10 @@ from catalog.api.search import (
     Answered,
     Question,
     Searching,
+    asker_of,
     dataset_url,
     hit_view,
+    personal,
     read_query,
     read_question,
     reader_door,
@@ -46,6 +48,7 @@ from schemas.errors import (
     Unauthenticated,
     UnknownTerm,
 )
+from schemas.identity import Member
 from schemas.vocab import compact_iri
 
 _EXPORT_PAGE = 100
@@ -77,7 +80,7 @@ class Pages:
     def search(self, request: Request) -> Response:
         """Show the search page, or its results alone where htmx asks for them."""
         params = request.query_params
-        answered = self._answer(params)
+        answered = self._answer(params, asker_of(request))
         partial = request.headers.get("hx-request") == "true" and not request.headers.get(
             "hx-history-restore-request"
         )
@@ -105,12 +108,12 @@ class Pages:
             url=lambda **changed: _url(asked, changed),
             pages=-(-min(found.total, 10_000) // answered.query.size),
         )
-        response.headers["Vary"] = "HX-Request"
+        response.headers.update({"Vary": "HX-Request", **personal(asker_of(request))})
         return response
 
-    def _answer(self, params: Mapping[str, str]) -> Answered:
+    def _answer(self, params: Mapping[str, str], asker: Member | None) -> Answered:
         """Answer even what cannot be asked: with a sentence above the form instead of an error page."""
-        question = read_question(params)
+        question = read_question(params, asker)
         try:
             return self.searching.answer(read_query(params), question)
         except UnknownTerm as error:
@@ -139,13 +142,13 @@ class Pages:
                 else Response(turtle(document), media_type=MEDIA_TURTLE)
             )
         else:
-            question = read_question(request.query_params)
+            question = read_question(request.query_params, asker_of(request))
             response = (
                 self._dataset_json(record, question)
                 if form == "json"
                 else self._dataset_html(record, parsed, question)
             )
-        response.headers["Vary"] = "Accept"
+        response.headers.update({"Vary": "Accept", **personal(asker_of(request))})
         return response
 
     def _dataset_json(self, record: CatalogRecord, question: Question) -> Response:
@@ -161,7 +164,12 @@ class Pages:
         ]
         answer = self.searching.judge(record, question)
         return JSONResponse(
-            {**hit_view(record, answer, url), "document": record.document(), "history": history}
+            {
+                **hit_view(record, answer, url),
+                "decidedFor": question.decided_for(),
+                "document": record.document(),
+                "history": history,
+            }
         )
 
     def _dataset_html(self, record: CatalogRecord, parsed: Dataset, question: Question) -> Response:

@@ -70,7 +70,7 @@ class Management:
         detail = str(problem.get("detail") or f"{self.url} answered {reply.status}")
         if reply.status in _BY_STATUS:
             raise _BY_STATUS[reply.status](detail)
-        if reply.status >= 500:
+        if reply.status >= 500 and problem.get("title") != PeerRefused.code:
             raise PeerUnavailable(detail)
         raise PeerRefused(detail, peer_status=reply.status, reasons=tuple(problem.get("reasons") or ()))
 

@@ -27,16 +27,33 @@ def search(  # noqa: PLR0913 - one argument for each option of the verb
     action: Action = "train",
     most: Annotated[int, typer.Option(help="How many to list.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    anonymous: Annotated[
+        bool, typer.Option("--anonymous", help="Do not ask through your connector: the answer is anybody's.")
+    ] = False,
 ) -> None:
-    """Search a catalogue, and see of each dataset whether you may use it."""
-    from connector.client.find import search as find
+    """Search a catalogue, and see of each dataset whether you may use it.
 
-    found = find(catalogue, text, purpose=purpose, action=action, size=most)
+    Where HANSA_CONNECTOR names your connector, it asks in your name, and the catalogue decides by what the
+    member list states of you. Else what hangs on that is shown as a step.
+    """
+    from connector.client.asking import find_for_user
+
+    found = find_for_user(catalogue, text, (purpose, action), most, anonymous=anonymous)
     if as_json:
         print_json(found)
         return
     rows = [(hit["title"], hit["id"], hit.get("rows"), hit["eligibility"]["answer"]) for hit in found["hits"]]
     print_table(("title", "dataset", "rows", "may I?"), rows, "Nothing found; try fewer words.")
+    for hit in found["hits"]:
+        told = hit["eligibility"]
+        why = told["next"] if told["answer"] == "after a step" else "; ".join(told["reasons"])
+        if why and told["answer"] != "yours now":
+            out.print(f"{hit['title']}: {told['answer']}: {shorten(why, 400)}", style="faint", markup=False)
+    whom = found.get("decidedFor")
+    said = f"decided for {whom}" if whom else "decided for nobody in particular"
+    out.print(said, style="faint", markup=False)
+    if found.get("note"):
+        err.print(str(found["note"]), style="waiting", markup=False)
     if found["total"] > len(rows):
         out.print(f"{len(rows)} of {found['total']:,}", style="faint")
 

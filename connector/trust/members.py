@@ -19,6 +19,7 @@ from joserfc.jwk import OKPKey
 
 from connector.trust.ports import Caller, ReplayStore
 from policies import use
+from policies.claims import stated
 from schemas.binding.client import Http
 from schemas.binding.did import DidResolver
 from schemas.dsp.version import Auth
@@ -312,14 +313,6 @@ def _standing(did: str, member: Member | None, now: datetime) -> Member:
         until = member.valid_to.isoformat(timespec="seconds")
         raise Forbidden(f"the membership of {did[:120]} ended at {until}; ask the data space to renew it")
     return member
-
-
-def stated(member: Member) -> use.Claims:
-    """Return what a member list states of one of its members."""
-    pairs = ((name, value) for name, values in member.credentials.items() for value in values)
-    return use.Claims(
-        frozenset(member.groups), tuple(sorted(pairs)), member.region, member.environment, listed=True
-    )
 
 
 def _only_listed(document: DidDocument, member: Member) -> DidDocument:
