@@ -25,6 +25,7 @@ from policies.profile import action_iri, purpose_iri
 from policies.use import NO_CLAIMS, Use
 from schemas.errors import Malformed
 from schemas.identity import Member
+from schemas.worded import told_json
 
 DEFAULT_ACTION = "train"
 EVERYTHING = Query()
@@ -193,7 +194,9 @@ def eligibility_view(answer: Eligibility) -> dict[str, Any]:
     return {
         "answer": answer.answer.value,
         "reasons": list(answer.reasons),
+        "told": told_json(answer.reasons),
         "next": answer.next,
+        "nextTold": next(iter(told_json([answer.next or ""])), None),
         "offer": answer.offer,
     }
 

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from connector.client.management import Management
 from schemas.binding.client import Egress, Http
 from schemas.errors import DataspaceError, Malformed, NotFound, PeerRefused, PeerUnavailable
+from schemas.worded import read_told, worded
 
 MOST_HITS = 100
 """Hits that are looked through for a name."""
@@ -119,13 +120,15 @@ def read_hit(document: Any) -> Hit:
             raise Malformed(f"hit {str(document.get('id'))[:120]!r} of the catalogue has no {name!r}")
     said, offers = document.get("eligibility"), document.get("offers")
     told: Mapping[str, Any] = said if isinstance(said, dict) else {}
+    reasons = tuple(str(one) for one in told.get("reasons") or ())
+    following = told.get("next") if isinstance(told.get("next"), str) else None
     return Hit(
         **{name: str(value) for name, value in texts.items()},
         title=str(document.get("title") or texts["id"]),
         offers=tuple(one for one in offers if isinstance(one, dict)) if isinstance(offers, list) else (),
         answer=str(told.get("answer", "unknown")),
-        reasons=tuple(str(one) for one in told.get("reasons") or ()),
-        next=told.get("next") if isinstance(told.get("next"), str) else None,
+        reasons=worded(reasons, read_told(told.get("told"), len(reasons))),
+        next=worded((following,), read_told([told.get("nextTold")], 1))[0] if following else None,
         offer=told.get("offer") if isinstance(told.get("offer"), str) else None,
     )
 

@@ -16,7 +16,7 @@ from connector.negotiation.machine import MOVES, TURN, Said
 from connector.outbox.rules import Do, Hold, Rule, Rules, Where, possible
 from policies.compare.clashes import refuse_contradictions
 from policies.compiled import compile_policy
-from policies.decision import Deny, decide
+from policies.decision import Deny, decide, spoken_reasons
 from policies.subsumption import Misfit, covers, matches
 from policies.use import NO_CLAIMS, Claims, Use, UseTotals
 from schemas.base import Role
@@ -243,7 +243,7 @@ def denials(case: Case) -> tuple[str, ...]:
         decision = decide(compile_policy(case.offer), use, UseTotals(), case.at)
     except Refused as error:
         return (str(error),)
-    return tuple(str(reason) for reason in decision.reasons) if isinstance(decision, Deny) else ()
+    return spoken_reasons(decision) if isinstance(decision, Deny) else ()
 
 
 def _no_agreement() -> Say:

@@ -18,6 +18,7 @@ from schemas.dps import FlowState
 from schemas.dsp.transfer import DataAddress, TransferState
 from schemas.odrl import Agreement, DeclaredUse
 from schemas.usage import UsageRecord
+from schemas.worded import Reasons
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -76,7 +77,7 @@ class DataFlow:
     use: DeclaredUse | None = None
     pushing: datetime | None = None
     problem: str | None = None
-    reasons: tuple[str, ...] = ()
+    reasons: Reasons = ()
     received: Received | None = None
     version: int = 0
 

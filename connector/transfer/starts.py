@@ -15,10 +15,11 @@ from connector.transfer.ports import Transfer
 from connector.transfer.steps import DENIED
 from connector.transfer.ticket import granted, issue, lasting
 from policies.compiled import compile_policy
-from policies.decision import Deny, decide
+from policies.decision import Deny, decide, spoken_reasons
 from policies.use import NO_CLAIMS, Claims, Use, UseTotals
 from schemas.dsp.transfer import DataAddress
 from schemas.errors import Refused
+from schemas.worded import wording
 
 
 class Totals(Protocol):
@@ -71,11 +72,11 @@ class Starts:
             totals = self._usage.totals(transfer.agreement, transfer.pid)
             decision = decide(compile_policy(held.agreement), use, totals, at)
             if isinstance(decision, Deny):
-                return Say(Said.TERMINATION, code=DENIED, reasons=tuple(map(str, decision.reasons)))
+                return Say(Said.TERMINATION, code=DENIED, reasons=spoken_reasons(decision))
             ticket = granted(
                 transfer.pid, held.agreement, use, held.epoch, lasting(at, decision.limits.until)
             )
             address = self._addresses(transfer, issue(ticket, self._ticket_key))
         except Refused as error:
-            return Say(Said.TERMINATION, code=error.code, reasons=(str(error),))
+            return Say(Said.TERMINATION, code=error.code, reasons=(wording(error),))
         return Say(Said.START, address=address)

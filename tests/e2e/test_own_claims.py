@@ -26,7 +26,7 @@ SME = {"leftOperand": HANSA + "participantGroup", "operator": "isAnyOf", "rightO
 EU = {"leftOperand": "http://www.w3.org/ns/odrl/2/spatial", "operator": "isPartOf", "rightOperand": "EU"}
 STATED: dict[str, dict[str, Any]] = {
     "developer": {"groups": ("sme",), "region": "DE"},
-    "lab": {"groups": ("large",), "region": "US"},
+    "lab": {"groups": ("large",), "region": "US", "roles": ("provider", "consumer")},
 }
 
 
@@ -135,3 +135,25 @@ def test_a_catalogue_that_the_connector_does_not_know_is_asked_as_by_anybody_and
     assert "no catalogue" in found["note"]
     assert "[[catalogs]]" in found["note"]
     assert set(answers(found).values()) == {"after a step"}
+
+
+def test_a_denial_is_told_in_the_language_of_who_is_denied(
+    made: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = made.space.participants["lab"]
+    monkeypatch.setenv("HANSA_CONNECTOR", place.url)
+    monkeypatch.setenv("HANSA_API_KEY", made.space.api_key("lab"))
+    command = ["data", "open", made.catalogue, "urn:dataset:sme"]
+    english = CliRunner().invoke(app, command)
+    assert english.exit_code == 3, english.output
+    assert f"{place.did} is not known to be in sme; ask the authority" in english.output
+    german = CliRunner().invoke(app, [*command, "--lang", "de"])
+    assert german.exit_code == 3, german.output
+    assert f"es ist nicht bekannt, dass {place.did} zu sme gehört; bitten Sie die Aufsicht" in german.output
+    shown = CliRunner().invoke(app, ["data", "search", made.catalogue, "sme", "--lang", "de"])
+    assert f"es ist nicht bekannt, dass {place.did} zu sme gehört" in shown.output
+    ended = made.space.management("lab").get("/negotiations")["negotiations"][0]
+    assert ended["reasons"] == [
+        f"{place.did} is not known to be in sme; ask the authority of the data space to list you in sme"
+    ]
+    assert [one["code"] for one in ended["told"]] == ["why.fix"]

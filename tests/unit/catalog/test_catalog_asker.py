@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from catalog.api.search import read_question
-from catalog.search import AS_YOURSELF, Answer, Eligibility, judge
+from catalog.search import Answer, Eligibility, judge
 from schemas.identity import Member
 from schemas.vocab import HANSA
 from tests.catalog_space import offer
 
+AS_YOURSELF = "it depends on what the member list states of you: ask through your own connector"
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ME, OTHER = "did:web:me.example", "did:web:other.example"
 
@@ -70,6 +71,18 @@ def test_a_place_that_the_list_does_not_state_is_a_step_and_no_refusal() -> None
     assert found.answer is Answer.STEP
     assert AS_YOURSELF not in str(found.next)
     assert "ask the authority of the data space to state a place" in str(found.next)
+
+
+def test_a_prohibition_that_hangs_on_a_place_is_a_step_for_who_is_not_known() -> None:
+    forbidding = offer() | {"prohibition": [{"action": HANSA + "train", "constraint": [PLACE]}]}
+
+    def answer(asker: Member | None) -> Eligibility:
+        return judge(json.dumps([forbidding]), read_question({}, asker).use(), AT)
+
+    assert answer(member(region="US")).answer is Answer.YOURS
+    assert answer(member(region="DE")).answer is Answer.NO
+    unknown = answer(None)
+    assert (unknown.answer, str(unknown.next).startswith(AS_YOURSELF)) == (Answer.STEP, True)
 
 
 def test_who_asks_about_another_gets_what_anybody_gets() -> None:
