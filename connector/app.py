@@ -205,6 +205,7 @@ class Connector:
                 "transfer": self.transfers,
                 "publication": self._push,
                 "dataflow": self.flows,
+                "receipt": self.promises.fulfilments,
             },
             clock=self.clock,
             chores=(
@@ -327,6 +328,7 @@ class Connector:
             us=self._us,
             agreements=self.stores.negotiations,
             entries=self.stores.obligations,
+            receipts=self.stores.receipts,
             usage=self.usage,
             trust=self.trust,
             peers=HttpLedgers(self._world.http, self.trust),
@@ -334,6 +336,7 @@ class Connector:
                 transfers=lambda: self.transfers,
                 flows=lambda: self.flows,
                 remind=lambda due: self.outbox.remind(due),
+                wake=lambda process: self.outbox.wake(process),
             ),
         )
 

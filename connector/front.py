@@ -86,7 +86,11 @@ def open_doors(app: FastAPI, behind: Behind, front: Front) -> None:
     _open_to_us(app, behind, front)
     us = behind.us
     gate = AuditGate(key=us.key, did=us.did, clock=us.clock, admit=behind.trust.admit)
-    app.include_router(evidence_router(log=behind.usage, agreement=behind.agreement, gate=gate))
+    app.include_router(
+        evidence_router(
+            log=behind.usage, agreement=behind.agreement, receipts=behind.promises.shown, gate=gate
+        )
+    )
     app.include_router(health_router(behind.usage, behind.outbox, lambda: behind.streams.count))
 
 

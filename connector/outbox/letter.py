@@ -84,7 +84,9 @@ def failed(outgoing: Outgoing, problem: str) -> str:
 
 
 def unnamed(outgoing: Outgoing) -> frozenset[str]:
-    """Return the members that an answer has to hold: the process ids that the message could not name."""
+    """Return the members that an answer has to hold: process ids that we could not name, or a stage."""
+    if outgoing.kind == "receipt":
+        return frozenset({"stage"})  # whoever answers without it has entered nothing
     if outgoing.kind not in DSP_KINDS:
         return frozenset()
     return frozenset({"consumerPid", "providerPid"} - outgoing.document.keys())

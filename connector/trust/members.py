@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 from joserfc.jwk import OKPKey
 
-from connector.trust.ports import Caller, ReplayStore
+from connector.trust.ports import Caller, ReplayStore, Signed
 from policies import use
 from policies.claims import stated
 from schemas.binding.client import Http
@@ -238,8 +238,8 @@ class MembersTrust:
             return str(error)
         return None
 
-    def verified(self, issuer: str, token: str) -> dict[str, Any]:
-        """Return the claims of a token that a member signed with its listed key; whoever brought it.
+    def verified(self, issuer: str, token: str) -> Signed:
+        """Return the claims of a token that a member signed with its listed key, and that key.
 
         Raises:
             Unauthenticated: saying which check failed.
@@ -251,7 +251,8 @@ class MembersTrust:
         for fresh in (False, True):
             document = _only_listed(self._resolve(member.id, fresh=fresh), member)
             if document.verification_method:
-                return verify_claims(token, speaking_keys(document), now)
+                claims = verify_claims(token, speaking_keys(document), now)
+                return Signed(claims, dict(document.verification_method[0].public_key_jwk))
         raise Unauthenticated(f"no key of {member.id} has the thumbprint of the member list")
 
     def _list(self, *, wait: bool) -> MemberList:
