@@ -66,7 +66,7 @@ def column(name: str, datatype: str = "int64", **statistics: Any) -> dict[str, A
     return described
 
 
-def dataset(id: str, title: str = "", **members: Any) -> dict[str, Any]:
+def dataset(id: str, title: str = "", /, **members: Any) -> dict[str, Any]:
     document = {
         "@id": id,
         "@type": "Dataset",
@@ -79,7 +79,7 @@ def dataset(id: str, title: str = "", **members: Any) -> dict[str, Any]:
     return {**document, **members}
 
 
-def flights(id: str = "urn:hansa:mobility:nycflights13-flights", **members: Any) -> dict[str, Any]:
+def flights(id: str = "urn:hansa:mobility:nycflights13-flights", /, **members: Any) -> dict[str, Any]:
     described = {
         "dct:description": {"@value": "All flights that left New York in 2013", "@language": "en"},
         "dct:publisher": {"@id": "did:web:mobility.example", FOAF + "name": "Mobility Operator"},

@@ -178,7 +178,7 @@ class FaultProxy:
             self._servers.append(server)
             return int(server.sockets[0].getsockname()[1])
 
-        return self._run(serve())
+        return int(self._run(serve()))
 
     def stop(self) -> None:
         """Close every door and end the thread; what is held back is dropped."""

@@ -181,6 +181,12 @@ def _truncated(value: date, unit: str) -> date:
     return clock.replace(hour=hour, minute=0, second=0, microsecond=0)
 
 
+def _exponent(value: Decimal) -> int:
+    exponent = value.as_tuple().exponent
+    assert isinstance(exponent, int), value
+    return exponent
+
+
 def _stepped(value: Any, mask: Masking, is_unsigned: bool) -> Any:
     argument = Decimal(str(mask.argument))
     is_rounding = mask.kind.value == "round"
@@ -188,8 +194,8 @@ def _stepped(value: Any, mask: Masking, is_unsigned: bool) -> Any:
         if not math.isfinite(value):
             return None
         if not is_rounding:
-            step = float(argument)
-            return math.floor(value / step) * step
+            width = float(argument)
+            return math.floor(value / width) * width
         power = float(10 ** abs(int(argument)))
         if argument >= 0:
             return math.floor(value * power + 0.5) / power
@@ -198,11 +204,7 @@ def _stepped(value: Any, mask: Masking, is_unsigned: bool) -> Any:
         step = Decimal(1).scaleb(-int(argument)) if is_rounding else argument
         if isinstance(value, int) and is_rounding and step <= 1:
             return value
-        if (
-            isinstance(value, Decimal)
-            and is_rounding
-            and step <= Decimal(1).scaleb(value.as_tuple().exponent)
-        ):
+        if isinstance(value, Decimal) and is_rounding and step <= Decimal(1).scaleb(_exponent(value)):
             return value
         exact = Decimal(value)
         whole = ((exact + (step / 2 if is_rounding else 0)) / step).to_integral_value(ROUND_FLOOR)

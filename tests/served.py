@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import uvicorn
 
 from connector.app import Connector, build, initialise, new_urn, utc_now
-from connector.settings import API_KEY_FILE, Settings
+from connector.settings import API_KEY_FILE, DataSettings, EgressSettings, MemberSettings, Settings
 from schemas.identity import (
     Member,
     MemberList,
@@ -288,9 +288,11 @@ def served(folder: Path, *names: str, **given: Any) -> Iterator[Place]:
             name="Served",
             public_url=url,
             data_dir=folder / "state",
-            members={"url": place.peers[0].url + "/members.jwt", "authority": public_jwk(place.authority)},
-            data={"roots": (data,)},
-            egress={"allow": ("127.0.0.0/8", "::1/128")},
+            members=MemberSettings(
+                url=place.peers[0].url + "/members.jwt", authority=public_jwk(place.authority)
+            ),
+            data=DataSettings(roots=(data,)),
+            egress=EgressSettings(allow=("127.0.0.0/8", "::1/128")),
             **given,
         )
         place.connector = build(settings)

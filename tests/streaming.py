@@ -21,6 +21,7 @@ from connector.adapters.tiles import FileTiles
 from connector.api.arrow_http import ArrowHttpDoor
 from connector.client.stream import Access, DataStream
 from connector.dataplane.service import Streams
+from connector.dataplane.stream import End, OpenStream
 from connector.dataplane.watch import Watcher
 from connector.negotiation.ports import Negotiation, SignedAgreement
 from connector.offering.describe import Holder, Publication
@@ -89,6 +90,12 @@ class FullDisk:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
+
+
+def end_of(stream: OpenStream) -> End:
+    """Return how a stream ended, which it must have."""
+    assert stream.end is not None, "the stream goes on"
+    return stream.end
 
 
 @dataclass
@@ -249,7 +256,7 @@ class Provider:
         """Read a whole stream in this process."""
         with self.streams.open(ticket, start, columns) as stream:
             batches = [batch for batch, _ in stream.batches()]
-            self.end = stream.end
+            self.end = end_of(stream)
         return pa.Table.from_batches(batches, stream.schema).replace_schema_metadata(None)
 
     def records(self) -> list[UsageRecord]:

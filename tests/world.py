@@ -79,7 +79,7 @@ class Wire(httpx2.BaseTransport):
         wrong = next(filter(None, (fault(request) for fault in self.faults)), None)
         if app is None or wrong == "lose":
             raise httpx2.ConnectError(f"nobody answers at {request.url}")
-        response = self._portal.call(self._call, app, request)
+        response: httpx2.Response = self._portal.call(self._call, app, request)
         self.log.append((request.method, request.url.path, response.status_code))
         if wrong == "lose answer":
             raise httpx2.ReadError("the answer was lost")
@@ -334,7 +334,7 @@ class World:
             **common,
         )
         senders |= {"negotiation": negotiations, "transfer": transfers}
-        shown = Shown(self, did, url + PREFIX, stores)
+        shown: Any = Shown(self, did, url + PREFIX, stores)
         app = FastAPI()
         app.add_api_route(
             "/.well-known/did.json", lambda: JSONResponse(document_for(did, key).wire()), response_model=None

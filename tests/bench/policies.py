@@ -17,7 +17,7 @@ from policies.compiled import compile_policy
 from policies.decision import decide as decide_use
 from policies.odrl.dsp import read_offer
 from policies.odrl.evaluate import decide, evaluate, prepare
-from policies.odrl.model import Iri
+from policies.odrl.model import Iri, Value
 from policies.odrl.read import read_one
 from policies.odrl.read_constraints import LENIENT
 from policies.odrl.world import Request, World
@@ -42,7 +42,7 @@ TEN = (
     ("percentage", "lteq", 50),
     ("media", "isNoneOf", ["paper", "film"]),
 )
-FACTS = {
+FACTS: dict[str, Value] = {
     "count": 3,
     "purpose": Iri("urn:ex:b"),
     "language": "en",

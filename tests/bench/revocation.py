@@ -17,12 +17,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import pyarrow as pa
-
 from connector.dataplane.scanned import Scanned
 from connector.dataplane.stream import End, OpenStream
 from schemas.errors import DataspaceError
-from tests.bench.stream import MemoryScans, table
+from tests.bench.stream import MemoryScan, MemoryScans, table
 from tests.postgres import Databases, running_postgres
 from tests.revoker import Revoker, revoker
 from tests.streaming import Provider, offer
@@ -40,11 +38,7 @@ class _Endless(MemoryScans):
         return _EndlessScan(self._batches)
 
 
-class _EndlessScan:
-    def __init__(self, batches: list[pa.RecordBatch]) -> None:
-        self._batches = batches
-        self.schema = batches[0].schema
-
+class _EndlessScan(MemoryScan):
     def batches(self) -> Iterator[Scanned]:
         return (Scanned(batch) for batch in itertools.cycle(self._batches))
 
@@ -122,7 +116,7 @@ def _measured(folder: Path, database: str | None) -> list[float]:
     for _ in range(REVOCATIONS + OPEN):
         ticket = provider.grant(dataset, offer())
         tickets.append((provider.agreement, provider.transfer, ticket))
-    provider.streams._scans = _Endless(rows.to_batches(max_chunksize=20_000))  # type: ignore[assignment]
+    provider.streams._scans = _Endless(rows.to_batches(max_chunksize=20_000))
     with ExitStack() as parts:
         parts.callback(provider.close)
         parts.enter_context(provider.watching())

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -28,6 +28,7 @@ from connector.dataplane.ports import ScanRequest
 from connector.dataplane.scanned import Scanned
 from connector.dataplane.service import BATCH_BYTES, BLOCK_ROWS
 from schemas.binding.client import Egress
+from schemas.errors import PolicyMismatch
 from tests.streaming import LOOPBACK, Provider, limit
 
 ROWS = 2_000_000
@@ -66,6 +67,9 @@ class MemoryScans:
     def scan(self, _source: str, _plan: Any, _request: ScanRequest) -> MemoryScan:
         return MemoryScan(self._batches)
 
+    def tally(self, *_of: Any, **_named: Any) -> NoReturn:
+        raise PolicyMismatch("batches in memory are not grouped")
+
 
 class MemoryScan:
     """One reading of them."""
@@ -84,7 +88,7 @@ class MemoryScan:
         """Nothing is open."""
 
 
-class BareFlight(fl.FlightServerBase):
+class BareFlight(fl.FlightServerBase):  # type: ignore[misc]  # pyarrow ships no types
     """Flight without anything around it: batches in memory, or a scan of the file."""
 
     def __init__(self, batches: list[pa.RecordBatch], path: Path) -> None:
@@ -188,6 +192,8 @@ def run() -> list[Row]:
             stdout=subprocess.PIPE,
         )
         try:
+            assert server.stdin is not None
+            assert server.stdout is not None
             where = json.loads(server.stdout.readline())
             cases = {
                 "from memory, Hansa over HTTP": lambda: read_ours(where["memory url"], *where["file"]),
@@ -202,8 +208,7 @@ def run() -> list[Row]:
             }
             found = measure(cases, where["bytes"], where["rows"])
         finally:
-            server.stdin.close()
-            server.wait(30)
+            server.communicate(timeout=30)
     by_name = {row.name: row for row in found}
     lines = [f"{'stream':42} {'s':>7} {'Mrows/s':>8} {'GB/s':>6} {'of bare Flight':>15}"]
     for row in found:

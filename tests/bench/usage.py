@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from connector.adapters.progress import FileProgress
 from connector.adapters.sql import SqlStores
@@ -46,7 +47,7 @@ def _median(act: Callable[[int], None]) -> float:
 def _measure(url: str) -> list[float]:
     """Measure one kind of database: an append, an opening, a reservation, a settlement."""
     stores = SqlStores(url)
-    named = {"agreement": AGREEMENT, "transfer": "urn:t"}
+    named: dict[str, Any] = {"agreement": AGREEMENT, "transfer": "urn:t"}
 
     def admit(at: int) -> None:
         asked = record(UsageKind.ACCESS_DECISION, **named, stream=f"s{at}", detail={"start": 0})

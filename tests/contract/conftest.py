@@ -40,8 +40,8 @@ def _not_stored(stores: SqlStores) -> Iterator[None]:
     dialect = stores.database.engine.dialect
     real = dialect.do_commit
 
-    def fail(connection: Any) -> None:
-        dialect.do_rollback(connection)
+    def fail(dbapi_connection: Any) -> None:
+        dialect.do_rollback(dbapi_connection)
         raise OperationalError("COMMIT", {}, Exception("database or disk is full"))
 
     dialect.do_commit = fail  # type: ignore[method-assign]
@@ -57,8 +57,8 @@ def _stored_but_reported_as_failed(stores: SqlStores) -> Iterator[None]:
     dialect = stores.database.engine.dialect
     real = dialect.do_commit
 
-    def fail(connection: Any) -> None:
-        real(connection)
+    def fail(dbapi_connection: Any) -> None:
+        real(dbapi_connection)
         raise OperationalError("COMMIT", {}, Exception("server closed the connection unexpectedly"))
 
     dialect.do_commit = fail  # type: ignore[method-assign]

@@ -196,12 +196,14 @@ def test_a_process_that_dies_between_pages_loses_nothing(here: Catalogue) -> Non
     assert here.ids() == ["urn:a", "urn:new"]
 
 
-def test_an_origin_removed_while_it_is_crawled_leaves_nothing_behind(here: Catalogue) -> None:
+def test_an_origin_removed_while_it_is_crawled_leaves_nothing_behind(
+    here: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def remove_then_answer(participant: str, base: str, page_: str | None) -> PeerPage:
         here.crawler.remove(LAB)
         return PeerPage(page("late"), "1" if page_ is None else None)
 
-    here.wire.catalog_page = remove_then_answer  # type: ignore[method-assign]
+    monkeypatch.setattr(here.wire, "catalog_page", remove_then_answer)
     here.crawler.work_once()
     assert here.ids() == []
     assert here.origins.all() == ()

@@ -46,20 +46,20 @@ def heard(changes: SqlChanges, act: Callable[[], object]) -> bool:
     return news == [True]
 
 
-def test_a_listener_that_begins_counts_everything_as_news(stores: SqlStores):
+def test_a_listener_that_begins_counts_everything_as_news(stores: SqlStores) -> None:
     listener = stores.changes()
     assert listener.wait(0)
     listener.close()
 
 
-def test_without_changes_a_wait_ends_after_its_time(changes: SqlChanges):
+def test_without_changes_a_wait_ends_after_its_time(changes: SqlChanges) -> None:
     assert not changes.wait(0.05)
 
 
 @pytest.mark.parametrize("what", ["revoked", "changed", "planned", "suspended", "ended"])
 def test_what_ends_streams_is_heard_from_another_process(
     stores: SqlStores, open_stores: Callable[[], SqlStores], what: str
-):
+) -> None:
     agree(stores)
     running = transfer(state=TransferState.STARTED)
     stores.transfers.add(running)
@@ -83,7 +83,7 @@ def test_what_ends_streams_is_heard_from_another_process(
 
 
 @pytest.mark.postgres
-def test_a_listener_whose_connection_broke_hears_again(postgres_url: Callable[[], str]):
+def test_a_listener_whose_connection_broke_hears_again(postgres_url: Callable[[], str]) -> None:
     url = postgres_url()
     stores = SqlStores(url)
     agree(stores)
@@ -104,7 +104,7 @@ def test_a_listener_whose_connection_broke_hears_again(postgres_url: Callable[[]
     stores.close()
 
 
-def test_an_epoch_grows_with_each_change_and_a_revoked_agreement_changes_no_more(stores: SqlStores):
+def test_an_epoch_grows_with_each_change_and_a_revoked_agreement_changes_no_more(stores: SqlStores) -> None:
     agree(stores)
     once = stores.negotiations.bump(AGREEMENT, "consent withdrawn")
     twice = stores.negotiations.bump(AGREEMENT, "and again")
@@ -117,7 +117,7 @@ def test_an_epoch_grows_with_each_change_and_a_revoked_agreement_changes_no_more
     assert stores.negotiations.bump(AGREEMENT, "once more") == revoked
 
 
-def test_the_earliest_planned_end_stands_and_is_found_when_it_has_come(stores: SqlStores):
+def test_the_earliest_planned_end_stands_and_is_found_when_it_has_come(stores: SqlStores) -> None:
     agree(stores)
     soon, later = NOW + timedelta(days=14), NOW + timedelta(days=30)
     assert stores.negotiations.plan_end(AGREEMENT, later, "the study ends").ends == later

@@ -154,7 +154,7 @@ def office(open_stores: Callable[[], SqlStores]) -> Office:
     return Office(open_stores)
 
 
-def test_a_deletion_is_entered_reminded_of_and_overdue_each_told_once(office: Office):
+def test_a_deletion_is_entered_reminded_of_and_overdue_each_told_once(office: Office) -> None:
     office.agree(duty("delete", delayPeriod="P30D"))
     office.ledger.tick()
     assert office.stages() == []
@@ -171,7 +171,7 @@ def test_a_deletion_is_entered_reminded_of_and_overdue_each_told_once(office: Of
     assert "was due 2026-12-23T12:00:00+00:00" in str(office.ledger.hindrance(AGREEMENT))
 
 
-def test_what_hinders_is_the_date_itself_whether_or_not_anybody_looked(office: Office):
+def test_what_hinders_is_the_date_itself_whether_or_not_anybody_looked(office: Office) -> None:
     office.agree(duty("delete", delayPeriod="P30D"))
     office.deliver()
     office.now += 30 * DAY - timedelta(microseconds=1)
@@ -181,7 +181,7 @@ def test_what_hinders_is_the_date_itself_whether_or_not_anybody_looked(office: O
     assert office.told() == []
 
 
-def test_two_processes_remind_once(office: Office):
+def test_two_processes_remind_once(office: Office) -> None:
     office.agree(duty("delete", delayPeriod="P30D"))
     office.deliver()
     office.now += 31 * DAY
@@ -190,7 +190,7 @@ def test_two_processes_remind_once(office: Office):
     assert office.told() == ["obligation.overdue"]
 
 
-def test_a_consequence_that_failed_is_drawn_by_a_later_look_and_after_a_restart(office: Office):
+def test_a_consequence_that_failed_is_drawn_by_a_later_look_and_after_a_restart(office: Office) -> None:
     office.agree(duty("delete", delayPeriod="P30D"))
     office.deliver()
     office.drawn.fails = True
@@ -203,7 +203,7 @@ def test_a_consequence_that_failed_is_drawn_by_a_later_look_and_after_a_restart(
     assert office.drawn.done[-1] == ("suspend", AGREEMENT)
 
 
-def test_a_delivery_whose_entry_was_lost_in_a_crash_is_found_again(office: Office):
+def test_a_delivery_whose_entry_was_lost_in_a_crash_is_found_again(office: Office) -> None:
     office.agree(duty("delete", delayPeriod="P30D"))
     office.ledger.tick()
     office.delivered = office.now  # and the process died before it was entered
@@ -217,7 +217,7 @@ def test_a_delivery_whose_entry_was_lost_in_a_crash_is_found_again(office: Offic
     assert (entry.due, entry.period) == (office.now + 30 * DAY, 1)
 
 
-def test_a_receipt_lifts_the_suspension_once(office: Office):
+def test_a_receipt_lifts_the_suspension_once(office: Office) -> None:
     office.agree(duty("delete", delayPeriod="P30D"))
     office.deliver()
     office.pass_time(31 * DAY)
@@ -231,7 +231,7 @@ def test_a_receipt_lifts_the_suspension_once(office: Office):
     assert office.drawn.done.count(("resume", AGREEMENT)) == 1
 
 
-def test_what_a_receipt_could_not_lift_is_lifted_by_a_later_look(office: Office):
+def test_what_a_receipt_could_not_lift_is_lifted_by_a_later_look(office: Office) -> None:
     office.agree(duty("delete", delayPeriod="P30D"))
     office.deliver()
     office.pass_time(31 * DAY)
@@ -244,7 +244,7 @@ def test_what_a_receipt_could_not_lift_is_lifted_by_a_later_look(office: Office)
     assert office.drawn.done[-1] == ("resume", AGREEMENT)
 
 
-def test_one_receipt_does_not_lift_what_two_duties_hinder(office: Office):
+def test_one_receipt_does_not_lift_what_two_duties_hinder(office: Office) -> None:
     office.agree(duty("delete", delayPeriod="P10D"), duty("inform", timeInterval="P30D"))
     office.deliver()
     office.pass_time(31 * DAY)
@@ -255,7 +255,7 @@ def test_one_receipt_does_not_lift_what_two_duties_hinder(office: Office):
     assert office.drawn.done[-1] == ("resume", AGREEMENT)
 
 
-def test_a_report_is_owed_again_for_each_period_and_the_oldest_is_fulfilled_first(office: Office):
+def test_a_report_is_owed_again_for_each_period_and_the_oldest_is_fulfilled_first(office: Office) -> None:
     office.agree(duty("inform", timeInterval="P30D"))
     office.deliver()
     office.pass_time(61 * DAY)
@@ -265,7 +265,7 @@ def test_a_report_is_owed_again_for_each_period_and_the_oldest_is_fulfilled_firs
     assert office.stages() == [(1, Stage.FULFILLED), (2, Stage.OVERDUE), (3, Stage.OPEN)]
 
 
-def test_a_revoked_agreement_still_wants_its_data_deleted_and_no_more_reports(office: Office):
+def test_a_revoked_agreement_still_wants_its_data_deleted_and_no_more_reports(office: Office) -> None:
     office.agree(duty("delete", delayPeriod="P30D"), duty("inform", timeInterval="P30D"))
     office.delivered = office.now
     office.stores.negotiations.revoke(AGREEMENT, "breach")
@@ -273,7 +273,7 @@ def test_a_revoked_agreement_still_wants_its_data_deleted_and_no_more_reports(of
     assert [one.action for one in office.ledger.owed()] == [DELETE]
 
 
-def test_agreements_without_duties_of_others_and_of_control_planes_are_left_alone(office: Office):
+def test_agreements_without_duties_of_others_and_of_control_planes_are_left_alone(office: Office) -> None:
     office.agree(duty("attribute"), identity="urn:a:theirs", role=Role.CONSUMER)
     office.agree(duty("attribute"), identity="urn:a:foreign", control_plane="edc")
     office.agree(identity="urn:a:free")
@@ -296,7 +296,7 @@ def test_agreements_without_duties_of_others_and_of_control_planes_are_left_alon
 )
 def test_a_receipt_that_does_not_fit_is_refused_and_changes_nothing(
     office: Office, changes: dict[str, Any], error: type[Exception], reason: str
-):
+) -> None:
     office.agree(duty("delete", delayPeriod="P30D"))
     office.deliver()
     before = office.stores.obligations.of(AGREEMENT)
@@ -308,7 +308,7 @@ def test_a_receipt_that_does_not_fit_is_refused_and_changes_nothing(
 
 def test_a_receipt_that_could_not_be_saved_fulfils_nothing_and_may_come_again(
     office: Office, not_stored: Callable[[SqlStores], Any]
-):
+) -> None:
     office.agree(duty("delete", delayPeriod="P30D"))
     office.deliver()
     stores = office._open_stores()
@@ -319,7 +319,7 @@ def test_a_receipt_that_could_not_be_saved_fulfils_nothing_and_may_come_again(
     assert office.ledger.receive(PEER, office.receipt()).stage is Stage.FULFILLED
 
 
-def test_a_receipt_dated_ahead_is_none_for_what_is_delivered_until_then(office: Office):
+def test_a_receipt_dated_ahead_is_none_for_what_is_delivered_until_then(office: Office) -> None:
     office.agree(duty("delete", delayPeriod="P30D"))
     office.deliver()
     ahead = (office.now + timedelta(minutes=4)).isoformat()
@@ -332,7 +332,7 @@ def test_a_receipt_dated_ahead_is_none_for_what_is_delivered_until_then(office: 
 
 def test_one_agreement_that_is_overdue_for_long_does_not_keep_others_from_their_reminders(
     office: Office, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setattr(service, "MOST", 3)
     office.agree(duty("inform", timeInterval="P1D"))
     office.deliver()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -15,6 +14,7 @@ from schemas.base import Role
 from schemas.errors import StaleState, StorageUnavailable
 from schemas.usage import UsageKind
 from schemas.vocab import ODRL
+from tests.contract.conftest import Fail
 from tests.store_builders import AGREEMENT, NOW, PEER, negotiation, record, signed
 
 DAY = timedelta(days=1)
@@ -44,21 +44,21 @@ def agree(stores: SqlStores, **changes: object) -> str:
     return made.agreement.id
 
 
-def test_an_entry_comes_back_as_it_was_saved(stores: SqlStores):
+def test_an_entry_comes_back_as_it_was_saved(stores: SqlStores) -> None:
     saved = entry(stage=Stage.FULFILLED, fulfilled=NOW, receipt_id="urn:receipt:1", receipt="ey.ey.sig")
     stores.obligations.put([saved])
     assert stores.obligations.of(AGREEMENT) == [replace(saved, version=1)]
     assert stores.obligations.of("urn:other") == []
 
 
-def test_entries_come_by_place_and_period(stores: SqlStores):
+def test_entries_come_by_place_and_period(stores: SqlStores) -> None:
     made = [entry(place=f"obligation[{place}]", period=period) for place in (1, 0) for period in (10, 2)]
     stores.obligations.put(made)
     found = [(one.place, one.period) for one in stores.obligations.of(AGREEMENT)]
     assert found == [("obligation[0]", 2), ("obligation[0]", 10), ("obligation[1]", 2), ("obligation[1]", 10)]
 
 
-def test_what_is_owed_comes_most_urgent_first_without_what_was_done(stores: SqlStores):
+def test_what_is_owed_comes_most_urgent_first_without_what_was_done(stores: SqlStores) -> None:
     late, soon, never = (
         entry(period=1, due=NOW + 2 * DAY),
         entry(period=2, due=NOW + DAY),
@@ -72,7 +72,7 @@ def test_what_is_owed_comes_most_urgent_first_without_what_was_done(stores: SqlS
     assert [one.period for one in stores.obligations.owed(None, 10, "did:web:other")] == [5]
 
 
-def test_who_enters_or_moves_an_entry_second_is_told_and_changes_nothing(stores: SqlStores):
+def test_who_enters_or_moves_an_entry_second_is_told_and_changes_nothing(stores: SqlStores) -> None:
     stores.obligations.put([entry()])
     told = record(UsageKind.OBLIGATION_DUE)
     with pytest.raises(StaleState, match="entered meanwhile"):
@@ -85,13 +85,13 @@ def test_who_enters_or_moves_an_entry_second_is_told_and_changes_nothing(stores:
     assert stores.usage.backlog() == 0
 
 
-def test_an_entry_is_saved_with_its_records_or_not_at_all(stores: SqlStores, failing_write: Callable):
+def test_an_entry_is_saved_with_its_records_or_not_at_all(stores: SqlStores, failing_write: Fail) -> None:
     with failing_write(stores), pytest.raises(StorageUnavailable):
         stores.obligations.put([entry()], [record(UsageKind.OBLIGATION_DUE)])
     assert len(stores.obligations.of(AGREEMENT)) == stores.usage.backlog() in (0, 1)
 
 
-def test_final_agreements_that_we_gave_are_looked_through_once(stores: SqlStores):
+def test_final_agreements_that_we_gave_are_looked_through_once(stores: SqlStores) -> None:
     given = agree(stores)
     agree(stores, identity="urn:a:2", role=Role.CONSUMER)
     agree(stores, identity="urn:a:3", final=False)

@@ -146,7 +146,7 @@ def test_of_sixty_four_openings_by_two_processes_exactly_as_many_pass_as_are_lef
     both, said = (open_stores(), open_stores()), []
 
     def ask(at: int) -> None:
-        said.append(admit(both[at % 2], f"s{at}", **{unit: 17}).decision)
+        said.append(admit(both[at % 2], f"s{at}", 0, TRANSFER, **{unit: 17}).decision)
 
     together(ask)
     assert (said.count("permit"), said.count("deny")) == (17, READERS - 17)

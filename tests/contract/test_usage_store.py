@@ -257,7 +257,12 @@ def test_sequencing_goes_on_while_records_are_appended(open_stores: Open) -> Non
         target=lambda: [both[1].usage.sequence(most=20) for _ in iter(done.is_set, True)]
     )
     sequencer.start()
-    together(8, lambda _: [both[0].usage.append([record()]) for _ in range(15)] and None)
+
+    def write(_: int) -> None:
+        for _number in range(15):
+            both[0].usage.append([record()])
+
+    together(8, write)
     done.set()
     sequencer.join()
     assert len({item.id for item in placed(both[0])}) == 120

@@ -261,12 +261,13 @@ def test_dsp_turns_away_who_is_no_member_and_says_what_it_does_not_know(
     unknown = space.http.get(f"{space.url}{DSP}/catalog/datasets/none", headers=space.as_(consumer))
     assert (unknown.status_code, unknown.json()["@type"]) == (404, "CatalogError")
     validator("catalog-error").validate(unknown.json())
-    for document in (
+    wrong: list[Any] = [
         {"@type": "CatalogRequestMessage"},
         {"@context": [DSP_CONTEXT], "@type": "Elephant"},
         [],
         5,
-    ):
+    ]
+    for document in wrong:
         reply = space.http.post(
             f"{space.url}{DSP}/catalog/request", json=document, headers=space.as_(consumer)
         )

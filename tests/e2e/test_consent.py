@@ -64,13 +64,14 @@ def agreed(consumer: Side, provider: Side) -> str:
     asked = consumer.ask(provider, "Patients")
     found = consumer.connector.negotiations.wait(asked.pid, {N.FINALIZED, N.TERMINATED}, PATIENCE)
     assert found.agreement is not None, found
-    until(lambda: provider.connector.stores.negotiations.agreement(found.agreement.id).final, "not final")
-    return found.agreement.id
+    agreement = found.agreement.id
+    until(lambda: provider.connector.stores.negotiations.agreement(agreement).final, "not final")
+    return agreement
 
 
 def test_a_withdrawal_ends_the_stream_and_who_comes_again_reads_what_is_left(
     space: FaultySpace, tmp_path: Path
-):
+) -> None:
     provider, consumer = space.sides
     consent(provider, ann=None, bob=None)
     agreement = agreed(consumer, provider)
@@ -105,7 +106,7 @@ def test_a_withdrawal_ends_the_stream_and_who_comes_again_reads_what_is_left(
     assert report.findings == (), report.findings
 
 
-def test_the_table_alone_stops_the_rows_that_follow(space: FaultySpace):
+def test_the_table_alone_stops_the_rows_that_follow(space: FaultySpace) -> None:
     provider, consumer = space.sides
     consent(provider, ann=None, bob=None)
     agreement = agreed(consumer, provider)
@@ -120,7 +121,7 @@ def test_the_table_alone_stops_the_rows_that_follow(space: FaultySpace):
     assert 0 < seen["bob"] < ROWS // 2
 
 
-def test_where_nobody_consents_a_stream_is_complete_and_empty(space: FaultySpace):
+def test_where_nobody_consents_a_stream_is_complete_and_empty(space: FaultySpace) -> None:
     provider, consumer = space.sides
     consent(provider, ann=GIVEN)
     agreement = agreed(consumer, provider)

@@ -12,7 +12,7 @@ import httpx2
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, Route, expect, sync_playwright
 
 from tests.processes import free_ports, serving, write_settings
 
@@ -332,7 +332,12 @@ def test_hostile_column_names_and_cells_are_text(browser: Browser, desk: Desk) -
     context = browser.new_context(base_url=desk.url, locale="en-GB")
     page = sign_in(context, desk)
     alarms: list[str] = []
-    page.on("dialog", lambda dialog: (alarms.append(dialog.message), dialog.dismiss()))
+
+    def alarm(dialog: Dialog) -> None:
+        alarms.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", alarm)
     page.get_by_label("Data file, or id of a dataset").fill("hostile.parquet")
     page.get_by_role("button", name="Add a permission").click()
     expect(page.get_by_role("cell", name='"><img src=x onerror=alert(1)>')).to_be_visible()

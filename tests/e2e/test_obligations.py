@@ -79,8 +79,9 @@ def agreed(consumer: Side, provider: Side, *duties: dict[str, Any]) -> str:
     asked = consumer.ask(provider, "With duties")
     found = consumer.connector.negotiations.wait(asked.pid, {N.FINALIZED, N.TERMINATED}, PATIENCE)
     assert found.agreement is not None, found
-    until(lambda: provider.connector.stores.negotiations.agreement(found.agreement.id).final, "not final")
-    return found.agreement.id
+    agreement = found.agreement.id
+    until(lambda: provider.connector.stores.negotiations.agreement(agreement).final, "not final")
+    return agreement
 
 
 def transferred(consumer: Side, agreement: str) -> Transfer:
@@ -91,6 +92,7 @@ def transferred(consumer: Side, agreement: str) -> Transfer:
 def stream(transfer: Transfer) -> DataStream:
     address = transfer.address
     assert address is not None
+    assert address.endpoint is not None
     ticket = next(one.value for one in address.endpoint_properties if one.name == "authorization")
     access = Access(
         endpoint=address.endpoint,
@@ -106,7 +108,7 @@ def kinds(side: Side, prefix: str = "obligation") -> list[str]:
     return [record.kind.value for record in side.records() if record.kind.value.startswith(prefix)]
 
 
-def test_delete_after_from_the_stream_to_the_suspension_and_with_the_receipt_back(space: FaultySpace):
+def test_delete_after_from_the_stream_to_the_suspension_and_with_the_receipt_back(space: FaultySpace) -> None:
     provider, consumer = space.sides
     agreement = agreed(consumer, provider, duty("delete", delayPeriod="PT2S"))
     assert provider.connector.promises.ledger.owed() == []
@@ -146,7 +148,7 @@ def test_delete_after_from_the_stream_to_the_suspension_and_with_the_receipt_bac
     assert logged.detail["statement"] == "All copies are gone."
 
 
-def test_a_duty_may_end_the_agreement(space: FaultySpace):
+def test_a_duty_may_end_the_agreement(space: FaultySpace) -> None:
     provider, consumer = space.sides
     agreement = agreed(consumer, provider, duty("delete", delayPeriod="PT2S", consequence="terminate"))
     running = transferred(consumer, agreement)
@@ -200,7 +202,7 @@ def read_claims(token: str) -> dict[str, Any]:
     return claims
 
 
-def test_forged_receipts_are_refused_with_the_reason_and_change_nothing(space: FaultySpace):
+def test_forged_receipts_are_refused_with_the_reason_and_change_nothing(space: FaultySpace) -> None:
     provider, consumer = space.sides
     agreement = agreed(consumer, provider, duty("attribute"))
     until(provider.connector.promises.ledger.owed, "nothing was entered")
@@ -238,7 +240,7 @@ def test_forged_receipts_are_refused_with_the_reason_and_change_nothing(space: F
         hand_over(space, forged(space, agreement, receipt={"id": "urn:receipt:2"}))
 
 
-def test_only_duties_of_the_agreement_are_signed_and_only_by_who_owes_them(space: FaultySpace):
+def test_only_duties_of_the_agreement_are_signed_and_only_by_who_owes_them(space: FaultySpace) -> None:
     provider, consumer = space.sides
     agreement = agreed(consumer, provider, duty("attribute"))
     with pytest.raises(IllegalMove, match="has no duty"):
@@ -266,7 +268,7 @@ def hansa(side: Side, folder: Path, *arguments: str) -> subprocess.CompletedProc
 
 def test_people_see_what_is_owed_and_send_the_receipt_from_the_command_line(
     space: FaultySpace, tmp_path: Path
-):
+) -> None:
     provider, consumer = space.sides
     agreement = agreed(consumer, provider, duty("attribute"))
     until(provider.connector.promises.ledger.owed, "nothing was entered")

@@ -48,6 +48,9 @@ class Gate:
     def scan(self, source: str, plan: Any, request: Any) -> GatedScan:
         return GatedScan(self, self._sources.scan(source, plan, request))
 
+    def tally(self, *of: Any, **named: Any) -> Any:
+        return self._sources.tally(*of, **named)
+
     def passing(self, batches: Iterator[Any]) -> Iterator[Any]:
         for number, batch in enumerate(batches):
             if number == self._most:
@@ -108,7 +111,7 @@ def opened(provider: Provider) -> OpenStream:
 @pytest.mark.parametrize("what", ["revoke", "bump", "suspend"])
 def test_after_batch_n_exactly_n_leave_though_the_scan_is_stuck(
     provider: Provider, elsewhere: Revoker, most: int, what: str
-):
+) -> None:
     ticket = provider.ticket(TABLE, row_group_size=4096)
     provider.streams._scans = gate = Gate(provider.sources, most)
     read: list[pa.RecordBatch] = []
@@ -136,7 +139,9 @@ def test_after_batch_n_exactly_n_leave_though_the_scan_is_stuck(
     assert provider.stores.usage.totals(provider.agreement).rows == rows
 
 
-def test_a_flight_ends_after_exactly_its_batches_with_the_reason(provider: Provider, elsewhere: Revoker):
+def test_a_flight_ends_after_exactly_its_batches_with_the_reason(
+    provider: Provider, elsewhere: Revoker
+) -> None:
     ticket = provider.ticket(TABLE, row_group_size=4096)
     provider.streams._scans = gate = Gate(provider.sources, 2)
     door = FlightDoor(streams=provider.streams)
@@ -156,7 +161,9 @@ def test_a_flight_ends_after_exactly_its_batches_with_the_reason(provider: Provi
     assert (settled(provider).rows, settled(provider).detail["end"]) == (sum(rows), "revoked")
 
 
-def test_a_reader_that_takes_nothing_puts_neither_the_end_nor_its_record_off(tmp_path: Path, stores_url: str):
+def test_a_reader_that_takes_nothing_puts_neither_the_end_nor_its_record_off(
+    tmp_path: Path, stores_url: str
+) -> None:
     wide = Provider(tmp_path, block_rows=1 << 20, batch_bytes=16 << 20, database=stores_url)
     ticket = wide.ticket(BLOBS)
     with (
@@ -175,7 +182,7 @@ def test_a_reader_that_takes_nothing_puts_neither_the_end_nor_its_record_off(tmp
     wide.close()
 
 
-def test_a_member_that_leaves_the_list_loses_its_streams_and_opens_none(provider: Provider):
+def test_a_member_that_leaves_the_list_loses_its_streams_and_opens_none(provider: Provider) -> None:
     ticket = provider.ticket(TABLE, row_group_size=4096)
     provider.streams._scans = gate = Gate(provider.sources, 1)
     with provider.door():
@@ -190,7 +197,7 @@ def test_a_member_that_leaves_the_list_loses_its_streams_and_opens_none(provider
             again.read_all()
 
 
-def test_a_member_list_that_cannot_be_had_breaks_streams_off_that_may_come_again(provider: Provider):
+def test_a_member_list_that_cannot_be_had_breaks_streams_off_that_may_come_again(provider: Provider) -> None:
     ticket = provider.ticket(TABLE, row_group_size=4096)
     provider.streams._scans = gate = Gate(provider.sources, 1)
 
@@ -218,7 +225,9 @@ GROUPED = {"leftOperand": HANSA + "participantGroup", "operator": "isPartOf", "r
         (NO_CLAIMS, "is not known to be in wards"),
     ],
 )
-def test_a_member_of_whom_less_is_stated_loses_what_hung_on_it(provider: Provider, claims: Claims, why: str):
+def test_a_member_of_whom_less_is_stated_loses_what_hung_on_it(
+    provider: Provider, claims: Claims, why: str
+) -> None:
     provider.claims = IN_WARDS
     ticket = provider.ticket(TABLE, GROUPED, row_group_size=4096)
     provider.streams._scans = gate = Gate(provider.sources, 1)
@@ -235,7 +244,7 @@ def test_a_member_of_whom_less_is_stated_loses_what_hung_on_it(provider: Provide
     assert (settled(provider).rows, settled(provider).detail["end"]) == (first.num_rows, "suspended")
 
 
-def test_a_member_whose_rows_become_others_opens_its_stream_anew(provider: Provider):
+def test_a_member_whose_rows_become_others_opens_its_stream_anew(provider: Provider) -> None:
     own = Offer.read(
         {
             "@id": "",
@@ -258,7 +267,7 @@ def test_a_member_whose_rows_become_others_opens_its_stream_anew(provider: Provi
     assert provider.read(ticket).num_rows == ROWS // 2
 
 
-def test_claims_on_which_nothing_hangs_may_change(provider: Provider):
+def test_claims_on_which_nothing_hangs_may_change(provider: Provider) -> None:
     provider.claims = IN_WARDS
     ticket = provider.ticket(
         TABLE,
@@ -286,7 +295,7 @@ def test_claims_on_which_nothing_hangs_may_change(provider: Provider):
 
 
 @pytest.mark.postgres
-def test_the_watch_goes_on_after_the_database_was_away(tmp_path: Path):
+def test_the_watch_goes_on_after_the_database_was_away(tmp_path: Path) -> None:
     server = Server()
     try:
         server.start()
@@ -313,7 +322,7 @@ def test_the_watch_goes_on_after_the_database_was_away(tmp_path: Path):
 
 def test_a_flight_reader_that_takes_nothing_puts_neither_the_end_nor_its_record_off(
     tmp_path: Path, stores_url: str
-):
+) -> None:
     wide = Provider(tmp_path, block_rows=1 << 20, batch_bytes=1 << 20, database=stores_url)
     # gRPC takes ahead what it finds the line good for, up to some 16 MB: much more than that has to be there.
     blobs = pa.concat_tables([BLOBS] * 8)
@@ -348,7 +357,7 @@ def test_a_flight_reader_that_takes_nothing_puts_neither_the_end_nor_its_record_
         wide.close()
 
 
-def test_all_streams_are_halted_before_the_first_of_them_is_settled(tmp_path: Path, stores_url: str):
+def test_all_streams_are_halted_before_the_first_of_them_is_settled(tmp_path: Path, stores_url: str) -> None:
     provider = Provider(tmp_path, database=stores_url)
     ticket = provider.ticket(TABLE, row_group_size=4096)
     streams = [provider.streams.open(ticket) for _ in range(4)]

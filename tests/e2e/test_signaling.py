@@ -288,7 +288,7 @@ def test_many_starts_of_one_process_at_once_make_one_flow(cut: DataPlane) -> Non
 @pytest.mark.parametrize("token", ["", "wrong", "the-token-of-the-control-plan", "é"])
 def test_who_shows_no_token_that_the_operator_set_is_not_listened_to(cut: DataPlane, token: str) -> None:
     before = flows(cut)
-    headers = {"Authorization": f"Bearer {token}".encode("latin-1")} if token else {}
+    headers = [(b"Authorization", f"Bearer {token}".encode("latin-1"))] if token else []
     for path in ("/dataflows/start", "/dataflows/prepare", "/edc/start", f"/edc/{token or 'x'}/start"):
         reply = cut.http.post(f"{cut.url}/signaling{path}", json=cut.message(), headers=headers)
         assert reply.status_code == 401, path

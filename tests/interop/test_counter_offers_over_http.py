@@ -26,7 +26,7 @@ TERMS = {
     "prohibition": [{"action": "distribute"}],
 }
 USE = {f"{HANSA}use": {"action": f"{HANSA}train", "purpose": f"{DPV}AcademicResearch"}}
-NARROWER = {
+NARROWER: dict[str, Any] = {
     "permission": [
         {
             "action": f"{HANSA}train",

@@ -6,7 +6,7 @@ import base64
 import gzip
 import http.client
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -40,9 +40,11 @@ def reader(place: Place) -> RawPeer:
     return place.peers[0]
 
 
-def ask(reader: RawPeer, *filters: Any, url: str = "/catalog/request", **members: Any) -> httpx2.Response:
+def ask(
+    reader: RawPeer, *filters: Any, url: str = "/catalog/request", context: Sequence[Any] = CONTEXT
+) -> httpx2.Response:
     wanted = {"filter": list(filters)} if filters else {}
-    return reader.post(url, say("CatalogRequestMessage", **wanted, **members))
+    return reader.post(url, {**say("CatalogRequestMessage", **wanted), "@context": context})
 
 
 def ids(reply: httpx2.Response) -> list[str]:
@@ -104,7 +106,7 @@ def test_edcs_crawler_pages_by_offset_and_comes_to_an_end(reader: RawPeer) -> No
     seen: list[str] = []
     for turn in range(MANY):
         query = spec(offset=turn * 100, limit=100)
-        page = ids(ask(reader, query, **{"@context": EDC_CONTEXTS}))
+        page = ids(ask(reader, query, context=EDC_CONTEXTS))
         seen += page
         if len(page) < 100:
             break
@@ -168,7 +170,7 @@ def test_the_criteria_on_ids_and_words_that_we_index_are_answered(reader: RawPee
     one, two = IDS[7], IDS[300]
 
     def found(*criteria: dict[str, Any]) -> list[str]:
-        return ids(ask(reader, spec(filterExpression=list(criteria)), **{"@context": EDC_CONTEXTS}))
+        return ids(ask(reader, spec(filterExpression=list(criteria)), context=EDC_CONTEXTS))
 
     assert found(criterion(EDC + "id", "=", one)) == [one]
     assert found(criterion("id", "in", [two, one, "urn:nowhere"])) == [one, two]
@@ -181,7 +183,7 @@ def test_the_criteria_on_ids_and_words_that_we_index_are_answered(reader: RawPee
 def test_a_query_under_an_inline_context_of_an_extension_is_not_lost(reader: RawPeer) -> None:
     inline = [*EDC_CONTEXTS, {"fx": "https://w3id.org/factoryx/policy/v1.0/"}]
     query = spec(limit=2, filterExpression=[criterion(EDC + "id", "in", IDS[3:6])])
-    assert ids(ask(reader, query, **{"@context": inline})) == IDS[3:5]
+    assert ids(ask(reader, query, context=inline)) == IDS[3:5]
 
 
 @pytest.mark.parametrize(

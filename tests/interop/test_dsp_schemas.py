@@ -241,6 +241,7 @@ def test_every_official_example_is_read_and_written_again_as_it_was(path: Path |
     if kind is None:
         assert path.name == "dataset-request-message.json", "only the abstract message has no body over HTTPS"
         return
+    read: Document
     if kind in (version.VersionDocument, DidService):
         read = kind.read(document)
     else:

@@ -47,6 +47,7 @@ def findings(source: str, *, is_duckdb: bool | None = None) -> Iterator[str]:
     for node in ast.walk(tree):
         for name in _imports(node):
             if name == "sqlglot":
+                assert isinstance(node, ast.stmt)
                 yield f"{node.lineno}: imports {name}"
         if isinstance(node, ast.Name | ast.Attribute):
             name = node.id if isinstance(node, ast.Name) else node.attr
@@ -106,9 +107,9 @@ def _is_put_together(node: ast.AST) -> bool:
         return True
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Mod):
         return _is_text(node.left) or _is_text(node.right)
-    is_method = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
     return (
-        is_method
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
         and node.func.attr in ("format", "join", "format_map", "replace")
         and (_is_text(node.func.value))
     )
@@ -119,7 +120,7 @@ def _could_be_made_text(node: ast.AST, is_duckdb: bool) -> bool:
     return _is_put_together(node) or (is_duckdb and not _is_constant(node))
 
 
-def test_nothing_in_the_product_makes_a_query_or_code_out_of_text():
+def test_nothing_in_the_product_makes_a_query_or_code_out_of_text() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{finding}"
         for room in ROOMS
@@ -129,7 +130,7 @@ def test_nothing_in_the_product_makes_a_query_or_code_out_of_text():
     assert found == []
 
 
-def test_what_judges_rows_is_among_what_is_looked_at():
+def test_what_judges_rows_is_among_what_is_looked_at() -> None:
     looked = [
         path.name for room in ROOMS for path in (ROOT / room).rglob("*.py") if "duckdb" in path.read_text()
     ]
@@ -176,7 +177,7 @@ def test_what_judges_rows_is_among_what_is_looked_at():
         "__import__(name)",
     ],
 )
-def test_each_way_from_text_to_a_query_or_to_code_is_found(line: str):
+def test_each_way_from_text_to_a_query_or_to_code_is_found(line: str) -> None:
     assert list(findings(line, is_duckdb=True)), line
 
 
@@ -188,7 +189,7 @@ def test_each_way_from_text_to_a_query_or_to_code_is_found(line: str):
         "sqlalchemy.text(name)",
     ],
 )
-def test_text_that_is_put_together_is_found_in_other_databases_too(line: str):
+def test_text_that_is_put_together_is_found_in_other_databases_too(line: str) -> None:
     assert list(findings(line, is_duckdb=False)), line
 
 
@@ -201,5 +202,5 @@ def test_text_that_is_put_together_is_found_in_other_databases_too(line: str):
         "connection.execute(select(table).where(table.c.id == key))",
     ],
 )
-def test_what_is_built_from_objects_is_let_be(line: str):
+def test_what_is_built_from_objects_is_let_be(line: str) -> None:
     assert list(findings(line, is_duckdb="connection" not in line)) == [], line

@@ -119,16 +119,17 @@ class Store:
 @pytest.fixture(scope="session")
 def store() -> Iterator[Store]:
     """The source and sink of EDC's data plane."""
+    kept = Store("")
 
     class Door(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            self._answer(store.content)
+            self._answer(kept.content)
 
         def do_POST(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
-            store.arrived.append((self.path, headers, self._body()))
+            kept.arrived.append((self.path, headers, self._body()))
             self._answer(b"")
 
         def _answer(self, content: bytes) -> None:
@@ -152,10 +153,10 @@ def store() -> Iterator[Store]:
             """Say nothing."""
 
     server = EndingServer(("127.0.0.1", 0), Door)
-    store = Store(f"http://localhost:{server.server_address[1]}")
+    kept.url = f"http://localhost:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield store
+    yield kept
     server.shutdown()
     server.server_close()
     thread.join()

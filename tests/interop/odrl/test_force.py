@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyoxigraph import Literal
 
 from policies.odrl.evaluate import Evaluation, evaluate
 from policies.odrl.literals import read_time
@@ -58,10 +59,10 @@ def request_of(facts: Facts, name: str) -> Request:
         if subject.value == name:
             rule = facts.one(subject, ODRL + "permission")
             assert rule is not None
-            words = {
-                key: facts.text(rule, ODRL + key) for key in ("action", "target", "assignee", "assigner")
-            }
-            return Request(**words, id=name, rule_id=rule.value)
+            action, target, assignee, assigner = (
+                facts.text(rule, ODRL + key) for key in ("action", "target", "assignee", "assigner")
+            )
+            return Request(action, target, assignee, assigner, id=name, rule_id=rule.value)
     raise AssertionError(f"no request {name}")
 
 
@@ -103,7 +104,7 @@ def local(facts: Facts, subject: Term, name: str) -> str | None:
 
 def plain(term: Term) -> Any:
     """Instants that are the same are the same, however they are written."""
-    if getattr(term, "datatype", None) is not None and term.datatype.value.endswith("#dateTime"):
+    if isinstance(term, Literal) and term.datatype.value.endswith("#dateTime"):
         return moment(term.value)
     return str(term)
 

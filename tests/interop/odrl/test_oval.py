@@ -54,7 +54,7 @@ def typed(cell: str) -> Values:
 def by_look(item: Any) -> Any:
     """The same policy with each right operand that is a text read by its look."""
     if isinstance(item, Constraint):
-        values = tuple(
+        values: Any = tuple(
             typed(value)[0] if isinstance(value, str) and value else value for value in item.values
         )
         return replace(item, values=values)

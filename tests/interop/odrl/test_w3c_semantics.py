@@ -9,7 +9,7 @@ report names none of its. What is expected is what the report says.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from policies.odrl.conditions import PremiseReport
 from policies.odrl.duties import DutyReport
 from policies.odrl.evaluate import Evaluation, RuleReport, evaluate
 from policies.odrl.literals import read_literal, read_time
-from policies.odrl.model import Condition, Constraint, PolicyModel
+from policies.odrl.model import Constraint, Logical, PolicyModel
 from policies.odrl.read import read_one
 from policies.odrl.read_constraints import Demands
 from policies.odrl.world import Behaviour, Event, Request, World
@@ -80,7 +80,7 @@ def constraints(policy: PolicyModel) -> Iterator[Constraint]:
         item = open_ends.pop()
         if isinstance(item, Constraint):
             yield item
-        elif isinstance(item, Condition):
+        elif isinstance(item, Logical):
             open_ends += item.parts
         else:
             open_ends += [*item.constraints, *item.action.refinements, *item.target.refinements]
@@ -167,7 +167,7 @@ def said_of(part: dict[str, Any], name: str) -> str:
     return state.lower().replace("notsatisfied", "unsatisfied")
 
 
-def chosen(named: Any, found: dict[str, Any]) -> Any:
+def chosen(named: Any, found: Mapping[Any, Any]) -> Any:
     """What a report names, or the only thing that it can mean."""
     if named in found:
         return found[named]

@@ -42,6 +42,7 @@ def test_turtle_holds_what_dcat_ap_asks_of_a_dataset() -> None:
 def test_columns_stand_in_order() -> None:
     graph = graph_of(flights())
     head = graph.value(ID, URIRef(CSVW + "column"))
+    assert head is not None
     names = [str(graph.value(item, URIRef(CSVW + "name"))) for item in graph.items(head)]
     assert names == ["year", "dep_delay", "carrier", "tail_number"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from catalog.quality import assess
 from catalog.shapes import Severity, findings
 from schemas.dcat import Dataset
@@ -9,7 +11,7 @@ from schemas.vocab import ACCESS_RIGHT, DATA_THEME, HANSA
 from tests.catalog_space import dataset, flights
 
 
-def read(**members: object) -> Dataset:
+def read(**members: Any) -> Dataset:
     return Dataset.read(flights(**members))
 
 

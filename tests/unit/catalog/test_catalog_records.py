@@ -100,7 +100,7 @@ def test_unstated_access_is_said_to_be_unstated() -> None:
 
 
 def test_control_characters_do_not_reach_what_people_read() -> None:
-    entry = read(dataset("urn:a", title="Bell\u0007 and\u0000 nul"))
+    entry = read(dataset("urn:a", "Bell\u0007 and\u0000 nul"))
     assert entry.title == "Bell  and  nul"
 
 
@@ -137,7 +137,7 @@ def test_a_document_past_the_bound_is_refused_with_both_sizes() -> None:
 
 def test_half_a_surrogate_pair_is_refused_and_does_not_reach_the_database() -> None:
     with pytest.raises(Malformed, match="surrogate"):
-        document_text(dataset("urn:a", title="\ud800"))
+        document_text(dataset("urn:a", "\ud800"))
 
 
 def test_changed_members_are_named_in_plain_words() -> None:

@@ -29,12 +29,12 @@ def duty(action: str, **given: object) -> Obligation:
     return Obligation(action, "obligation[0]", **given)  # type: ignore[arg-type]
 
 
-def test_nobody_owes_the_deletion_of_what_was_never_delivered():
+def test_nobody_owes_the_deletion_of_what_was_never_delivered() -> None:
     assert entered(duty(DELETE, delay=TEN_DAYS), terms(), None, AGREED + 99 * DAY) == ()
     assert entered(duty(DELETE, before=AGREED + DAY), terms(), None, AGREED + 99 * DAY) == ()
 
 
-def test_the_date_of_a_deletion_moves_with_each_delivery():
+def test_the_date_of_a_deletion_moves_with_each_delivery() -> None:
     first = AGREED + DAY
     (made,) = entered(duty(DELETE, delay=TEN_DAYS), terms(first), None, first)
     assert (made.due, made.period, made.stage) == (first + 10 * DAY, 1, Stage.OPEN)
@@ -45,7 +45,7 @@ def test_the_date_of_a_deletion_moves_with_each_delivery():
     assert entered(duty(DELETE, delay=TEN_DAYS), terms(first, later), moved, later + DAY) == ()
 
 
-def test_a_delivery_after_a_deletion_is_to_be_deleted_again():
+def test_a_delivery_after_a_deletion_is_to_be_deleted_again() -> None:
     first = AGREED + DAY
     (made,) = entered(duty(DELETE, delay=TEN_DAYS), terms(first), None, first)
     done = replace(made, stage=Stage.FULFILLED, fulfilled=first + 2 * DAY)
@@ -54,13 +54,13 @@ def test_a_delivery_after_a_deletion_is_to_be_deleted_again():
     assert (again.period, again.due, again.version) == (2, first + 14 * DAY, 0)
 
 
-def test_a_fixed_date_stands_where_it_is_earlier_than_the_delay():
+def test_a_fixed_date_stands_where_it_is_earlier_than_the_delay() -> None:
     dated = duty(DELETE, delay=TEN_DAYS, before=AGREED + 3 * DAY)
     (made,) = entered(dated, terms(AGREED + DAY), None, AGREED + DAY)
     assert made.due == AGREED + 3 * DAY
 
 
-def test_reports_are_owed_at_the_end_of_each_period_whatever_was_missed():
+def test_reports_are_owed_at_the_end_of_each_period_whatever_was_missed() -> None:
     monthly = duty(REPORT, every=MONTH)
     made = entered(monthly, terms(AGREED), None, AGREED + 70 * DAY)
     assert [(one.period, one.due.date().isoformat()) for one in made if one.due] == [
@@ -73,7 +73,7 @@ def test_reports_are_owed_at_the_end_of_each_period_whatever_was_missed():
     assert (following.period, following.since) == (4, made[-1].due)
 
 
-def test_what_is_due_without_a_date_is_owed_once_and_never_overdue():
+def test_what_is_due_without_a_date_is_owed_once_and_never_overdue() -> None:
     (made,) = entered(duty(ATTRIBUTE), terms(), None, AGREED)
     assert made.due is None
     assert not made.is_overdue(AGREED + 9999 * DAY)
@@ -86,7 +86,7 @@ def _stage(entry: Entry, at: datetime) -> Stage | None:
     return moved.stage if moved else None
 
 
-def test_each_stage_is_told_once_and_at_its_time():
+def test_each_stage_is_told_once_and_at_its_time() -> None:
     (made,) = entered(duty(DELETE, delay=Duration(0, 60 * DAY)), terms(AGREED), None, AGREED)
     assert _stage(made, AGREED + 57 * DAY - timedelta(seconds=1)) is None
     assert _stage(made, AGREED + 57 * DAY) is Stage.SOON
@@ -100,7 +100,7 @@ def test_each_stage_is_told_once_and_at_its_time():
 @pytest.mark.parametrize(
     ("action", "command"), [(DELETE, "deleted"), (REPORT, "report"), (ATTRIBUTE, "attributed")]
 )
-def test_a_complaint_names_the_duty_its_date_and_the_command_that_helps(action: str, command: str):
+def test_a_complaint_names_the_duty_its_date_and_the_command_that_helps(action: str, command: str) -> None:
     (made,) = entered(duty(action, before=AGREED + DAY), terms(AGREED), None, AGREED)
     said = complaint(made)
     assert said.startswith("obligation overdue: ")
@@ -109,7 +109,7 @@ def test_a_complaint_names_the_duty_its_date_and_the_command_that_helps(action: 
     assert said.endswith(f"hansa data {command} urn:a:1")
 
 
-def test_the_consequence_is_the_agreements():
+def test_the_consequence_is_the_agreements() -> None:
     (made,) = entered(
         duty(REPORT, every=MONTH, consequence=Consequence.TERMINATE), terms(AGREED), None, AGREED
     )

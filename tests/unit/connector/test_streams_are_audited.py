@@ -12,7 +12,7 @@ import pytest
 
 from connector.auditor import LogCopy
 from policies.audit import AuditReport
-from policies.evidence.tiles import bundles_for, tiles_for
+from policies.evidence.tiles import Bundle, Tile, bundles_for, tiles_for
 from schemas.errors import DataspaceError, UseDenied
 from schemas.identity import document_for
 from schemas.usage import LogDescription, UsageKind
@@ -44,7 +44,7 @@ def audited(provider: Provider) -> AuditReport:
     log.open()
     log.step()
     head = log.head()
-    files = [*tiles_for(0, head.size), *bundles_for(0, head.size)]
+    files: list[Tile | Bundle] = [*tiles_for(0, head.size), *bundles_for(0, head.size)]
     agreements = {held.agreement.id: held.as_evidence() for held in provider.stores.negotiations.agreements()}
     return LogCopy(
         LogDescription(origin=log.origin, vkey=log.vkey, did=PROVIDER, size=head.size),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -467,10 +468,10 @@ def test_a_request_is_given_back_only_where_nothing_was_sent_and_the_provider_fa
 
 def test_an_epoch_goes_on_after_a_break_and_a_second_one_is_found() -> None:
     told = counted(count(1), unit("epoch")).decided("s1").reserved("s1", 400).settled("s1", 400)
-    on = {"detail": {"start": 380}, "epochs": 0, "epochs_before": 0}
+    on: dict[str, Any] = {"detail": {"start": 380}, "epochs": 0, "epochs_before": 0}
     assert audit(told.decided("s2", **on).evidence()).holds
     told.reserved("s2", 10).settled("s2", 10)
-    back = {"detail": {"start": 100}, "epochs": 0, "epochs_before": 0}
+    back: dict[str, Any] = {"detail": {"start": 100}, "epochs": 0, "epochs_before": 0}
     report = audit(told.decided("s3", **back).evidence())
     assert (Check.DECISION, 8) in found(report)
     assert "0 epochs used, but the agreement stood at 1" in str(report.findings[0])

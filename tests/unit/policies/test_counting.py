@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -116,7 +117,8 @@ def test_of_all_rows_no_more_leave_than_the_epochs_and_an_eighth(
 
 def test_totals_are_never_negative_and_their_times_have_a_zone() -> None:
     for name in ("rows", "bytes", "requests", "epochs"):
+        counts: dict[str, Any] = {name: -3}
         with pytest.raises(Malformed, match=f"-3 {name} used"):
-            UseTotals(**{name: -3})
+            UseTotals(**counts)
     with pytest.raises(Malformed, match="no zone"):
         UseTotals(first_delivery=NOON.replace(tzinfo=None))

@@ -34,7 +34,7 @@ def taken(*records: UsageRecord) -> Duties:
     return duties
 
 
-def test_a_duty_is_told_as_it_stands_last_and_that_it_was_late():
+def test_a_duty_is_told_as_it_stands_last_and_that_it_was_late() -> None:
     (late,) = taken(
         record(K.OBLIGATION_DUE, 1), record(K.OBLIGATION_OVERDUE, 2), record(K.OBLIGATION_FULFILLED, 3)
     ).summaries
@@ -43,7 +43,7 @@ def test_a_duty_is_told_as_it_stands_last_and_that_it_was_late():
     assert (kept.state, kept.was_overdue) == ("fulfilled", False)
 
 
-def test_periods_and_the_receipts_of_a_consumer_are_told_apart():
+def test_periods_and_the_receipts_of_a_consumer_are_told_apart() -> None:
     second = {"duty": "obligation[0]", "period": 2}
     found = taken(
         record(K.OBLIGATION_OVERDUE, 1),
@@ -54,14 +54,14 @@ def test_periods_and_the_receipts_of_a_consumer_are_told_apart():
     assert [one.state for one in found] == ["overdue", "fulfilled", "fulfilled", "fulfilled"]
 
 
-def test_a_use_that_was_permitted_while_a_duty_was_overdue_is_a_finding():
+def test_a_use_that_was_permitted_while_a_duty_was_overdue_is_a_finding() -> None:
     permit = record(K.ACCESS_DECISION, 200, decision="permit")
     found = taken(record(K.OBLIGATION_OVERDUE, 100), permit).findings
     assert [(one.check, one.entry, one.agreement) for one in found] == [(Check.DECISION, 1, "urn:a:1")]
     assert "overdue" in found[0].what
 
 
-def test_neither_a_denial_nor_a_use_after_the_receipt_or_within_the_grace_is_one():
+def test_neither_a_denial_nor_a_use_after_the_receipt_or_within_the_grace_is_one() -> None:
     overdue, kept = record(K.OBLIGATION_OVERDUE, 100), record(K.OBLIGATION_FULFILLED, 150)
     assert taken(overdue, record(K.ACCESS_DECISION, 200, decision="deny")).findings == []
     assert taken(overdue, kept, record(K.ACCESS_DECISION, 200, decision="permit")).findings == []

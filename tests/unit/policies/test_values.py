@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.kinds.values import fit_value, read_count, read_many, read_scalar, read_time, spell_time, tagged
+from policies.kinds.values import (
+    Scalar,
+    fit_value,
+    read_count,
+    read_many,
+    read_scalar,
+    read_time,
+    spell_time,
+    tagged,
+)
 from schemas.errors import Malformed, PolicyMismatch, Refused
 
 json_values = st.recursive(
@@ -242,7 +251,15 @@ def test_equal_numbers_are_tagged_alike_however_they_are_written(number: int) ->
 
 
 def test_values_of_different_kinds_are_never_tagged_alike() -> None:
-    values = ["1", 1, True, date(2026, 1, 1), datetime(2026, 1, 1, tzinfo=UTC), "2026-01-01", "true"]
+    values: list[Scalar] = [
+        "1",
+        1,
+        True,
+        date(2026, 1, 1),
+        datetime(2026, 1, 1, tzinfo=UTC),
+        "2026-01-01",
+        "true",
+    ]
     assert len({tuple(tagged(value)) for value in values}) == len(values)
 
 

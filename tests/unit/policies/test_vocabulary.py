@@ -10,7 +10,7 @@ import rdflib
 from pyld import jsonld
 
 from policies.operands import OPERANDS
-from policies.profile import ACTIONS
+from policies.profile import ACTIONS, Action, Operand
 from policies.subsumption import normal_form
 from policies.vocabulary import (
     ENFORCEMENT,
@@ -26,6 +26,7 @@ from schemas.odrl import Offer
 from schemas.vocab import ODRL
 from tests.profile_terms import SAMPLES, sample
 
+TERMS: tuple[Operand | Action, ...] = (*OPERANDS, *ACTIONS)
 DEFINITION = rdflib.URIRef(SKOS + "definition")
 
 
@@ -35,7 +36,7 @@ def turtle() -> rdflib.Graph:
 
 
 def test_every_term_stands_in_the_document_with_both_languages_and_its_label(turtle: rdflib.Graph) -> None:
-    for row in (*OPERANDS, *ACTIONS):
+    for row in TERMS:
         term = rdflib.URIRef(row.iri)
         languages = {value.language for value in turtle.objects(term, DEFINITION)}  # type: ignore[attr-defined]
         assert languages == {"en", "de"}, row.name
@@ -53,7 +54,7 @@ def test_json_ld_and_turtle_are_one_graph(turtle: rdflib.Graph) -> None:
 
 def test_the_page_for_people_names_every_term_and_its_label() -> None:
     page = profile_html()
-    for row in (*OPERANDS, *ACTIONS):
+    for row in TERMS:
         assert row.name.replace("<", "&lt;").replace(">", "&gt;") in page
         assert row.label.value in page
 

@@ -30,7 +30,7 @@ for plan in (plain, filtered):
 """
 
 
-def test_duckdb_is_loaded_with_the_first_plan_that_needs_it(tmp_path: Path):
+def test_duckdb_is_loaded_with_the_first_plan_that_needs_it(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": [1, 2, 3, 4]}), tmp_path / "some.parquet")
     told = subprocess.run(
         [sys.executable, "-c", READ, str(tmp_path)], capture_output=True, text=True, check=True

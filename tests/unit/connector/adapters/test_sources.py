@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 import time
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def table() -> pa.Table:
 @pytest.mark.parametrize("reader", ["quick", "slow"])
 def test_a_long_file_is_read_without_keeping_what_was_read_or_reading_far_ahead(
     sources: ParquetSources, tmp_path: Path, reader: str
-):
+) -> None:
     numbers = random.Random(7)
     groups, rows = 96, 1 << 17  # 100 MB
     schema = pa.schema({"x": pa.float64()})
@@ -83,12 +84,12 @@ def test_a_long_file_is_read_without_keeping_what_was_read_or_reading_far_ahead(
 
 def test_a_file_is_found_below_its_root_by_relative_and_absolute_name(
     sources: ParquetSources, tmp_path: Path
-):
+) -> None:
     path = write(tmp_path / "data" / "a.parquet", pa.table({"x": [1]}))
     assert sources.resolve("a.parquet") == sources.resolve(str(path)) == path.resolve()
 
 
-def test_whatever_leaves_the_roots_is_not_found(sources: ParquetSources, tmp_path: Path):
+def test_whatever_leaves_the_roots_is_not_found(sources: ParquetSources, tmp_path: Path) -> None:
     outside = write(tmp_path / "outside.parquet", pa.table({"x": [1]}))
     (tmp_path / "data" / "link.parquet").symlink_to(outside)
     (tmp_path / "data" / "folder").symlink_to(tmp_path)
@@ -112,7 +113,7 @@ def test_whatever_leaves_the_roots_is_not_found(sources: ParquetSources, tmp_pat
 @pytest.mark.parametrize("kind", ["parquet", "arrow", "csv"])
 def test_three_kinds_of_files_tell_the_same(
     kind: str, sources: ParquetSources, tmp_path: Path, table: pa.Table
-):
+) -> None:
     path = tmp_path / "data" / f"t.{kind}"
     if kind == "parquet":
         pq.write_table(table, path, row_group_size=700)
@@ -140,7 +141,7 @@ def test_three_kinds_of_files_tell_the_same(
 
 def test_a_scan_can_begin_at_any_row_of_what_the_plan_shows(
     sources: ParquetSources, tmp_path: Path, table: pa.Table
-):
+) -> None:
     write(tmp_path / "data" / "t.parquet", table, row_group_size=700)
     for plan in (ALL, where("half", Operator.EQ, 1)):
         whole = rows_of(sources, "t.parquet", plan)
@@ -148,7 +149,7 @@ def test_a_scan_can_begin_at_any_row_of_what_the_plan_shows(
             assert rows_of(sources, "t.parquet", plan, start).equals(whole.slice(start)), start
 
 
-def test_columns_of_every_type_are_filtered_in_the_scan(sources: ParquetSources, tmp_path: Path):
+def test_columns_of_every_type_are_filtered_in_the_scan(sources: ParquetSources, tmp_path: Path) -> None:
     noon = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
     table = pa.table(
         {
@@ -195,21 +196,21 @@ def test_columns_of_every_type_are_filtered_in_the_scan(sources: ParquetSources,
     st.sampled_from(["a", "b", "' OR 1=1 --"]),
 )
 def test_the_scan_agrees_with_a_plain_loop(
-    sources: ParquetSources, tmp_path: Path, cells: list, operator: Operator, bound: str
-):
-    compare = {
+    sources: ParquetSources, tmp_path: Path, cells: list[str | None], operator: Operator, bound: str
+) -> None:
+    compare: dict[Operator, Callable[[str], bool]] = {
         Operator.EQ: lambda x: x == bound,
         Operator.NEQ: lambda x: x != bound,
         Operator.LT: lambda x: x < bound,
         Operator.GTEQ: lambda x: x >= bound,
-    }[operator]
+    }
     write(tmp_path / "data" / "h.parquet", pa.table({"c": pa.array(cells, pa.string())}), row_group_size=7)
-    expected = [cell for cell in cells if cell is not None and compare(cell)]
+    expected = [cell for cell in cells if cell is not None and compare[operator](cell)]
     assert rows_of(sources, "h.parquet", where("c", operator, bound))["c"].to_pylist() == expected
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "arrow"])
-def test_nan_passes_no_filter(suffix: str, sources: ParquetSources, tmp_path: Path):
+def test_nan_passes_no_filter(suffix: str, sources: ParquetSources, tmp_path: Path) -> None:
     kinds = (pa.float32(), pa.float64())
     table = pa.table({str(kind): pa.array([float("nan"), 1.0, 1.0, None], kind) for kind in kinds})
     path = tmp_path / "data" / f"t.{suffix}"
@@ -232,7 +233,7 @@ def test_nan_passes_no_filter(suffix: str, sources: ParquetSources, tmp_path: Pa
             assert found[column].to_pylist() == [1.0] * rows, (column, operator)
 
 
-def test_a_plan_for_a_column_that_the_file_lacks_is_refused(sources: ParquetSources, tmp_path: Path):
+def test_a_plan_for_a_column_that_the_file_lacks_is_refused(sources: ParquetSources, tmp_path: Path) -> None:
     write(tmp_path / "data" / "t.parquet", pa.table({"a": [1]}))
     with pytest.raises(PolicyMismatch, match="'b'"):
         sources.scan("t.parquet", DataPlan((Branch(("b",)),)), ScanRequest(1000))
@@ -241,7 +242,7 @@ def test_a_plan_for_a_column_that_the_file_lacks_is_refused(sources: ParquetSour
 @pytest.mark.parametrize("name", ["t.parquet", "t.arrow", "t.csv", "t.txt"])
 def test_a_file_that_is_not_what_it_says_is_unreadable_by_name_only(
     name: str, sources: ParquetSources, tmp_path: Path
-):
+) -> None:
     (tmp_path / "data" / name).write_bytes(
         b"\x00\x01 not data \xff\xfe" if name != "t.csv" else b"a,b\n1,2\n3\n"
     )
@@ -252,7 +253,7 @@ def test_a_file_that_is_not_what_it_says_is_unreadable_by_name_only(
 
 def test_a_parquet_file_that_breaks_in_the_middle_is_unreadable_when_it_is_read(
     sources: ParquetSources, tmp_path: Path, table: pa.Table
-):
+) -> None:
     path = write(tmp_path / "data" / "t.parquet", table, compression="snappy", use_dictionary=False)
     broken = bytearray(path.read_bytes())
     broken[200:4000] = bytes(3800)
@@ -261,7 +262,7 @@ def test_a_parquet_file_that_breaks_in_the_middle_is_unreadable_when_it_is_read(
         rows_of(sources, "t.parquet")
 
 
-def test_small_batches_are_joined_and_large_ones_split_without_losing_a_row():
+def test_small_batches_are_joined_and_large_ones_split_without_losing_a_row() -> None:
     schema = pa.schema([("n", pa.int64())])
     small = [pa.record_batch([[i]], schema=schema) for i in range(100)]
     joined = list(rebatched(small, 400, bytes_per_row(schema, {}), 3))

@@ -7,7 +7,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -49,7 +49,7 @@ def provider(tmp_path: Path) -> Iterator[Provider]:
     made.close()
 
 
-def until(true, seconds: float = 5.0) -> None:
+def until(true: Callable[[], bool], seconds: float = 5.0) -> None:
     """Wait until another thread has done its part."""
     deadline = time.monotonic() + seconds
     while not true():
@@ -75,7 +75,7 @@ def get(provider: Provider, path: str, ticket: str | None = None) -> tuple[int, 
     return ask(provider, f"GET {path} HTTP/1.1\r\nHost: x\r\n{authorization}\r\n".encode())
 
 
-def test_all_rows_arrive_in_order_and_the_stream_is_settled(provider: Provider):
+def test_all_rows_arrive_in_order_and_the_stream_is_settled(provider: Provider) -> None:
     ticket = provider.ticket(TABLE)
     with provider.door(), provider.client(ticket) as stream:
         assert stream.read_all().equals(TABLE)
@@ -84,7 +84,7 @@ def test_all_rows_arrive_in_order_and_the_stream_is_settled(provider: Provider):
     assert provider.records()[-1].rows == ROWS
 
 
-def test_a_complete_stream_is_what_any_arrow_reader_reads(provider: Provider):
+def test_a_complete_stream_is_what_any_arrow_reader_reads(provider: Provider) -> None:
     ticket = provider.ticket(TABLE)
     with provider.door():
         status, headers, body = get(provider, f"/streams/{provider.transfer}", ticket)
@@ -96,7 +96,7 @@ def test_a_complete_stream_is_what_any_arrow_reader_reads(provider: Provider):
     assert pa.ipc.open_stream(plain).read_all().replace_schema_metadata(None).equals(TABLE)
 
 
-def test_a_stream_that_resumes_anywhere_gives_the_rest(provider: Provider):
+def test_a_stream_that_resumes_anywhere_gives_the_rest(provider: Provider) -> None:
     ticket = provider.ticket(TABLE, limit("column/flag", "eq", True), row_group_size=3000)
     whole = TABLE.filter(TABLE["flag"])
     with provider.door():
@@ -107,7 +107,7 @@ def test_a_stream_that_resumes_anywhere_gives_the_rest(provider: Provider):
                 assert stream.read_all().equals(whole.slice(start))
 
 
-def test_a_state_carries_over_to_another_stream_to_the_row(provider: Provider):
+def test_a_state_carries_over_to_another_stream_to_the_row(provider: Provider) -> None:
     ticket = provider.ticket(TABLE)
     with provider.door(), provider.client(ticket) as first:
         rows = [next(first) for _ in range(3)]
@@ -120,16 +120,16 @@ def test_a_state_carries_over_to_another_stream_to_the_row(provider: Provider):
     assert pa.concat_tables([pa.Table.from_batches(rows), rest]).equals(TABLE)
 
 
-def test_chosen_columns_travel_in_a_query_also_with_commas_in_their_names(provider: Provider):
+def test_chosen_columns_travel_in_a_query_also_with_commas_in_their_names(provider: Provider) -> None:
     table = pa.table({"a,b": [1], "ü &=?": [2], "c": [3]})
     ticket = provider.ticket(table)
     with provider.door(), provider.client(ticket, columns=("a,b", "ü &=?")) as stream:
         assert stream.read_all().equals(table.select(["a,b", "ü &=?"]))
 
 
-def test_a_row_limit_ends_with_its_reason_after_the_rows(provider: Provider):
+def test_a_row_limit_ends_with_its_reason_after_the_rows(provider: Provider) -> None:
     ticket = provider.ticket(TABLE, limit("rowCount", "lteq", 2500))
-    got = []
+    got: list[pa.RecordBatch] = []
     with provider.door(), provider.client(ticket) as stream:
         with pytest.raises(StreamEnded, match="allows 2,500 rows") as caught:
             got.extend(stream)
@@ -142,7 +142,7 @@ def test_a_row_limit_ends_with_its_reason_after_the_rows(provider: Provider):
     assert pa.Table.from_batches(got).equals(TABLE.slice(0, 2500))
 
 
-def test_an_agreement_that_is_revoked_in_the_middle_ends_with_its_reason(provider: Provider):
+def test_an_agreement_that_is_revoked_in_the_middle_ends_with_its_reason(provider: Provider) -> None:
     ticket = provider.ticket(LONG)
     with provider.door(), provider.client(ticket) as stream:
         next(stream)
@@ -154,7 +154,7 @@ def test_an_agreement_that_is_revoked_in_the_middle_ends_with_its_reason(provide
     assert caught.value.rows < LONG.num_rows
 
 
-def test_a_transfer_that_is_suspended_in_the_middle_ends_with_its_reason(provider: Provider):
+def test_a_transfer_that_is_suspended_in_the_middle_ends_with_its_reason(provider: Provider) -> None:
     ticket = provider.ticket(LONG)
     with provider.door(), provider.client(ticket) as stream:
         next(stream)
@@ -164,7 +164,7 @@ def test_a_transfer_that_is_suspended_in_the_middle_ends_with_its_reason(provide
             list(stream)
 
 
-def test_what_is_denied_arrives_as_the_same_error_with_its_reasons(provider: Provider):
+def test_what_is_denied_arrives_as_the_same_error_with_its_reasons(provider: Provider) -> None:
     ticket = provider.ticket(TABLE, limit("rowCount", "lteq", 5))
     provider.read(ticket)
     with provider.door():
@@ -180,7 +180,7 @@ def test_what_is_denied_arrives_as_the_same_error_with_its_reasons(provider: Pro
     assert any("5" in reason for reason in caught.value.reasons)
 
 
-def test_a_full_disk_is_503_and_nothing_leaves_until_it_has_room(provider: Provider):
+def test_a_full_disk_is_503_and_nothing_leaves_until_it_has_room(provider: Provider) -> None:
     ticket = provider.ticket(TABLE)
     with provider.door():
         for writes in (0, 1):
@@ -215,7 +215,9 @@ def test_a_full_disk_is_503_and_nothing_leaves_until_it_has_room(provider: Provi
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_bad_requests_are_answered_and_the_door_stays_open(provider: Provider, request_: bytes, status: int):
+def test_bad_requests_are_answered_and_the_door_stays_open(
+    provider: Provider, request_: bytes, status: int
+) -> None:
     with provider.door():
         host, port = provider.url.split("/")[2].split(":")
         if status == 0:
@@ -230,7 +232,7 @@ def test_bad_requests_are_answered_and_the_door_stays_open(provider: Provider, r
         assert provider.client(ticket).read_all().num_rows == ROWS
 
 
-def test_a_caller_that_says_nothing_holds_no_stream(provider: Provider):
+def test_a_caller_that_says_nothing_holds_no_stream(provider: Provider) -> None:
     ticket = provider.ticket(TABLE)
     with provider.door(most_streams=1):
         host, port = provider.url.split("/")[2].split(":")
@@ -240,7 +242,7 @@ def test_a_caller_that_says_nothing_holds_no_stream(provider: Provider):
             connection.close()
 
 
-def test_more_streams_than_may_be_are_asked_to_come_again(provider: Provider):
+def test_more_streams_than_may_be_are_asked_to_come_again(provider: Provider) -> None:
     ticket = provider.ticket(LONG)
     with provider.door(most_streams=1):
         slow = provider.client(ticket)
@@ -253,7 +255,7 @@ def test_more_streams_than_may_be_are_asked_to_come_again(provider: Provider):
         until(lambda: get(provider, f"/streams/{provider.transfer}", ticket)[0] == 200)
 
 
-def test_a_reader_that_takes_nothing_is_given_up_and_settled(provider: Provider):
+def test_a_reader_that_takes_nothing_is_given_up_and_settled(provider: Provider) -> None:
     ticket = provider.ticket(pa.table({"text": ["x" * 1000] * 20_000}))
     with provider.door(send_seconds=0.2):
         slow = provider.client(ticket)
@@ -265,7 +267,9 @@ def test_a_reader_that_takes_nothing_is_given_up_and_settled(provider: Provider)
     assert "took nothing" in str(settled.detail["reason"])
 
 
-def test_one_connection_too_many_is_told_so_at_once(provider: Provider, monkeypatch):
+def test_one_connection_too_many_is_told_so_at_once(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("connector.api.arrow_http.WAITING", 1)
     with provider.door(most_streams=1):
         host, port = provider.url.split("/")[2].split(":")
@@ -277,7 +281,7 @@ def test_one_connection_too_many_is_told_so_at_once(provider: Provider, monkeypa
             connection.close()
 
 
-def test_a_client_whose_connection_is_cut_goes_on_where_it_was(provider: Provider):
+def test_a_client_whose_connection_is_cut_goes_on_where_it_was(provider: Provider) -> None:
     ticket = provider.ticket(TABLE)
     with provider.door() as door:
         stream = provider.client(ticket)
@@ -291,8 +295,8 @@ def test_a_client_whose_connection_is_cut_goes_on_where_it_was(provider: Provide
 
 
 def test_a_door_that_closes_breaks_its_streams_and_a_reader_gives_up_after_a_while(
-    provider: Provider, monkeypatch
-):
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("connector.client.stream.FIRST_PAUSE", 0.001)
     ticket = provider.ticket(LONG)
     with provider.door():
@@ -303,7 +307,7 @@ def test_a_door_that_closes_breaks_its_streams_and_a_reader_gives_up_after_a_whi
     until(lambda: provider.streams.count == 0)
 
 
-def test_many_readers_at_once_each_get_everything(provider: Provider):
+def test_many_readers_at_once_each_get_everything(provider: Provider) -> None:
     ticket = provider.ticket(TABLE)
     found: list[bool] = []
     with provider.door():
@@ -319,7 +323,7 @@ def test_many_readers_at_once_each_get_everything(provider: Provider):
     assert provider.usage.totals(provider.agreement).rows == 8 * ROWS
 
 
-def test_no_thread_outlives_its_door(provider: Provider):
+def test_no_thread_outlives_its_door(provider: Provider) -> None:
     ticket = provider.ticket(pa.table({"n": range(1_000_000)}))  # more than a connection takes unread
     before = set(threading.enumerate())
     with provider.door():
@@ -332,7 +336,7 @@ def test_no_thread_outlives_its_door(provider: Provider):
         stream.close()
 
 
-def test_other_libraries_read_the_stream_as_arrow(provider: Provider):
+def test_other_libraries_read_the_stream_as_arrow(provider: Provider) -> None:
     polars = pytest.importorskip("polars")
     from connector.client.frames import to_pandas, to_polars
 
@@ -344,7 +348,7 @@ def test_other_libraries_read_the_stream_as_arrow(provider: Provider):
         assert pa.table(provider.client(ticket)).equals(TABLE)
 
 
-def test_the_query_of_a_stream_is_read_strictly():
+def test_the_query_of_a_stream_is_read_strictly() -> None:
     assert read_choice("") == read_choice("start=0")
     assert read_choice("columns=a%2Cb,c&start=12").columns == ("a,b", "c")
     for wrong in ("start=-1", "start=x", "start=" + "9" * 20, "start=٣", "begin=1"):
@@ -352,20 +356,20 @@ def test_the_query_of_a_stream_is_read_strictly():
             read_choice(wrong)
 
 
-def test_the_head_of_a_request_is_bounded_in_lines():
+def test_the_head_of_a_request_is_bounded_in_lines() -> None:
     assert parse_head(b"GET /a?b=c HTTP/1.1\r\nX-Y:  z ").headers == {"x-y": "z"}
     with pytest.raises(TooLarge):
         parse_head(b"GET / HTTP/1.1\r\n" + b"\r\n".join([b"a: b"] * 101))
 
 
-def test_a_ticket_for_another_transfer_than_the_address_opens_nothing(provider: Provider):
+def test_a_ticket_for_another_transfer_than_the_address_opens_nothing(provider: Provider) -> None:
     ticket = provider.ticket(TABLE)
     with provider.door():
         assert get(provider, "/streams/urn%3Auuid%3Aother", ticket)[0] == 404
         assert get(provider, f"/streams/{provider.transfer.replace(':', '%3A')}", ticket)[0] == 200
 
 
-def test_not_found_is_told_as_not_found(provider: Provider):
+def test_not_found_is_told_as_not_found(provider: Provider) -> None:
     ticket = provider.ticket(TABLE)
     with provider.door():
         provider.url = provider.url.replace("/streams/", "/nothing/")

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def asked(provider: Provider, ticket: str, **more: object) -> fl.Ticket:
     return fl.Ticket(json.dumps({"transfer": provider.transfer, "authorization": ticket, **more}).encode())
 
 
-def test_all_rows_arrive_and_the_stream_is_settled(provider: Provider, client: fl.FlightClient):
+def test_all_rows_arrive_and_the_stream_is_settled(provider: Provider, client: fl.FlightClient) -> None:
     ticket = provider.ticket(TABLE)
     assert client.do_get(asked(provider, ticket)).read_all().replace_schema_metadata(None).equals(TABLE)
     found = client.do_get(asked(provider, ticket, start=9_990, columns=["id"])).read_all()
@@ -50,7 +51,9 @@ def test_all_rows_arrive_and_the_stream_is_settled(provider: Provider, client: f
     assert provider.usage.totals(provider.agreement).rows == ROWS + 10
 
 
-def test_an_early_end_is_an_error_with_its_reason_after_the_rows(provider: Provider, client: fl.FlightClient):
+def test_an_early_end_is_an_error_with_its_reason_after_the_rows(
+    provider: Provider, client: fl.FlightClient
+) -> None:
     ticket = provider.ticket(TABLE, limit("rowCount", "lteq", 1500))
     got: list[int] = []
     with pytest.raises(fl.FlightCancelledError, match="row-limit: the agreement allows 1,500 rows") as caught:
@@ -59,7 +62,7 @@ def test_an_early_end_is_an_error_with_its_reason_after_the_rows(provider: Provi
     assert json.loads(caught.value.extra_info)["end"] == "row-limit"
 
 
-def test_what_is_refused_has_a_status_and_reasons(provider: Provider, client: fl.FlightClient):
+def test_what_is_refused_has_a_status_and_reasons(provider: Provider, client: fl.FlightClient) -> None:
     ticket = provider.ticket(TABLE, limit("rowCount", "lteq", 5))
     with pytest.raises(fl.FlightUnauthenticatedError):
         client.do_get(asked(provider, "x.y.z")).read_all()
@@ -73,7 +76,7 @@ def test_what_is_refused_has_a_status_and_reasons(provider: Provider, client: fl
     assert provider.streams.count == 0
 
 
-def test_a_door_that_refused_often_still_serves(provider: Provider, client: fl.FlightClient):
+def test_a_door_that_refused_often_still_serves(provider: Provider, client: fl.FlightClient) -> None:
     ticket = provider.ticket(TABLE)
     for _ in range(5):
         with pytest.raises(fl.FlightServerError):
@@ -81,7 +84,7 @@ def test_a_door_that_refused_often_still_serves(provider: Provider, client: fl.F
     assert client.do_get(asked(provider, ticket)).read_all().num_rows == ROWS
 
 
-def test_tickets_are_read_strictly():
+def test_tickets_are_read_strictly() -> None:
     for wrong in (
         b"",
         b"[]",
@@ -99,7 +102,9 @@ def test_tickets_are_read_strictly():
     assert read_ticket(b'{"authorization": "Bearer t"}')["authorization"] == "t"
 
 
-def test_clients_that_leave_before_the_first_batch_hold_no_slot(provider: Provider, monkeypatch):
+def test_clients_that_leave_before_the_first_batch_hold_no_slot(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ticket = provider.ticket(TABLE)
     opened, real = [], provider.streams.open
 
@@ -109,6 +114,9 @@ def test_clients_that_leave_before_the_first_batch_hold_no_slot(provider: Provid
         time.sleep(0.15)  # the client is gone by then
         return stream
 
+    def gone(count: int) -> bool:
+        return len(opened) == count and provider.streams.count == 0
+
     door = FlightDoor(streams=provider.streams, most_streams=2)
     host, port = door.start()
     with fl.connect(f"grpc://{host}:{port}") as connected:
@@ -117,7 +125,7 @@ def test_clients_that_leave_before_the_first_batch_hold_no_slot(provider: Provid
             for count in range(1, 7):
                 with pytest.raises(fl.FlightTimedOutError):
                     connected.do_get(asked(provider, ticket), fl.FlightCallOptions(timeout=0.05)).read_all()
-                until(lambda count=count: len(opened) == count and provider.streams.count == 0)
+                until(partial(gone, count))
         until(lambda: door._server is not None and door._server._free._value == 2)
         assert connected.do_get(asked(provider, ticket)).read_all().num_rows == ROWS
     door.stop()
@@ -130,11 +138,13 @@ def until(true: Callable[[], bool], seconds: float = 5.0) -> None:
         time.sleep(0.005)
 
 
-def test_what_is_sent_lets_go_once(provider: Provider):
+def test_what_is_sent_lets_go_once(provider: Provider) -> None:
     stream = provider.streams.open(provider.ticket(TABLE))
     free = threading.Semaphore(0)
     sent = _Sent(stream, None, stream.batches(), free=free, stopping=threading.Event())
-    assert next(sent).num_rows
+    batch = next(sent)
+    assert isinstance(batch, pa.RecordBatch)
+    assert batch.num_rows
     sent.close()
     sent.close()
     del sent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from schemas.usage import UsageKind
 from tests.streaming import Provider, limit
 
 
-def until(true, seconds: float = 5.0) -> None:
+def until(true: Callable[[], bool], seconds: float = 5.0) -> None:
     """Wait until another thread has done its part."""
     deadline = time.monotonic() + seconds
     while not true():
@@ -54,7 +54,7 @@ BLOBS = pa.table({"text": ["x" * 1000] * 16_000})
 
 
 @pytest.mark.parametrize("way", ["revoked", "expired"])
-def test_a_slow_reader_gets_no_rest_of_a_batch_that_may_not_leave(wide: Provider, way: str):
+def test_a_slow_reader_gets_no_rest_of_a_batch_that_may_not_leave(wide: Provider, way: str) -> None:
     ends = (wide.now + timedelta(minutes=1)).isoformat()
     ticket = wide.ticket(BLOBS, limit("dateTime", "lt", {"@type": "xsd:dateTime", "@value": ends}))
     with wide.door(), slowly(wide, ticket) as connection:
@@ -76,7 +76,7 @@ def test_a_slow_reader_gets_no_rest_of_a_batch_that_may_not_leave(wide: Provider
     assert ("contract breach" if way == "revoked" else "ended at") in str(settled.detail["reason"])
 
 
-def test_a_reader_cannot_stretch_a_batch_at_will(wide: Provider):
+def test_a_reader_cannot_stretch_a_batch_at_will(wide: Provider) -> None:
     ticket = wide.ticket(BLOBS)
     with wide.door(send_seconds=0.3), slowly(wide, ticket) as connection:
         begun = time.monotonic()

@@ -37,11 +37,16 @@ def desk(answer: Answer, timeout: float = 5.0) -> Desk:
     return Desk(Management("http://localhost:8101", "key", http), USE, timeout)
 
 
+def always(answer: Any) -> Answer:
+    """Answer every request alike."""
+    return lambda _: answer
+
+
 def agreement(**changes: Any) -> dict[str, Any]:
     return {"id": "urn:a", "state": "final", "counterparty": "did:web:p", "use": USE, **changes}
 
 
-def test_an_agreement_that_stands_is_used_again_for_the_same_use_only():
+def test_an_agreement_that_stands_is_used_again_for_the_same_use_only() -> None:
     assert desk(lambda _: {"agreements": [agreement()]}).standing(HIT) == "urn:a"
     for change in (
         {"state": "revoked"},
@@ -50,10 +55,10 @@ def test_an_agreement_that_stands_is_used_again_for_the_same_use_only():
         {"use": {**USE, "purpose": None}},
         {"use": None},
     ):
-        assert desk(lambda _, change=change: {"agreements": [agreement(**change)]}).standing(HIT) is None
+        assert desk(always({"agreements": [agreement(**change)]})).standing(HIT) is None
 
 
-def test_the_offer_that_the_catalogue_found_to_fit_is_asked_for():
+def test_the_offer_that_the_catalogue_found_to_fit_is_asked_for() -> None:
     asked: list[dict[str, Any]] = []
 
     def answer(request: httpx2.Request) -> Any:
@@ -68,12 +73,12 @@ def test_the_offer_that_the_catalogue_found_to_fit_is_asked_for():
         desk(answer).negotiate(Hit("urn:d", "D", "did:web:p", "http://p/dsp", ()))
 
 
-def test_waiting_goes_on_until_the_state_is_there():
+def test_waiting_goes_on_until_the_state_is_there() -> None:
     states = iter(["REQUESTED", "AGREED", "FINALIZED"])
     assert desk(lambda _: {"state": next(states), "agreement": "urn:a"}).agreed("urn:n") == "urn:a"
 
 
-def test_a_denied_use_carries_the_reasons_of_the_provider():
+def test_a_denied_use_carries_the_reasons_of_the_provider() -> None:
     view = {
         "state": "TERMINATED",
         "problem": "use-denied, says did:web:p",
@@ -87,13 +92,13 @@ def test_a_denied_use_carries_the_reasons_of_the_provider():
         desk(lambda _: ended).agreed("urn:n")
 
 
-def test_a_process_that_waits_too_long_says_whose_turn_it_is_and_why():
+def test_a_process_that_waits_too_long_says_whose_turn_it_is_and_why() -> None:
     view = {"state": "REQUESTED", "turn": "did:web:p", "why": "a person has to approve"}
     with pytest.raises(PeerUnavailable, match=r"REQUESTED.*turn: did:web:p, because a person has to approve"):
         desk(lambda _: view, timeout=0.0).agreed("urn:n")
 
 
-def test_a_wrong_key_or_an_absent_connector_says_what_to_set():
+def test_a_wrong_key_or_an_absent_connector_says_what_to_set() -> None:
     refused = httpx2.Response(401, json={"title": "unauthenticated", "detail": "no"})
     with pytest.raises(Misconfigured, match="HANSA_API_KEY_FILE"):
         desk(lambda _: refused).standing(HIT)
@@ -107,7 +112,7 @@ def test_a_wrong_key_or_an_absent_connector_says_what_to_set():
         desk(absent).standing(HIT)
 
 
-def test_a_transfer_gives_the_address_of_the_data():
+def test_a_transfer_gives_the_address_of_the_data() -> None:
     address = {"endpointType": "x", "endpoint": "http://p/streams/1", "endpointProperties": []}
 
     def answer(request: httpx2.Request) -> Any:
@@ -119,13 +124,13 @@ def test_a_transfer_gives_the_address_of_the_data():
     assert (pid, found.endpoint) == ("urn:t", "http://p/streams/1")
 
 
-def test_completing_what_ended_already_is_no_error():
+def test_completing_what_ended_already_is_no_error() -> None:
     desk(lambda _: httpx2.Response(400, json={"title": "illegal-move", "detail": "it ended"})).complete(
         "urn:t"
     )
 
 
-def test_a_library_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch):
+def test_a_library_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = DataStream(Access("http://127.0.0.1:9/", "t", "urn:d", "urn:a", LOOPBACK))
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.data", None)
     with pytest.raises(Misconfigured, match="pip install torch"):

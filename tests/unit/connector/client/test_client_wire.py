@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -74,7 +75,7 @@ def arrow(
     batches: Sequence[pa.RecordBatch] = (BATCH,),
     end: str | None = "complete",
     rows: int | None = None,
-    **options,
+    **options: Any,
 ) -> bytes:
     """An Arrow stream with our end message."""
     sink = pa.BufferOutputStream()
@@ -88,7 +89,7 @@ def arrow(
                 "rows": str(sum(b.num_rows for b in batches) if rows is None else rows),
             }
             writer.write_batch(pa.RecordBatch.from_pylist([], schema=batches[0].schema), custom_metadata=told)
-    return sink.getvalue().to_pybytes()
+    return bytes(sink.getvalue())
 
 
 def chunked(body: bytes, size: int = 1 << 20, *, last: bool = True) -> bytes:
@@ -110,39 +111,39 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000, 65_536, 1 << 20])
-def test_chunks_of_any_size_are_joined(size: int):
+def test_chunks_of_any_size_are_joined(size: int) -> None:
     with answering(chunked(arrow(), size)) as url:
         assert stream_at(url).read_all().equals(pa.Table.from_batches([BATCH]))
 
 
-def test_a_body_of_stated_length_is_read_too():
+def test_a_body_of_stated_length_is_read_too() -> None:
     body = arrow()
     head = b"HTTP/1.1 200 OK\r\n" + KIND.lower() + b"Content-Length: %d\r\n\r\n" % len(body)
     with answering(head + body) as url:
         assert stream_at(url).read_all().num_rows == 1000
 
 
-def test_a_stream_that_breaks_at_any_place_is_never_taken_for_a_whole_one():
+def test_a_stream_that_breaks_at_any_place_is_never_taken_for_a_whole_one() -> None:
     whole = chunked(arrow([BATCH, BATCH]), 5000)
     for cut in [*range(len(HEAD), len(whole) - 5, 997), len(whole) - 700]:
         with answering(*[whole[:cut]] * 6) as url, pytest.raises(DataspaceError):
             stream_at(url).read_all()
 
 
-def test_an_arrow_stream_without_a_word_on_its_end_is_not_taken_for_a_whole_one():
+def test_an_arrow_stream_without_a_word_on_its_end_is_not_taken_for_a_whole_one() -> None:
     got: list[pa.RecordBatch] = []
     with answering(chunked(arrow(end=None))) as url, pytest.raises(PeerUnavailable):
         got.extend(stream_at(url))
     assert [batch.num_rows for batch in got] == [1000]
 
 
-def test_a_count_that_is_not_what_arrived_is_an_error():
+def test_a_count_that_is_not_what_arrived_is_an_error() -> None:
     with answering(chunked(arrow(rows=999))) as url, pytest.raises(UnreadableData, match=r"'999'.*1000"):
         stream_at(url).read_all()
 
 
-def test_an_early_end_is_raised_after_the_rows_before_it():
-    got = []
+def test_an_early_end_is_raised_after_the_rows_before_it() -> None:
+    got: list[pa.RecordBatch] = []
     with (
         answering(chunked(arrow(end="expired"), last=False)) as url,
         pytest.raises(StreamEnded, match="because") as caught,
@@ -151,35 +152,35 @@ def test_an_early_end_is_raised_after_the_rows_before_it():
     assert (len(got), caught.value.end, caught.value.rows) == (1, "expired", 1000)
 
 
-def test_a_stream_without_rows_has_its_schema_and_ends():
+def test_a_stream_without_rows_has_its_schema_and_ends() -> None:
     with answering(chunked(arrow([BATCH.slice(0, 0)], rows=0))) as url:
         found = stream_at(url).read_all()
     assert (found.num_rows, found.schema) == (0, SCHEMA)
 
 
 @pytest.mark.parametrize("codec", ["lz4", "zstd"])
-def test_a_compressed_body_is_not_unpacked(codec: str):
+def test_a_compressed_body_is_not_unpacked(codec: str) -> None:
     bomb = pa.record_batch({"zeros": pa.array([0] * 100_000)})
     body = arrow([bomb], options=pa.ipc.IpcWriteOptions(compression=codec))
     with answering(chunked(body)) as url, pytest.raises(UnreadableData, match="compressed"):
         stream_at(url).read_all()
 
 
-def test_a_compressed_dictionary_is_not_unpacked():
+def test_a_compressed_dictionary_is_not_unpacked() -> None:
     words = pa.record_batch({"d": pa.array(["word"] * 1000).dictionary_encode()})
     body = arrow([words], options=pa.ipc.IpcWriteOptions(compression="zstd"))
     with answering(chunked(body)) as url, pytest.raises(UnreadableData, match="compressed"):
         stream_at(url).read_all()
 
 
-def test_a_message_of_any_claimed_size_allocates_nothing():
+def test_a_message_of_any_claimed_size_allocates_nothing() -> None:
     for size in (MOST_MESSAGE + 1, 2**31 - 1):
         body = b"\xff\xff\xff\xff" + size.to_bytes(4, "little") + b"x"
         with answering(chunked(body)) as url, pytest.raises((TooLarge, UnreadableData)):
             stream_at(url).read_all()
 
 
-def test_mutated_streams_end_in_an_error_or_in_rows_but_never_in_a_crash():
+def test_mutated_streams_end_in_an_error_or_in_rows_but_never_in_a_crash() -> None:
     body = bytearray(arrow([BATCH, BATCH]))
     chance = random.Random(7)
     for _ in range(60):
@@ -223,19 +224,19 @@ def test_mutated_streams_end_in_an_error_or_in_rows_but_never_in_a_crash():
         "nothing",
     ],
 )
-def test_what_is_no_stream_is_named(answer: bytes, kind: type[Exception]):
+def test_what_is_no_stream_is_named(answer: bytes, kind: type[Exception]) -> None:
     with answering(*[answer] * 6) as url, pytest.raises(kind):
         stream_at(url).read_all()
 
 
-def test_a_provider_that_says_nothing_is_given_up_after_the_timeout():
+def test_a_provider_that_says_nothing_is_given_up_after_the_timeout() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
     with listener, pytest.raises(PeerUnavailable):
         fetch(url, {}, LOOPBACK, 0.05)
 
 
-def test_the_address_of_data_must_be_one_that_may_be_connected_to():
+def test_the_address_of_data_must_be_one_that_may_be_connected_to() -> None:
     for url in ("ftp://127.0.0.1/x", "file:///etc/passwd", "http://user@127.0.0.1/"):
         with pytest.raises(EgressForbidden):
             fetch(url, {}, LOOPBACK, 1.0)
@@ -245,7 +246,7 @@ def test_the_address_of_data_must_be_one_that_may_be_connected_to():
         fetch("http://127.0.0.1:1/", {"Authorization": "x\r\nEvil: y"}, LOOPBACK, 1.0)
 
 
-def test_a_problem_becomes_the_error_that_it_tells_of():
+def test_a_problem_becomes_the_error_that_it_tells_of() -> None:
     assert isinstance(error_from(404, {"title": "not-found", "detail": "gone"}), NotFound)
     denied = error_from(403, {"title": "use-denied", "reasons": ["one", "two"]})
     assert isinstance(denied, UseDenied)
@@ -260,7 +261,7 @@ def test_a_problem_becomes_the_error_that_it_tells_of():
         assert isinstance(error_from(400, odd), PeerRefused | UseDenied)
 
 
-def test_a_body_of_an_error_is_read_within_bounds():
+def test_a_body_of_an_error_is_read_within_bounds() -> None:
     for answer in (
         b"HTTP/1.1 403 Forbidden\r\nContent-Length: 999999999\r\n\r\n{",
         b"HTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\n\r\n[1]",
@@ -270,7 +271,7 @@ def test_a_body_of_an_error_is_read_within_bounds():
             stream_at(url).read_all()
 
 
-def test_heads_of_messages_are_looked_at_without_trust():
+def test_heads_of_messages_are_looked_at_without_trust() -> None:
     chance = random.Random(3)
     for length in (0, 1, 4, 8, 64, 200):
         for _ in range(200):
@@ -281,7 +282,7 @@ def test_heads_of_messages_are_looked_at_without_trust():
                 continue
 
 
-def test_columns_that_change_between_two_connections_are_refused():
+def test_columns_that_change_between_two_connections_are_refused() -> None:
     other = pa.record_batch({"id": ["text"]})
     first = chunked(arrow([BATCH, BATCH], end=None), last=False)
     with (
@@ -291,7 +292,7 @@ def test_columns_that_change_between_two_connections_are_refused():
         stream_at(url).read_all()
 
 
-def test_a_ticket_that_ran_out_is_renewed_once():
+def test_a_ticket_that_ran_out_is_renewed_once() -> None:
     refused = b'HTTP/1.1 401 Unauthorized\r\nContent-Length: 27\r\n\r\n{"title":"unauthenticated"}'
     with answering(refused, chunked(arrow())) as url:
         access = Access(url, "old", "urn:d", "urn:a", LOOPBACK, timeout=2.0, renew=lambda: (url, "new"))

@@ -19,7 +19,7 @@ from schemas.dsp.transfer import TransferState
 from schemas.errors import PolicyMismatch, StreamEnded, UnreadableData, UseDenied
 from schemas.usage import UsageKind
 from schemas.vocab import HANSA, ODRL
-from tests.streaming import Provider, limit
+from tests.streaming import Provider, end_of, limit
 
 ROWS = 5_000
 TABLE = pa.table({"id": range(ROWS), "name": [f"name {i % 7}" * (i % 3) for i in range(ROWS)]})
@@ -57,7 +57,9 @@ class TestBytes:
     """At most so many bytes over the life of an agreement."""
 
     @pytest.mark.parametrize("most", [21, 999, 4_096, 50_001])
-    def test_a_stream_is_cut_before_the_row_that_would_pass_the_bound(self, provider: Provider, most: int):
+    def test_a_stream_is_cut_before_the_row_that_would_pass_the_bound(
+        self, provider: Provider, most: int
+    ) -> None:
         found = provider.read(provider.ticket(TABLE, limit("byteCount", "lteq", most)))
         assert found.equals(TABLE.slice(0, found.num_rows))
         assert (provider.end.kind, provider.end.rows) == ("byte-limit", found.num_rows)
@@ -67,17 +69,17 @@ class TestBytes:
         settled = provider.records()[-1]
         assert (settled.rows, settled.byte_count) == (found.num_rows, used)
 
-    def test_a_bound_that_the_data_do_not_reach_is_none(self, provider: Provider):
+    def test_a_bound_that_the_data_do_not_reach_is_none(self, provider: Provider) -> None:
         assert provider.read(provider.ticket(TABLE, limit("byteCount", "lteq", 10**7))).equals(TABLE)
         assert provider.end.kind == "complete"
 
-    def test_bytes_that_are_too_few_for_a_row_let_none_leave_and_are_kept(self, provider: Provider):
+    def test_bytes_that_are_too_few_for_a_row_let_none_leave_and_are_kept(self, provider: Provider) -> None:
         ticket = provider.ticket(TABLE, limit("byteCount", "lteq", 7))
         assert provider.read(ticket).num_rows == 0
         assert provider.end.kind == "byte-limit"
         assert provider.usage.totals(provider.agreement).bytes == 0
 
-    def test_readers_of_one_agreement_share_its_bytes(self, provider: Provider):
+    def test_readers_of_one_agreement_share_its_bytes(self, provider: Provider) -> None:
         ticket = provider.ticket(TABLE, limit("byteCount", "lteq", 60_000))
         sizes: list[int] = []
 
@@ -94,7 +96,7 @@ class TestBytes:
         used = provider.usage.totals(provider.agreement).bytes
         assert sum(sizes) == used <= 60_000
 
-    def test_no_byte_of_the_row_after_the_bound_leaves(self, provider: Provider):
+    def test_no_byte_of_the_row_after_the_bound_leaves(self, provider: Provider) -> None:
         table = pa.table({"text": ["seen", "SECRET"] * 50})
         ticket = provider.ticket(table, limit("byteCount", "lteq", 14))
         with provider.streams.open(ticket) as stream:
@@ -102,14 +104,14 @@ class TestBytes:
         assert batch.num_rows == 1
         assert b"SECRET" not in batch.serialize().to_pybytes()
 
-    def test_bytes_are_counted_where_nothing_limits_them(self, provider: Provider):
+    def test_bytes_are_counted_where_nothing_limits_them(self, provider: Provider) -> None:
         with provider.streams.open(provider.ticket(TABLE)) as stream:
             sizes = [batch.nbytes for batch, _ in stream.batches()]
         assert provider.usage.totals(provider.agreement).bytes == sum(sizes)
 
 
 @given(st.lists(st.none() | st.text(max_size=40), min_size=1, max_size=60), st.integers(0, 600))
-def test_the_most_rows_that_fit_are_taken(texts: list[str | None], most: int):
+def test_the_most_rows_that_fit_are_taken(texts: list[str | None], most: int) -> None:
     batch = pa.record_batch({"text": pa.array(texts, pa.string()), "id": range(len(texts))})
     rows = rows_within(batch, most)
     assert rows == max(n for n in range(len(texts) + 1) if n == 0 or batch.slice(0, n).nbytes <= most)
@@ -119,7 +121,7 @@ class TestRequests:
     """At most so many openings."""
 
     @pytest.mark.parametrize(("operator", "allowed"), [("lteq", 3), ("lt", 2)])
-    def test_the_one_that_is_asked_for_counts(self, provider: Provider, operator: str, allowed: int):
+    def test_the_one_that_is_asked_for_counts(self, provider: Provider, operator: str, allowed: int) -> None:
         ticket = provider.ticket(TABLE, *counted(3, operator=operator))
         for _ in range(allowed):
             provider.read(ticket)
@@ -133,7 +135,7 @@ class TestRequests:
             allowed,
         )
 
-    def test_two_openings_at_once_cannot_both_take_the_last(self, provider: Provider):
+    def test_two_openings_at_once_cannot_both_take_the_last(self, provider: Provider) -> None:
         ticket = provider.ticket(TABLE, *counted(5))
         said: list[str] = []
         start = threading.Barrier(16)
@@ -153,7 +155,7 @@ class TestRequests:
             reader.join()
         assert (said.count("read"), said.count("denied")) == (5, 11)
 
-    def test_a_request_that_failed_at_the_provider_is_given_back(self, provider: Provider):
+    def test_a_request_that_failed_at_the_provider_is_given_back(self, provider: Provider) -> None:
         ticket = provider.ticket(TABLE, *counted(1))
         file = provider.data / "t.parquet"
         good = file.read_bytes()
@@ -165,11 +167,11 @@ class TestRequests:
             provider.streams.open(ticket, columns=["sesame"])
         settled = provider.records()[-1]
         assert (settled.kind, settled.rows, settled.requests) == (UsageKind.STREAM_SETTLED, 0, 0)
-        assert "sesame" in settled.detail["reason"]
+        assert "sesame" in str(settled.detail["reason"])
         assert provider.read(ticket).equals(TABLE)
         assert provider.usage.totals(provider.agreement).requests == 1
 
-    def test_a_reader_that_goes_away_has_had_its_request(self, provider: Provider):
+    def test_a_reader_that_goes_away_has_had_its_request(self, provider: Provider) -> None:
         ticket = provider.ticket(TABLE, *counted(1))
         with provider.streams.open(ticket):
             pass
@@ -180,7 +182,7 @@ class TestRequests:
 class TestEpochs:
     """The data are read from the first row on so many times."""
 
-    def test_a_broken_stream_goes_on_and_a_second_reading_is_denied(self, provider: Provider):
+    def test_a_broken_stream_goes_on_and_a_second_reading_is_denied(self, provider: Provider) -> None:
         ticket = provider.ticket(TABLE, *counted(1, "epoch"))
         with provider.streams.open(ticket) as stream:
             batches = stream.batches()
@@ -195,7 +197,7 @@ class TestEpochs:
                 provider.streams.open(ticket, again)
 
     @pytest.mark.usefixtures("paced")
-    def test_while_one_reads_no_other_begins(self, provider: Provider):
+    def test_while_one_reads_no_other_begins(self, provider: Provider) -> None:
         ticket = provider.ticket(TABLE, *counted(2, "epoch"))
         with (
             provider.streams.open(ticket),
@@ -205,8 +207,8 @@ class TestEpochs:
             provider.streams.open(ticket, 20)
 
     def test_a_reader_that_comes_back_at_once_is_waited_for_until_its_stream_has_ended(
-        self, provider: Provider
-    ):
+        self, provider: Provider, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         ticket = provider.ticket(TABLE, *counted(1, "epoch"))
         stream = provider.streams.open(ticket)
         batches = stream.batches()  # held: a reading that nobody holds has ended
@@ -219,8 +221,12 @@ class TestEpochs:
             waited.set()
             real(look, most)
 
-        provider.streams.wait = wait
-        breaks = threading.Thread(target=lambda: (waited.wait(10), stream.close()))
+        def break_off() -> None:
+            waited.wait(10)
+            stream.close()
+
+        monkeypatch.setattr(provider.streams, "wait", wait)
+        breaks = threading.Thread(target=break_off)
         breaks.start()
         assert provider.read(ticket, start).equals(TABLE.slice(start))
         assert waited.is_set()
@@ -230,7 +236,9 @@ class TestEpochs:
 class TestRate:
     """At most so many rows a period."""
 
-    def test_a_stream_waits_for_its_rate_instead_of_failing(self, provider: Provider, paced: list[timedelta]):
+    def test_a_stream_waits_for_its_rate_instead_of_failing(
+        self, provider: Provider, paced: list[timedelta]
+    ) -> None:
         ticket = provider.ticket(TABLE, limit("rate", "lteq", "1000/PT10S"))
         began = provider.now
         assert provider.read(ticket).equals(TABLE)
@@ -240,7 +248,7 @@ class TestRate:
 
     def test_no_period_has_more_rows_than_the_rate_however_many_read(
         self, provider: Provider, paced: list[timedelta]
-    ):
+    ) -> None:
         ticket = provider.ticket(TABLE, limit("rate", "lteq", "1000/PT10S"))
         streams = [provider.streams.open(ticket) for _ in range(3)]
         ways = [stream.batches() for stream in streams]
@@ -258,7 +266,7 @@ class TestRate:
 
     def test_a_stream_that_waits_still_halts(
         self, provider: Provider, paced: list[timedelta], monkeypatch: pytest.MonkeyPatch
-    ):
+    ) -> None:
         stream = provider.streams.open(provider.ticket(TABLE, limit("rate", "lteq", "1000/PT10S")))
         ways = stream.batches()
         while stream.position < 800:
@@ -273,11 +281,11 @@ class TestRate:
 
         monkeypatch.setattr(provider.streams, "wait", wait)
         assert next(ways, None) is None
-        assert (stream.end.kind, stream.end.rows) == ("suspended", sent)
+        assert (end_of(stream).kind, end_of(stream).rows) == ("suspended", sent)
 
     def test_a_stream_that_would_wait_for_long_ends_and_says_when_to_go_on(
         self, provider: Provider, paced: list[timedelta]
-    ):
+    ) -> None:
         ticket = provider.ticket(TABLE, limit("rate", "lteq", "10/P1D"))
         assert provider.read(ticket).num_rows == 10
         assert (provider.end.kind, provider.end.passing) == ("rate-limit", False)
@@ -285,12 +293,14 @@ class TestRate:
         assert (provider.now + timedelta(days=0.1)).isoformat(timespec="seconds") in provider.end.reason
         assert sum(paced, timedelta(0)) <= MOST_WAIT
 
-    def test_a_wait_ends_as_soon_as_somebody_asks_the_stream_to_look(self, provider: Provider):
+    def test_a_wait_ends_as_soon_as_somebody_asks_the_stream_to_look(self, provider: Provider) -> None:
         look = threading.Event()
         look.set()
         provider.streams.wait(look, timedelta(days=1))
 
-    def test_a_reader_over_the_wire_is_told_the_rows_and_the_time_to_come_again(self, provider: Provider):
+    def test_a_reader_over_the_wire_is_told_the_rows_and_the_time_to_come_again(
+        self, provider: Provider
+    ) -> None:
         ticket = provider.ticket(TABLE, limit("rate", "lteq", "10/P1D"))
         with provider.door():
             client = provider.client(ticket)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -58,34 +59,34 @@ def wire(batch: pa.RecordBatch) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
-    return sink.getvalue().to_pybytes()
+    return bytes(sink.getvalue())
 
 
 @pytest.mark.parametrize("operator", [*list(Operator)[:6], Operator.IS_ANY_OF, Operator.IS_NONE_OF])
-def test_a_null_cell_never_passes_whatever_the_operator(operator: Operator):
+def test_a_null_cell_never_passes_whatever_the_operator(operator: Operator) -> None:
     assert passing(pa.array([None, None], pa.int64()), operator, 1) == []
 
 
 @pytest.mark.parametrize("operator", [*list(Operator)[:6], Operator.IS_ANY_OF, Operator.IS_NONE_OF])
 @pytest.mark.parametrize("kind", [pa.float32(), pa.float64()])
-def test_nan_is_a_missing_mark_and_never_passes(operator: Operator, kind: pa.DataType):
+def test_nan_is_a_missing_mark_and_never_passes(operator: Operator, kind: pa.DataType) -> None:
     assert 0 not in passing(pa.array([float("nan"), 1.0, 2.0, None], kind), operator, 1)
 
 
-def test_nan_from_a_scan_stops_everything():
+def test_nan_from_a_scan_stops_everything() -> None:
     batch = pa.record_batch({"x": [1.0, float("nan")]})
     enforcement = Enforcement.of(plan(["x"], None, ("x", Operator.NEQ, 2)), batch.schema, KEY)
     with pytest.raises(DataspaceError, match="1 of 2 rows"):
         enforcement.apply(said_to_pass(batch))
 
 
-def test_set_operators_compare_with_all_their_values():
+def test_set_operators_compare_with_all_their_values() -> None:
     cells = pa.array(["a", "b", None, "c"])
     assert passing(cells, Operator.IS_ANY_OF, "a", "c") == [0, 3]
     assert passing(cells, Operator.IS_NONE_OF, "a", "c") == [1]
 
 
-def test_values_are_compared_in_the_type_of_the_column():
+def test_values_are_compared_in_the_type_of_the_column() -> None:
     noon = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
     seconds = pa.array([noon], pa.timestamp("s", tz="UTC"))
     assert passing(seconds, Operator.GTEQ, noon) == [0]
@@ -96,7 +97,7 @@ def test_values_are_compared_in_the_type_of_the_column():
     assert passing(pa.array([True, False]), Operator.NEQ, True) == [1]
 
 
-def test_decimals_are_compared_exactly():
+def test_decimals_are_compared_exactly() -> None:
     cells = pa.array([Decimal("1.50"), Decimal("1.55")], pa.decimal128(38, 2))
     assert passing(cells, Operator.GT, Decimal("1.5499999999")) == [1]
     assert passing(cells, Operator.LT, Decimal("1E+20")) == [0, 1]
@@ -111,16 +112,16 @@ def test_decimals_are_compared_exactly():
 )
 def test_the_filter_agrees_with_a_plain_loop_over_rows(
     cells: list[int | None], bound: int, operator: Operator
-):
-    compare = {
+) -> None:
+    compare: dict[Operator, Callable[[int], bool]] = {
         Operator.EQ: lambda x: x == bound,
         Operator.NEQ: lambda x: x != bound,
         Operator.LT: lambda x: x < bound,
         Operator.LTEQ: lambda x: x <= bound,
         Operator.GT: lambda x: x > bound,
         Operator.GTEQ: lambda x: x >= bound,
-    }[operator]
-    expected = [index for index, cell in enumerate(cells) if cell is not None and compare(cell)]
+    }
+    expected = [index for index, cell in enumerate(cells) if cell is not None and compare[operator](cell)]
     assert passing(pa.array(cells, pa.int64()), operator, bound) == expected
 
 
@@ -140,13 +141,13 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_names_and_values_are_only_names_and_values(name: str):
+def test_hostile_names_and_values_are_only_names_and_values(name: str) -> None:
     batch = pa.record_batch({name: [name, name], "hidden": ["x", "y"]})
     enforcement = Enforcement.of(plan([name], {}, (name, Operator.EQ, name)), batch.schema, KEY)
     assert enforcement.apply(said_to_pass(batch)).to_pylist() == [{name: name}, {name: name}]
 
 
-def test_a_row_that_the_scan_should_have_dropped_stops_everything():
+def test_a_row_that_the_scan_should_have_dropped_stops_everything() -> None:
     batch = pa.record_batch({"age": [17, 18]})
     enforcement = Enforcement.of(plan(None, {}, ("age", Operator.GTEQ, 18)), batch.schema, KEY)
     with pytest.raises(DataspaceError, match="1 of 2 rows"):
@@ -166,7 +167,7 @@ def test_a_row_that_the_scan_should_have_dropped_stops_everything():
     ],
     ids=["a row", "an empty cell", "a sample", "a mask"],
 )
-def test_what_one_engine_lets_through_against_the_plan_the_other_stops(wrong: DataPlan, said: str):
+def test_what_one_engine_lets_through_against_the_plan_the_other_stops(wrong: DataPlan, said: str) -> None:
     batch = pa.record_batch({"age": [18, 17], "none": pa.array([None, None], pa.int64())})
     every = tuple(pa.array([True, True]) for _ in wrong.branches)
     told = {("age", BY_TEN): pa.array([18, 10])}
@@ -176,7 +177,7 @@ def test_what_one_engine_lets_through_against_the_plan_the_other_stops(wrong: Da
     assert "18" not in str(stopped.value)
 
 
-def test_a_row_that_no_permission_covers_and_one_that_nobody_judged_stop_everything():
+def test_a_row_that_no_permission_covers_and_one_that_nobody_judged_stop_everything() -> None:
     batch = pa.record_batch({"age": [17, 18]})
     enforcement = Enforcement.of(plan(None, {}, ("age", Operator.GTEQ, 0)), batch.schema, KEY)
     with pytest.raises(DataspaceError, match="1 of 2 rows through that no permission covers"):
@@ -185,7 +186,7 @@ def test_a_row_that_no_permission_covers_and_one_that_nobody_judged_stop_everyth
         enforcement.apply(Scanned(batch))
 
 
-def test_a_group_that_was_counted_too_small_stops_the_answer():
+def test_a_group_that_was_counted_too_small_stops_the_answer() -> None:
     check = AnswerCheck(pa.schema([("ward", pa.string())]), 10, "mark")
     fine = pa.record_batch({"ward": ["A", "B"], "size": pa.array([10, 11])})
     assert check.apply(Scanned(fine)).to_pylist() == [{"ward": "A"}, {"ward": "B"}]
@@ -194,7 +195,7 @@ def test_a_group_that_was_counted_too_small_stops_the_answer():
         check.apply(Scanned(small))
 
 
-def test_rows_are_checked_by_columns_that_are_then_hidden():
+def test_rows_are_checked_by_columns_that_are_then_hidden() -> None:
     batch = pa.record_batch({"name": ["a"], "consent": [False]})
     enforcement = Enforcement.of(plan(["name"], {}, ("consent", Operator.EQ, True)), batch.schema, KEY)
     assert enforcement.schema.names == ["name"]
@@ -202,7 +203,7 @@ def test_rows_are_checked_by_columns_that_are_then_hidden():
         enforcement.apply(said_to_pass(batch))
 
 
-def test_hidden_columns_and_metadata_do_not_travel():
+def test_hidden_columns_and_metadata_do_not_travel() -> None:
     schema = pa.schema(
         [pa.field("shown", pa.int64(), metadata={"note": "HIDDEN"}), pa.field("hidden", pa.string())],
         metadata={"pandas": '{"columns": ["HIDDEN"]}'},
@@ -224,7 +225,7 @@ def test_hidden_columns_and_metadata_do_not_travel():
     ],
     ids=str,
 )
-def test_shared_buffers_do_not_carry_rows_that_were_left_out(kind: pa.DataType):
+def test_shared_buffers_do_not_carry_rows_that_were_left_out(kind: pa.DataType) -> None:
     texts = ["a text that may be seen", "SECRET of another row"]
     if pa.types.is_list(kind):
         whole = pa.array([[text] for text in texts], kind)
@@ -244,13 +245,13 @@ def test_shared_buffers_do_not_carry_rows_that_were_left_out(kind: pa.DataType):
     assert b"SECRET" not in wire(out)
 
 
-def test_a_type_that_cannot_be_made_plain_is_refused_by_the_name_of_its_column():
+def test_a_type_that_cannot_be_made_plain_is_refused_by_the_name_of_its_column() -> None:
     schema = pa.schema([("odd", pa.list_(pa.run_end_encoded(pa.int32(), pa.string())))])
     with pytest.raises(UnreadableData, match="'odd'"):
         Enforcement.of(plan(), schema, KEY)
 
 
-def test_a_hashed_column_is_text_and_carries_no_true_value():
+def test_a_hashed_column_is_text_and_carries_no_true_value() -> None:
     batch = pa.record_batch({"name": pa.array(["Ada", "Bob", None, "Ada"]).dictionary_encode()})
     out = Enforcement.of(plan(None, {"name": HASH}), batch.schema, KEY).apply(said_to_pass(batch))
     first, second, third, fourth = out.column("name").to_pylist()
@@ -281,20 +282,20 @@ def test_a_hashed_column_is_text_and_carries_no_true_value():
     ],
     ids=lambda cells: str(cells.type),
 )
-def test_every_plain_type_has_pseudonyms(cells: pa.Array):
+def test_every_plain_type_has_pseudonyms(cells: pa.Array) -> None:
     one, other = Pseudonyms(KEY).of(cells).to_pylist()
     assert one != other
     assert len(one) == len(other) == 16
 
 
-def test_pseudonyms_are_stable_over_batches_and_differ_between_agreements():
+def test_pseudonyms_are_stable_over_batches_and_differ_between_agreements() -> None:
     names = pa.array(["Ada", "Bob"])
     other = mask_key(b"s" * 32, "urn:agreement:2")
     assert Pseudonyms(KEY).of(names) == Pseudonyms(KEY).of(names)
     assert Pseudonyms(KEY).of(names)[0] != Pseudonyms(other).of(names)[0]
 
 
-def test_what_has_no_text_cannot_be_hashed_but_can_be_nulled():
+def test_what_has_no_text_cannot_be_hashed_but_can_be_nulled() -> None:
     schema = pa.schema([pa.field("tags", pa.list_(pa.string()), nullable=False)])
     with pytest.raises(PolicyMismatch, match=r"'tags'.*cannot be hashed"):
         Enforcement.of(plan(None, {"tags": HASH}), schema, KEY)
@@ -304,7 +305,7 @@ def test_what_has_no_text_cannot_be_hashed_but_can_be_nulled():
     out.validate(full=True)
 
 
-def test_a_null_mask_leaves_nothing_under_the_nulls():
+def test_a_null_mask_leaves_nothing_under_the_nulls() -> None:
     batch = pa.record_batch({"name": ["SECRET"], "number": [424242]})
     enforcement = Enforcement.of(plan(None, {"name": NULL, "number": NULL}), batch.schema, KEY)
     sent = wire(enforcement.apply(said_to_pass(batch)))
@@ -312,7 +313,7 @@ def test_a_null_mask_leaves_nothing_under_the_nulls():
     assert (424242).to_bytes(8, "little") not in sent
 
 
-def test_exact_buffers_carry_no_bit_of_the_rows_after_a_batch():
+def test_exact_buffers_carry_no_bit_of_the_rows_after_a_batch() -> None:
     columns = {"flag": [True] * 8, "text": ["seen"] * 3 + ["SECRET"] * 5, "n": [1, 2, 3, None] * 2}
     batch = pa.record_batch({**columns, "list": [[1], [2], [3]] + [[0x5ECE7]] * 5})
     for rows in (1, 3):
@@ -325,7 +326,7 @@ def test_exact_buffers_carry_no_bit_of_the_rows_after_a_batch():
     assert exact(exact(batch)).equals(batch)
 
 
-def test_a_plan_that_names_an_unknown_column_or_releases_nothing_is_refused():
+def test_a_plan_that_names_an_unknown_column_or_releases_nothing_is_refused() -> None:
     schema = pa.schema([("a", pa.int64())])
     for wrong in (
         plan(["b"]),

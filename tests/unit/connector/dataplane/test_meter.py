@@ -10,7 +10,7 @@ from connector.dataplane.meter import Meter
 from policies.counting import Amount
 
 
-def test_a_block_is_reserved_once_and_used_up_before_the_next():
+def test_a_block_is_reserved_once_and_used_up_before_the_next() -> None:
     meter = Meter(block=100, expected=1000)
     assert meter.wanted(30) == Amount(100)
     meter = meter.granted(100).passed(30)
@@ -18,13 +18,13 @@ def test_a_block_is_reserved_once_and_used_up_before_the_next():
     assert meter.wanted(71) == Amount(100)
 
 
-def test_no_more_is_reserved_than_will_come_and_a_large_batch_is_covered_whole():
+def test_no_more_is_reserved_than_will_come_and_a_large_batch_is_covered_whole() -> None:
     assert Meter(block=100, expected=40).wanted(10) == Amount(40)
     assert Meter(block=100, expected=40).wanted(150) == Amount(150)
     assert Meter(block=100, expected=40, reserved=40, sent=40).wanted(5) == Amount(100)
 
 
-def test_rows_that_were_not_reserved_cannot_leave():
+def test_rows_that_were_not_reserved_cannot_leave() -> None:
     with pytest.raises(ValueError, match="only 3 were reserved"):
         Meter(block=10, expected=10, reserved=3).passed(4)
 
@@ -34,7 +34,7 @@ def test_rows_that_were_not_reserved_cannot_leave():
 )
 def test_a_stream_passes_exactly_what_the_limit_allows(
     batches: list[int], block: int, limit: int, expected: int
-):
+) -> None:
     meter, used = Meter(block, expected), 0
     for rows in batches:
         while rows:

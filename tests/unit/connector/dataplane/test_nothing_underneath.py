@@ -50,7 +50,7 @@ KINDS = [
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_under_an_empty_cell_stands_no_value_that_another_row_may_not_show(
     provider: Provider, kind: pa.DataType
-):
+) -> None:
     # The reader of Parquet leaves values of later rows under the nulls of a column without a dictionary.
     cells = pa.array([padded(kind, 1), None, padded(kind, SECRET)] * 50, kind)
     table = pa.table({"keep": ["y", "y", "n"] * 50, "id": range(150), "x": cells})
@@ -71,7 +71,7 @@ def test_under_an_empty_cell_stands_no_value_that_another_row_may_not_show(
 
 
 @pytest.mark.parametrize("counted", [("rowCount", 60), ("byteCount", 400)], ids=str)
-def test_under_an_empty_cell_stands_no_value_from_beyond_a_limit(provider: Provider, counted: Any):
+def test_under_an_empty_cell_stands_no_value_from_beyond_a_limit(provider: Provider, counted: Any) -> None:
     table = pa.table({"x": pa.array([None] * 60 + [SECRET] * 90, pa.int64())})
     ticket = provider.ticket(table, limit(counted[0], "lteq", counted[1]), use_dictionary=False)
     out = provider.read(ticket)
@@ -91,7 +91,9 @@ def test_under_an_empty_cell_stands_no_value_from_beyond_a_limit(provider: Provi
     ],
     ids=str,
 )
-def test_what_has_no_bucket_leaves_nothing_under_its_null(provider: Provider, cells: pa.Array, how: str):
+def test_what_has_no_bucket_leaves_nothing_under_its_null(
+    provider: Provider, cells: pa.Array, how: str
+) -> None:
     provider.data.joinpath("t.arrow").unlink(missing_ok=True)
     with pa.OSFile(str(provider.data / "t.arrow"), "wb") as file:
         table = pa.table({"x": cells})
@@ -130,7 +132,9 @@ def test_what_has_no_bucket_leaves_nothing_under_its_null(provider: Provider, ce
     ],
     ids=str,
 )
-def test_of_every_width_exact_buffers_hold_zeros_under_nulls_and_no_more_than_their_rows(kind: pa.DataType):
+def test_of_every_width_exact_buffers_hold_zeros_under_nulls_and_no_more_than_their_rows(
+    kind: pa.DataType,
+) -> None:
     width = kind.bit_width // 8
     there = pa.py_buffer(bytes([0b10101010, 0b11111111]))
     whole = pa.Array.from_buffers(kind, 16, [there, pa.py_buffer(b"\xff" * width * 16)])
@@ -144,7 +148,7 @@ def test_of_every_width_exact_buffers_hold_zeros_under_nulls_and_no_more_than_th
 
 
 @pytest.mark.parametrize("rows", [1, 7, 9, 15])
-def test_the_last_byte_of_truth_values_is_not_shared_with_the_rows_after(rows: int):
+def test_the_last_byte_of_truth_values_is_not_shared_with_the_rows_after(rows: int) -> None:
     for cells in (pa.array([True] * 16), pa.array([True] * 15 + [None])):
         column = exact(pa.record_batch({"flag": cells}).slice(0, rows)).column("flag")
         assert column.to_pylist() == [True] * rows
@@ -155,7 +159,9 @@ def test_the_last_byte_of_truth_values_is_not_shared_with_the_rows_after(rows: i
 
 
 @pytest.mark.parametrize("line", ["n,SECRETVALUE", "n,SECRETVALUE,3"])
-def test_a_reader_of_broken_data_hears_of_no_cell_and_their_holder_does(provider: Provider, line: str):
+def test_a_reader_of_broken_data_hears_of_no_cell_and_their_holder_does(
+    provider: Provider, line: str
+) -> None:
     path = provider.data / "t.csv"
     path.write_text("keep,x\ny,1\nn,2\n")
     own = offer(limit("column/keep", "eq", "y"))
@@ -172,7 +178,7 @@ def test_a_reader_of_broken_data_hears_of_no_cell_and_their_holder_does(provider
     assert "SECRETVALUE" in str(refused)
 
 
-def test_texts_that_are_encoded_inside_of_others_can_be_published_and_read(provider: Provider):
+def test_texts_that_are_encoded_inside_of_others_can_be_published_and_read(provider: Provider) -> None:
     nested = pa.struct([("x", pa.dictionary(pa.int32(), pa.string()))])
     cells = [{"x": "seen"} if n % 2 else None for n in range(50)]
     table = pa.table({"n": range(50), "s": pa.array(cells, nested)})

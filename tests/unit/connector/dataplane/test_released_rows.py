@@ -89,7 +89,7 @@ def granted(provider: Provider, own: Offer, table: pa.Table = PEOPLE, **given: A
     return provider.grant(report.published[0], own)
 
 
-def test_a_row_filter_lets_matching_rows_through_and_no_empty_cell(provider: Provider):
+def test_a_row_filter_lets_matching_rows_through_and_no_empty_cell(provider: Provider) -> None:
     assert column(provider, "name", limit("column/age", "lteq", 47)) == ["Ann", "Bob", "Cem", "Fay"]
     assert column(provider, "age", limit("column/score", "gt", 0)) == [
         31,
@@ -98,11 +98,11 @@ def test_a_row_filter_lets_matching_rows_through_and_no_empty_cell(provider: Pro
     ]  # infinity is more, NaN is not
 
 
-def test_an_area_filter_lets_through_the_countries_of_the_region(provider: Provider):
+def test_an_area_filter_lets_through_the_countries_of_the_region(provider: Provider) -> None:
     assert column(provider, "name", limit("rowSpatial/country", "isPartOf", "EU")) == ["Ann", "Cem", None]
 
 
-def test_a_column_list_hides_every_other_column(provider: Provider):
+def test_a_column_list_hides_every_other_column(provider: Provider) -> None:
     assert rows(provider, limit("columns", "isAnyOf", ["sex", "age"]))[0] == {"age": 31, "sex": "F"}
 
 
@@ -151,7 +151,9 @@ def test_a_column_list_hides_every_other_column(provider: Provider):
         ),
     ],
 )
-def test_a_mask_leaves_exactly_this_of_a_column(provider: Provider, name: str, how: str, expected: list[Any]):
+def test_a_mask_leaves_exactly_this_of_a_column(
+    provider: Provider, name: str, how: str, expected: list[Any]
+) -> None:
     found = column(provider, name, mask(name, how))
     if name == "paid":
         expected = [None if text is None else Decimal(text) for text in expected]
@@ -160,7 +162,7 @@ def test_a_mask_leaves_exactly_this_of_a_column(provider: Provider, name: str, h
     assert found == expected
 
 
-def test_a_hash_is_the_same_for_the_same_value_and_tells_nothing_of_it(provider: Provider):
+def test_a_hash_is_the_same_for_the_same_value_and_tells_nothing_of_it(provider: Provider) -> None:
     found = column(provider, "age", mask("age", "hash"))
     assert found[0] == found[2] == found[5] != found[1]
     assert found[4] is None
@@ -179,14 +181,14 @@ def test_a_hash_is_the_same_for_the_same_value_and_tells_nothing_of_it(provider:
 )
 def test_a_mask_that_does_not_fit_its_column_is_refused_at_publication(
     provider: Provider, name: str, how: str, word: str
-):
+) -> None:
     report = provider.publish(PEOPLE, offer(mask(name, how)))
     assert report.published == ()
     assert name in report.refused[0][1]
     assert word in report.refused[0][1]
 
 
-def test_columns_that_must_stay_apart_are_never_read_together(provider: Provider):
+def test_columns_that_must_stay_apart_are_never_read_together(provider: Provider) -> None:
     ticket = provider.ticket(PEOPLE, limit("notTogether", "isAllOf", ["name", "age"]))
     with pytest.raises(PolicyMismatch, match="'name', 'age' must not be read together"):
         provider.read(ticket)
@@ -195,7 +197,9 @@ def test_columns_that_must_stay_apart_are_never_read_together(provider: Provider
     assert provider.read(ticket, columns=["age"]).column_names == ["age"]
 
 
-def test_a_sample_is_the_same_rows_at_every_reading_whatever_columns_are_asked_for(provider: Provider):
+def test_a_sample_is_the_same_rows_at_every_reading_whatever_columns_are_asked_for(
+    provider: Provider,
+) -> None:
     table = pa.table({"n": range(4000), "m": [str(n) for n in range(4000)]})
     ticket = provider.ticket(table, limit("percentage", "lteq", "12.5"), name="many", row_group_size=500)
     salt = sample_salt(mask_key(b"m" * 32, provider.agreement))
@@ -210,7 +214,7 @@ def test_a_sample_is_the_same_rows_at_every_reading_whatever_columns_are_asked_f
     assert provider.read(other)["n"].to_pylist() != expected
 
 
-def test_people_who_are_not_hidden_among_enough_others_are_left_out(provider: Provider):
+def test_people_who_are_not_hidden_among_enough_others_are_left_out(provider: Provider) -> None:
     hidden = limit("kAnonymity", "gteq", 2), limit("quasiIdentifiers", "isAllOf", ["age"])
     assert column(provider, "name", *hidden) == ["Ann", "Cem", "Fay"]
     both = limit("kAnonymity", "gteq", 2), limit("quasiIdentifiers", "isAllOf", ["sex", "country"])
@@ -219,7 +223,7 @@ def test_people_who_are_not_hidden_among_enough_others_are_left_out(provider: Pr
     assert column(provider, "name", *hidden, limit("column/sex", "isAnyOf", ["M"])) == []
 
 
-def test_empty_cells_make_a_class_of_their_own(provider: Provider):
+def test_empty_cells_make_a_class_of_their_own(provider: Provider) -> None:
     table = pa.table({"n": range(5), "q": ["a", None, None, "b", "b"]})
     hidden = limit("kAnonymity", "gteq", 2), limit("quasiIdentifiers", "isAllOf", ["q"])
     ticket = provider.ticket(table, *hidden, name="q", row_group_size=1)
@@ -227,7 +231,7 @@ def test_empty_cells_make_a_class_of_their_own(provider: Provider):
     assert provider.read(ticket, start=3)["n"].to_pylist() == [4]
 
 
-def test_of_two_permissions_each_shows_its_own_cells_in_its_own_rows(provider: Provider):
+def test_of_two_permissions_each_shows_its_own_cells_in_its_own_rows(provider: Provider) -> None:
     own = permitting(
         [
             limit("columns", "isAnyOf", ["name", "age"]),
@@ -245,7 +249,9 @@ def test_of_two_permissions_each_shows_its_own_cells_in_its_own_rows(provider: P
     ]
 
 
-def test_rows_that_a_prohibition_speaks_of_never_leave_and_an_empty_cell_is_one_of_them(provider: Provider):
+def test_rows_that_a_prohibition_speaks_of_never_leave_and_an_empty_cell_is_one_of_them(
+    provider: Provider,
+) -> None:
     own = permitting([], prohibiting=[limit("column/sex", "eq", "M")])
     assert provider.read(granted(provider, own))["name"].to_pylist() == ["Ann", "Eve"]
 
@@ -285,7 +291,7 @@ def consented(provider: Provider, table: pa.Table, purpose: str | None = None, *
 RESEARCH = "https://w3id.org/dpv#ScientificResearch"
 
 
-def test_only_rows_of_subjects_who_consent_leave(provider: Provider):
+def test_only_rows_of_subjects_who_consent_leave(provider: Provider) -> None:
     consents(
         provider,
         ("Ann", None, "2026-01-01", None),
@@ -302,7 +308,7 @@ def test_only_rows_of_subjects_who_consent_leave(provider: Provider):
     assert provider.read(consented(provider, PEOPLE, None))["name"].to_pylist() == ["Ann", "Fay"]
 
 
-def test_a_withdrawal_on_another_line_ends_what_was_given_before_it(provider: Provider):
+def test_a_withdrawal_on_another_line_ends_what_was_given_before_it(provider: Provider) -> None:
     consents(
         provider,
         ("Ann", None, "2026-01-01", None),
@@ -322,7 +328,9 @@ def test_a_withdrawal_on_another_line_ends_what_was_given_before_it(provider: Pr
     assert provider.read(ticket)["name"].to_pylist() == ["Bob", "Eve"]
 
 
-def test_a_withdrawal_stops_the_rows_that_follow_and_the_others_keep_their_numbers(provider: Provider):
+def test_a_withdrawal_stops_the_rows_that_follow_and_the_others_keep_their_numbers(
+    provider: Provider,
+) -> None:
     people = pa.table({"name": ["a", "b"] * 3000, "n": range(6000)})
     both = ("a", None, "2026-01-01", None), ("b", None, "2026-01-01", None)
     consents(provider, *both)
@@ -345,7 +353,7 @@ def test_a_withdrawal_stops_the_rows_that_follow_and_the_others_keep_their_numbe
     assert provider.read(ticket, start=5998)["n"].to_pylist() == [5998, 5999]
 
 
-def test_a_reader_resumes_over_rows_that_are_withheld(provider: Provider):
+def test_a_reader_resumes_over_rows_that_are_withheld(provider: Provider) -> None:
     people = pa.table({"name": ["a", "b"] * 50, "n": range(100)})
     consents(provider, ("b", None, "2026-01-01", None))
     provider.streams._batch_bytes = 64
@@ -362,7 +370,7 @@ def test_a_reader_resumes_over_rows_that_are_withheld(provider: Provider):
     assert [*first["n"].to_pylist(), *rest["n"].to_pylist()] == list(range(1, 100, 2))
 
 
-def test_people_hidden_among_others_are_counted_among_those_who_consent(provider: Provider):
+def test_people_hidden_among_others_are_counted_among_those_who_consent(provider: Provider) -> None:
     people = pa.table({"name": ["a", "b", "c", "d"], "q": [1, 1, 2, 2]})
     given = [(name, None, "2026-01-01", None) for name in "abc"]
     consents(provider, *given)
@@ -371,7 +379,7 @@ def test_people_hidden_among_others_are_counted_among_those_who_consent(provider
     assert provider.read(ticket)["name"].to_pylist() == ["a", "b"]
 
 
-def test_who_is_left_alone_by_a_withdrawal_is_hidden_among_others_no_more(provider: Provider):
+def test_who_is_left_alone_by_a_withdrawal_is_hidden_among_others_no_more(provider: Provider) -> None:
     names = [f"p{n}" for n in range(2000)]
     people = pa.table({"name": names, "room": [n // 2 for n in range(2000)]})
     everybody = [(name, None, "2026-01-01", None) for name in names]
@@ -388,7 +396,7 @@ def test_who_is_left_alone_by_a_withdrawal_is_hidden_among_others_no_more(provid
     assert provider.read(ticket).num_rows == 0
 
 
-def test_a_consent_table_that_vanishes_stops_the_stream(provider: Provider):
+def test_a_consent_table_that_vanishes_stops_the_stream(provider: Provider) -> None:
     consents(provider, ("a", None, "2026-01-01", None))
     provider.streams._batch_bytes = 64
     ticket = consented(provider, pa.table({"name": ["a"] * 500}))
@@ -402,7 +410,7 @@ def test_a_consent_table_that_vanishes_stops_the_stream(provider: Provider):
         assert "consents.parquet" in stream.end.reason
 
 
-def test_an_offer_that_asks_for_consent_needs_a_consent_table(provider: Provider):
+def test_an_offer_that_asks_for_consent_needs_a_consent_table(provider: Provider) -> None:
     report = provider.publish(PEOPLE, offer(limit("consent/name", "eq", "given")))
     assert "publish the data with 'consent'" in report.refused[0][1]
 
@@ -427,7 +435,7 @@ def ask(provider: Provider, ticket: str, group: list[str], *measures: tuple[str,
     return found
 
 
-def test_where_only_statistics_are_released_rows_never_leave(provider: Provider):
+def test_where_only_statistics_are_released_rows_never_leave(provider: Provider) -> None:
     ticket = provider.ticket(PATIENTS, *STATISTICS)
     with pytest.raises(UseDenied, match="statistics over groups, and no rows"):
         provider.read(ticket)
@@ -441,7 +449,7 @@ def test_where_only_statistics_are_released_rows_never_leave(provider: Provider)
     assert ask(provider, ticket, [], ("count", None), ("max", "age")) == [{"count": 60, "max(age)": 79}]
 
 
-def test_a_group_that_is_too_small_is_held_back_and_so_is_what_would_give_it_away(provider: Provider):
+def test_a_group_that_is_too_small_is_held_back_and_so_is_what_would_give_it_away(provider: Provider) -> None:
     ticket = provider.ticket(PATIENTS, limit("aggregateOnly", "eq", True), limit("minGroupSize", "gteq", 15))
     # C has 10 rows. Alone it would follow from the total of 60; so B is held back with it.
     assert ask(provider, ticket, ["ward"], ("count", None)) == [{"ward": "A", "count": 30}]
@@ -449,7 +457,7 @@ def test_a_group_that_is_too_small_is_held_back_and_so_is_what_would_give_it_awa
     assert ask(provider, ticket, ["ward", "sex"], ("count", None)) == []
 
 
-def test_groups_are_as_large_as_the_people_in_them(provider: Provider):
+def test_groups_are_as_large_as_the_people_in_them(provider: Provider) -> None:
     ticket = provider.ticket(
         PATIENTS,
         limit("aggregateOnly", "eq", True),
@@ -462,7 +470,7 @@ def test_groups_are_as_large_as_the_people_in_them(provider: Provider):
     ]
 
 
-def test_a_measure_to_which_too_few_gave_a_value_is_empty(provider: Provider):
+def test_a_measure_to_which_too_few_gave_a_value_is_empty(provider: Provider) -> None:
     table = PATIENTS.append_column("rare", pa.array([1.5] * 3 + [None] * 57, pa.float64()))
     ticket = provider.ticket(table, *STATISTICS)
     assert ask(provider, ticket, [], ("mean", "rare"), ("count", "rare"), ("count", None)) == [
@@ -470,7 +478,7 @@ def test_a_measure_to_which_too_few_gave_a_value_is_empty(provider: Provider):
     ]
 
 
-def test_how_many_gave_no_value_is_not_told_where_they_are_few(provider: Provider):
+def test_how_many_gave_no_value_is_not_told_where_they_are_few(provider: Provider) -> None:
     few = pa.array([None] * 3 + [7] * 57, pa.int64())
     many = pa.array([None] * 20 + [7] * 40, pa.int64())
     ticket = provider.ticket(PATIENTS.append_column("few", few).append_column("many", many), *STATISTICS)
@@ -482,7 +490,9 @@ def test_how_many_gave_no_value_is_not_told_where_they_are_few(provider: Provide
     assert told["count(age)"] == 60
 
 
-def test_a_question_that_makes_very_many_groups_is_refused_before_they_are_weighed(provider: Provider):
+def test_a_question_that_makes_very_many_groups_is_refused_before_they_are_weighed(
+    provider: Provider,
+) -> None:
     table = pa.table({"id": range(100_001)})
     ticket = provider.ticket(table, *STATISTICS)
     with pytest.raises(DataspaceError, match="more than 100000 groups; group by columns of fewer values"):
@@ -490,7 +500,7 @@ def test_a_question_that_makes_very_many_groups_is_refused_before_they_are_weigh
     assert ask(provider, ticket, [], ("count", None)) == [{"count": 100_001}]
 
 
-def test_groups_are_of_masked_values_where_columns_are_masked(provider: Provider):
+def test_groups_are_of_masked_values_where_columns_are_masked(provider: Provider) -> None:
     ticket = provider.ticket(PATIENTS, *STATISTICS, mask("age", "bucket:20"))
     assert ask(provider, ticket, ["age"], ("count", None)) == [
         {"age": 20, "count": 20},
@@ -512,12 +522,12 @@ def test_groups_are_of_masked_values_where_columns_are_masked(provider: Provider
         ('{"group": ["a","b","c","d","e"], "measures": [{"function": "count"}]}', "at most 4"),
     ],
 )
-def test_a_question_that_is_none_is_refused(question: str, word: str):
+def test_a_question_that_is_none_is_refused(question: str, word: str) -> None:
     with pytest.raises(Malformed, match=word):
         Question.read(question)
 
 
-def test_a_question_about_columns_that_are_hidden_or_hold_no_numbers_is_refused(provider: Provider):
+def test_a_question_about_columns_that_are_hidden_or_hold_no_numbers_is_refused(provider: Provider) -> None:
     ticket = provider.ticket(PATIENTS, *STATISTICS, limit("columns", "isAnyOf", ["ward", "sex"]))
     with pytest.raises(PolicyMismatch, match="'age' is not among those"):
         ask(provider, ticket, [], ("sum", "age"))
@@ -527,7 +537,7 @@ def test_a_question_about_columns_that_are_hidden_or_hold_no_numbers_is_refused(
         ask(provider, ticket, [], ("subjects", None))
 
 
-def test_a_question_travels_through_the_door_and_the_client(provider: Provider):
+def test_a_question_travels_through_the_door_and_the_client(provider: Provider) -> None:
     ticket = provider.ticket(PATIENTS, *STATISTICS)
     with provider.door():
         access = Access(
@@ -548,12 +558,12 @@ def test_a_question_travels_through_the_door_and_the_client(provider: Provider):
     assert str(decision.detail["aggregate"]).startswith("sha256:")
 
 
-def test_rows_are_not_asked_about_where_rows_may_be_read(provider: Provider):
+def test_rows_are_not_asked_about_where_rows_may_be_read(provider: Provider) -> None:
     with pytest.raises(PolicyMismatch, match="leave aggregate out"):
         ask(provider, provider.ticket(PATIENTS), ["ward"], ("count", None))
 
 
-def test_streams_of_one_agreement_carry_one_mark_and_those_of_another_another(provider: Provider):
+def test_streams_of_one_agreement_carry_one_mark_and_those_of_another_another(provider: Provider) -> None:
     marks = []
     first = provider.ticket(PEOPLE)
     for ticket in (first, first, provider.grant("urn:hansa:provider.example:t", offer())):
@@ -563,7 +573,7 @@ def test_streams_of_one_agreement_carry_one_mark_and_those_of_another_another(pr
     assert len(marks[0]) == 32
 
 
-def test_a_scan_can_be_interrupted_from_elsewhere_at_any_time(provider: Provider):
+def test_a_scan_can_be_interrupted_from_elsewhere_at_any_time(provider: Provider) -> None:
     table = pa.table({"n": range(200_000)})
     ticket = provider.ticket(table, limit("column/n", "gteq", 0), name="long", row_group_size=10_000)
     with provider.streams.open(ticket) as stream:
@@ -580,7 +590,7 @@ def test_a_scan_can_be_interrupted_from_elsewhere_at_any_time(provider: Provider
 HOSTILE = ("age", "Age", 'na"me', "x'; DROP TABLE c0; --", "line\nbreak", "\u0430ge", "n" * 1000, "c0", "*")
 
 
-def test_hostile_names_and_values_are_data_and_nothing_else(provider: Provider):
+def test_hostile_names_and_values_are_data_and_nothing_else(provider: Provider) -> None:
     values = ["'; DROP TABLE c0; --", '"', "\x00", "ß", "${x}", "{{ 7*7 }}"]
     table = pa.table(dict.fromkeys(HOSTILE, values))
     for name in HOSTILE:
@@ -593,13 +603,13 @@ def test_hostile_names_and_values_are_data_and_nothing_else(provider: Provider):
             assert provider.read(ticket).to_pylist() == [{name: value}]
 
 
-def test_columns_that_differ_by_case_only_are_two(provider: Provider):
+def test_columns_that_differ_by_case_only_are_two(provider: Provider) -> None:
     table = pa.table({"age": [1, 2], "Age": [20, 10]})
     ticket = provider.ticket(table, limit("column/Age", "gteq", 20), mask("age", "bucket:10"), name="twins")
     assert provider.read(ticket).to_pylist() == [{"age": 0, "Age": 20}]
 
 
-def test_nothing_of_a_masked_value_leaves_in_any_byte(provider: Provider):
+def test_nothing_of_a_masked_value_leaves_in_any_byte(provider: Provider) -> None:
     secret = [f"SECRET-{n}" for n in range(40)]
     table = pa.table(
         {
@@ -637,7 +647,7 @@ def test_nothing_of_a_masked_value_leaves_in_any_byte(provider: Provider):
     assert "42424242" not in described
 
 
-def test_an_engine_that_lets_a_row_through_stops_the_stream_and_names_no_value(provider: Provider):
+def test_an_engine_that_lets_a_row_through_stops_the_stream_and_names_no_value(provider: Provider) -> None:
     ticket = provider.ticket(PEOPLE, limit("column/age", "gteq", 47), limit("columns", "isAnyOf", ["name"]))
     with provider.streams.open(ticket) as stream:
         judge = stream._scan._held.judge  # type: ignore[attr-defined]
@@ -647,7 +657,7 @@ def test_an_engine_that_lets_a_row_through_stops_the_stream_and_names_no_value(p
         assert "Ann" not in str(refused.value)
 
 
-def test_what_is_told_to_everybody_knows_nothing_of_people_hidden_or_asked(provider: Provider):
+def test_what_is_told_to_everybody_knows_nothing_of_people_hidden_or_asked(provider: Provider) -> None:
     consents(provider, ("Ann", None, "2026-01-01", None))
     consented(provider, PEOPLE)
     for constraints in (
@@ -669,13 +679,13 @@ def test_what_is_told_to_everybody_knows_nothing_of_people_hidden_or_asked(provi
 )
 def test_beside_an_offer_that_withholds_rows_an_open_one_has_no_statistics_told(
     provider: Provider, withholding: Any
-):
+) -> None:
     assert provider.publish(PEOPLE, offer(), offer(*withholding, action=TRAIN)).refused == ()
     (told,) = [one.dataset for one in provider.offerings.page(0, 10)]
     assert all(column.statistics is None for column in told.columns)
 
 
-def test_rows_that_a_prohibition_withholds_are_in_no_statistics(provider: Provider):
+def test_rows_that_a_prohibition_withholds_are_in_no_statistics(provider: Provider) -> None:
     own = permitting([], prohibiting=[limit("column/sex", "eq", "M")])
     provider.publish(PEOPLE, own, name="less")
     dataset = provider.offerings.dataset("urn:hansa:provider.example:less")
@@ -685,7 +695,7 @@ def test_rows_that_a_prohibition_withholds_are_in_no_statistics(provider: Provid
     assert (ages.statistics.minimum, ages.statistics.maximum) == ("31", "31")
 
 
-def test_an_interrupted_scan_says_so_to_whoever_reads_it(provider: Provider):
+def test_an_interrupted_scan_says_so_to_whoever_reads_it(provider: Provider) -> None:
     ticket = provider.ticket(PEOPLE)
     with provider.streams.open(ticket) as stream:
         stream._scan.interrupt()

@@ -44,7 +44,7 @@ def offered(provider: Party) -> Offer:
 
 def lose(kind: str, path_end: str) -> Any:
     """Make a fault that hits the first request whose path ends so."""
-    hit = []
+    hit: list[httpx2.Request] = []
 
     def fault(request: httpx2.Request) -> str | None:
         if request.url.path.endswith(path_end) and not hit:
@@ -456,15 +456,15 @@ def test_a_failed_write_when_a_request_arrives_is_a_503_and_changes_nothing(
 
 
 def test_a_crash_between_hearing_and_answering_is_repaired_by_recovery(
-    world: World, provider: Party, consumer: Party, offered: Offer
+    world: World, provider: Party, consumer: Party, offered: Offer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def crash(pid: str, known: Any) -> None:
         raise SystemError(f"killed before {pid} was driven")
 
-    provider.negotiations.follow_up = crash  # type: ignore[method-assign]
-    ours = consumer.agree(provider, DATASET, offered, use_for(SCIENCE))
-    assert provider.mirror(ours).state is State.REQUESTED
-    del provider.negotiations.follow_up  # type: ignore[method-assign]
+    with monkeypatch.context() as patched:
+        patched.setattr(provider.negotiations, "follow_up", crash)
+        ours = consumer.agree(provider, DATASET, offered, use_for(SCIENCE))
+        assert provider.mirror(ours).state is State.REQUESTED
     assert provider.negotiations.recover() == 1
     world.settle()
     assert consumer.negotiations.own(ours.pid).state is State.FINALIZED
@@ -489,7 +489,7 @@ def test_who_moves_second_decides_again_on_the_new_state(
 ) -> None:
     ours = consumer.ask(provider, DATASET, offered, use_for(SCIENCE))
     real = consumer.stores.negotiations.save
-    raced = []
+    raced: list[Any] = []
 
     class Racing:
         def __getattr__(self, name: str) -> Any:

@@ -70,13 +70,13 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     made.stores.close()
 
 
-def test_without_a_notice_an_agreement_ends_at_once(desk: Desk):
+def test_without_a_notice_an_agreement_ends_at_once(desk: Desk) -> None:
     revoked, ended = desk.revocations.revoke(desk.agree(), "the study ended")
     assert (revoked.revoked, revoked.epoch, ended) == ("the study ended", 1, 1)
     assert desk.ended == [(AGREEMENT, "the agreement was revoked: the study ended")]
 
 
-def test_a_notice_is_kept_shown_and_logged_and_ends_on_the_day(desk: Desk):
+def test_a_notice_is_kept_shown_and_logged_and_ends_on_the_day(desk: Desk) -> None:
     desk.agree(AGREEMENT, *NOTICE)
     planned, ended = desk.revocations.revoke(AGREEMENT, "the study ends")
     due = NOW + timedelta(days=14)
@@ -101,7 +101,7 @@ def test_a_notice_is_kept_shown_and_logged_and_ends_on_the_day(desk: Desk):
     assert len(desk.ended) == 1
 
 
-def test_asked_again_the_notice_does_not_begin_anew(desk: Desk):
+def test_asked_again_the_notice_does_not_begin_anew(desk: Desk) -> None:
     desk.agree(AGREEMENT, *NOTICE)
     first, _ = desk.revocations.revoke(AGREEMENT, "the study ends")
     desk.now += timedelta(days=3)
@@ -110,14 +110,14 @@ def test_asked_again_the_notice_does_not_begin_anew(desk: Desk):
     assert len(desk.told()) == 1
 
 
-def test_an_emergency_breaks_the_notice_and_says_so(desk: Desk):
+def test_an_emergency_breaks_the_notice_and_says_so(desk: Desk) -> None:
     desk.agree(AGREEMENT, *NOTICE)
     desk.revocations.revoke(AGREEMENT, "the study ends")
     revoked, ended = desk.revocations.revoke(AGREEMENT, "stop", emergency="data of a child leaked")
     assert (revoked.revoked, ended) == ("stop (emergency: data of a child leaked)", 1)
 
 
-def test_of_several_notices_the_longest_holds(desk: Desk):
+def test_of_several_notices_the_longest_holds(desk: Desk) -> None:
     rules = [
         {"action": "use", "constraint": [NOTICE[0], limit("notice", "eq", days)]} for days in ("P3D", "P1M")
     ]
@@ -131,7 +131,7 @@ def test_of_several_notices_the_longest_holds(desk: Desk):
     assert planned.ends == datetime(2026, 12, 25, 12, 0, tzinfo=UTC)
 
 
-def test_withdrawn_consent_changes_the_agreements_that_ask_for_it_and_no_others(desk: Desk):
+def test_withdrawn_consent_changes_the_agreements_that_ask_for_it_and_no_others(desk: Desk) -> None:
     desk.agree("urn:a:consent", *CONSENT)
     desk.agree("urn:a:free")
     desk.agree("urn:a:elsewhere", *CONSENT, target="urn:dataset:2")
@@ -147,7 +147,7 @@ def test_withdrawn_consent_changes_the_agreements_that_ask_for_it_and_no_others(
     assert desk.ended == []
 
 
-def test_only_the_giver_revokes(desk: Desk):
+def test_only_the_giver_revokes(desk: Desk) -> None:
     desk.agree("urn:a:theirs", role=Role.CONSUMER)
     with pytest.raises(Forbidden, match="only it can revoke"):
         desk.revocations.revoke("urn:a:theirs", "no")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -12,6 +13,7 @@ from connector.offering.describe import (
     Extent,
     Holder,
     Publication,
+    PublicView,
     check_publication,
     dataset_id,
     describe,
@@ -32,7 +34,7 @@ AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SCHEMA = pa.schema([("id", pa.int64()), ("name", pa.string()), ("age", pa.int32())])
 
 
-def view(*offers: Offer, schema: pa.Schema = SCHEMA):
+def view(*offers: Offer, schema: pa.Schema = SCHEMA) -> PublicView:
     return public_view(schema, [compile_policy(one) for one in offers])
 
 
@@ -41,7 +43,7 @@ def described(item: Publication) -> Dataset:
     return describe(item, HOLDER, Extent(columns, 1000, 4096), AT)
 
 
-def test_everything_mandatory_is_there_though_the_holder_said_only_a_title():
+def test_everything_mandatory_is_there_though_the_holder_said_only_a_title() -> None:
     found = described(Publication(source="colon.parquet", title="Colon", offers=(offer(),)))
     assert found.id == "urn:hansa:hospital.example:colon"
     assert best_text(found.title) == "Colon"
@@ -55,7 +57,7 @@ def test_everything_mandatory_is_there_though_the_holder_said_only_a_title():
     assert Dataset.read(found.wire()) == found
 
 
-def test_what_the_holder_says_is_taken_and_codes_become_iris():
+def test_what_the_holder_says_is_taken_and_codes_become_iris() -> None:
     found = described(
         Publication(
             source="x.parquet",
@@ -88,7 +90,7 @@ def test_what_the_holder_says_is_taken_and_codes_become_iris():
         ({"title": "x" * 30_000}, "30000 characters"),
     ],
 )
-def test_what_does_not_fit_is_named_with_its_value(change: dict, said: str):
+def test_what_does_not_fit_is_named_with_its_value(change: dict[str, Any], said: str) -> None:
     item = Publication(**{"source": "x.parquet", "title": "X", "offers": (offer(),), **change})
 
     def publish() -> None:
@@ -99,12 +101,12 @@ def test_what_does_not_fit_is_named_with_its_value(change: dict, said: str):
         publish()
 
 
-def test_a_publication_without_an_offer_is_refused():
+def test_a_publication_without_an_offer_is_refused() -> None:
     with pytest.raises(PolicyMismatch, match="no offer"):
         check_publication(Publication(source="x.parquet", title="X", offers=()))
 
 
-def test_hidden_columns_are_not_described_and_masked_ones_as_they_leave():
+def test_hidden_columns_are_not_described_and_masked_ones_as_they_leave() -> None:
     terms = offer(limit("columns", "isAnyOf", ["id", "age"]), limit("mask/id", "eq", "hash"))
     columns = described_columns(
         SCHEMA, view(terms), {"id": ColumnStatistics(minimum="7"), "age": ColumnStatistics()}
@@ -114,7 +116,7 @@ def test_hidden_columns_are_not_described_and_masked_ones_as_they_leave():
     assert columns[1].statistics is not None
 
 
-def test_statistics_are_told_only_of_what_every_offer_shows():
+def test_statistics_are_told_only_of_what_every_offer_shows() -> None:
     narrow = offer(limit("columns", "isAnyOf", ["id"]))
     masked = offer(limit("mask/age", "eq", "null"))
     found = view(offer(), narrow, masked)
@@ -122,14 +124,14 @@ def test_statistics_are_told_only_of_what_every_offer_shows():
     assert found.measured == ("id",)
 
 
-def test_statistics_are_over_rows_that_every_offer_releases():
+def test_statistics_are_over_rows_that_every_offer_releases() -> None:
     adults, men = offer(limit("column/age", "gteq", 18)), offer(limit("column/name", "eq", "Bob"))
     found = view(adults, men)
     assert {item.column for item in found.told.branches[0].predicate} == {"age", "name"}
     assert len(found.counted) == 2
 
 
-def test_the_fingerprint_hangs_on_described_columns_only():
+def test_the_fingerprint_hangs_on_described_columns_only() -> None:
     hiding = offer(limit("columns", "isAnyOf", ["id"]))
     other = SCHEMA.append(pa.field("secret", pa.string()))
     one = describe(
@@ -147,7 +149,7 @@ def test_the_fingerprint_hangs_on_described_columns_only():
     assert one.schema_fingerprint == two.schema_fingerprint
 
 
-def test_an_offer_without_id_gets_one_from_its_terms():
+def test_an_offer_without_id_gets_one_from_its_terms() -> None:
     first, again, other = offer(), offer(), offer(limit("rowCount", "lteq", 5))
     ids = [offer_of(one, "urn:d").id for one in (first, again, other)]
     assert ids[0] == ids[1] != ids[2]
@@ -156,7 +158,7 @@ def test_an_offer_without_id_gets_one_from_its_terms():
         offer_of(first.model_copy(update={"target": "urn:other"}), "urn:d")
 
 
-def test_a_mask_that_cannot_be_laid_is_refused_at_publication():
+def test_a_mask_that_cannot_be_laid_is_refused_at_publication() -> None:
     schema = pa.schema([("tags", pa.list_(pa.string()))])
     with pytest.raises(PolicyMismatch, match=r"'tags'.*cannot be hashed"):
         view(offer(limit("mask/tags", "eq", "hash")), schema=schema)
@@ -170,11 +172,11 @@ def test_a_mask_that_cannot_be_laid_is_refused_at_publication():
         ("ü b.csv", "b"),
     ],
 )
-def test_ids_come_from_the_participant_and_the_file_name(source: str, end: str):
+def test_ids_come_from_the_participant_and_the_file_name(source: str, end: str) -> None:
     assert dataset_id("did:web:localhost%3A8101", source) == f"urn:hansa:localhost%3A8101:{end}"
 
 
-def test_columns_without_or_with_the_same_name_are_refused():
+def test_columns_without_or_with_the_same_name_are_refused() -> None:
     with pytest.raises(UnreadableData, match="'a' occurs more than once"):
         streamed_schema(pa.schema([("a", pa.int8()), ("a", pa.int8())]))
     with pytest.raises(UnreadableData, match="has no name"):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -30,7 +31,7 @@ def provider(tmp_path: Path) -> Iterator[Provider]:
     made.close()
 
 
-def test_a_file_becomes_a_dataset_that_is_announced_and_logged(provider: Provider):
+def test_a_file_becomes_a_dataset_that_is_announced_and_logged(provider: Provider) -> None:
     report = provider.publish(TABLE, offer())
     (name,) = report.published
     found = provider.offerings.dataset(name)
@@ -43,7 +44,7 @@ def test_a_file_becomes_a_dataset_that_is_announced_and_logged(provider: Provide
     ]
 
 
-def test_the_same_again_changes_nothing_and_other_terms_replace_it(provider: Provider):
+def test_the_same_again_changes_nothing_and_other_terms_replace_it(provider: Provider) -> None:
     (name,) = provider.publish(TABLE, offer()).published
     issued = provider.offerings.dataset(name).issued
     provider.now = provider.now.replace(year=2027)
@@ -54,7 +55,7 @@ def test_the_same_again_changes_nothing_and_other_terms_replace_it(provider: Pro
     assert provider.offerings.dataset(name).modified != issued
 
 
-def test_a_file_that_grew_a_column_is_not_published_under_the_same_id(provider: Provider):
+def test_a_file_that_grew_a_column_is_not_published_under_the_same_id(provider: Provider) -> None:
     (name,) = provider.publish(TABLE, offer()).published
     grown = TABLE.append_column("ssn", pa.array([str(number) for number in range(100)]))
     report = provider.publish(grown, offer(limit("mask/ssn", "eq", "hash")))
@@ -75,8 +76,8 @@ def test_a_file_that_grew_a_column_is_not_published_under_the_same_id(provider: 
     ],
 )
 def test_a_term_that_cannot_be_kept_is_refused_by_name_and_the_rest_is_published(
-    provider: Provider, terms, said
-):
+    provider: Provider, terms: dict[str, Any], said: str
+) -> None:
     write(provider.data / "bad.parquet", TABLE)
     write(provider.data / "good.parquet", TABLE)
     items = [
@@ -92,7 +93,7 @@ def test_a_term_that_cannot_be_kept_is_refused_by_name_and_the_rest_is_published
 
 def test_a_policy_that_contradicts_itself_is_refused_with_both_rules_and_nothing_is_published(
     provider: Provider,
-):
+) -> None:
     write(provider.data / "people.parquet", TABLE)
     rules = {
         "permission": [{"action": "hansa:train", "constraint": [limit("column/age", "lt", 18)]}],
@@ -112,7 +113,7 @@ def test_a_policy_that_contradicts_itself_is_refused_with_both_rules_and_nothing
     ).published
 
 
-def test_unreadable_and_missing_files_are_refused_by_name(provider: Provider):
+def test_unreadable_and_missing_files_are_refused_by_name(provider: Provider) -> None:
     (provider.data / "broken.parquet").write_bytes(b"PAR1 nothing PAR1")
     items = [
         Publication(source=name, title="X", offers=(offer(),))
@@ -124,7 +125,7 @@ def test_unreadable_and_missing_files_are_refused_by_name(provider: Provider):
     assert provider.offerings.count() == 0
 
 
-def test_two_files_of_one_name_do_not_replace_each_other(provider: Provider):
+def test_two_files_of_one_name_do_not_replace_each_other(provider: Provider) -> None:
     (provider.data / "sub").mkdir()
     write(provider.data / "t.parquet", TABLE)
     write(provider.data / "sub" / "t.parquet", TABLE)
@@ -136,7 +137,7 @@ def test_two_files_of_one_name_do_not_replace_each_other(provider: Provider):
     assert provider.offerings.publish([replace(second, id="urn:own:t")]).published == ("urn:own:t",)
 
 
-def test_what_a_policy_withholds_is_nowhere_in_the_description(provider: Provider):
+def test_what_a_policy_withholds_is_nowhere_in_the_description(provider: Provider) -> None:
     table = pa.table(
         {
             "region": ["open"] * 50 + ["SECRET-region"] * 50,
@@ -163,7 +164,7 @@ def test_what_a_policy_withholds_is_nowhere_in_the_description(provider: Provide
     assert found.columns[2].statistics.maximum == "49"
 
 
-def test_what_is_withdrawn_is_offered_no_longer(provider: Provider):
+def test_what_is_withdrawn_is_offered_no_longer(provider: Provider) -> None:
     (name,) = provider.publish(TABLE, offer()).published
     provider.offerings.withdraw(name)
     assert provider.told[-1] == ([], [name])
@@ -175,7 +176,7 @@ def test_what_is_withdrawn_is_offered_no_longer(provider: Provider):
     assert provider.publish(TABLE, offer()).published == (name,)
 
 
-def test_a_batch_of_any_size_is_saved_in_pieces(provider: Provider):
+def test_a_batch_of_any_size_is_saved_in_pieces(provider: Provider) -> None:
     write(provider.data / "t.parquet", TABLE)
     items = [
         Publication(source="t.parquet", title="X", id=f"urn:t:{number}", offers=(offer(),))
@@ -203,7 +204,7 @@ class TestPush:
 
     def test_every_catalogue_is_told_in_its_own_queue_and_in_bounded_pieces(
         self, push: CatalogPush, provider: Provider
-    ):
+    ) -> None:
         (name,) = provider.publish(TABLE, offer()).published
         one = provider.stores.offerings.get(name)
         messages = push([one] * 1100, ["urn:gone a/b"])
@@ -215,7 +216,7 @@ class TestPush:
         }
         assert len({m.process for m in messages}) == 2
 
-    def test_what_a_catalogue_refused_can_be_read(self, push: CatalogPush, provider: Provider):
+    def test_what_a_catalogue_refused_can_be_read(self, push: CatalogPush, provider: Provider) -> None:
         (name,) = provider.publish(TABLE, offer()).published
         message = push([provider.stores.offerings.get(name)], [])[0]
         push.delivered(
@@ -228,7 +229,7 @@ class TestPush:
         assert push.problems() == {"did:web:one.example": ("deadline passed", "nobody answers")}
 
 
-def test_two_offers_of_the_same_terms_are_one_too_many(provider: Provider):
+def test_two_offers_of_the_same_terms_are_one_too_many(provider: Provider) -> None:
     twice = Offer.read({"@id": "urn:o", "permission": [{"action": "use"}]})
     write(provider.data / "t.parquet", TABLE)
     for offers in ((twice, twice), (offer(), offer())):

@@ -30,7 +30,8 @@ def test_a_reminder_has_the_chores_done_at_its_time_and_not_before() -> None:
             again.set()
 
     nobody: Any = None
-    outbox = Outbox(store=Empty(), courier=nobody, senders={}, clock=utc_now, workers=1, chores=[chore])
+    empty: Any = Empty()
+    outbox = Outbox(store=empty, courier=nobody, senders={}, clock=utc_now, workers=1, chores=[chore])
     outbox.start()
     try:
         due = utc_now() + timedelta(milliseconds=200)

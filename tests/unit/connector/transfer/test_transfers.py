@@ -451,7 +451,7 @@ def test_rules_pause_resume_and_complete_a_transfer_each_in_its_time(world: Worl
     ours = start(world, consumer, agreement)
     assert ours.state is State.STARTED
     first = ours.address
-    states = [ours.state]
+    states: list[State] = [ours.state]
     for _ in range(3):
         later(world, provider)
         states.append(consumer.transfers.own(ours.pid).state)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from connector.trust.members import FRESH
+from connector.trust.members import FRESH, FetchedMembers
 from policies.use import NO_CLAIMS, Claims
 from schemas.dsp.negotiation import NegotiationState
 from schemas.dsp.transfer import TransferState
@@ -28,6 +28,7 @@ def state(world: World, party: Party, **claims: Any) -> None:
     ]
     world.serial += 1
     for reader in world.parties:
+        assert isinstance(reader.trust._members, FetchedMembers)
         reader.trust._members.refresh()
 
 

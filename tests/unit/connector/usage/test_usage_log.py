@@ -304,7 +304,12 @@ def test_a_running_log_signs_soon_after_an_append_and_under_load(bench: Bench) -
     log = bench.log()
     log.start()
     try:
-        writers = [threading.Thread(target=lambda: [tell(log, 1) for _ in range(10)]) for _ in range(8)]
+
+        def write() -> None:
+            for _ in range(10):
+                tell(log, 1)
+
+        writers = [threading.Thread(target=write) for _ in range(8)]
         for writer in writers:
             writer.start()
         for writer in writers:

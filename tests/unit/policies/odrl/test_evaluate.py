@@ -122,8 +122,8 @@ def test_members_of_a_collection_are_meant_too_and_circles_of_membership_end() -
 def test_who_and_what_a_request_leaves_out_is_unknown_and_never_granted() -> None:
     rules = allow(more="odrl:assignee ex:me ; odrl:target ex:data ; ")
     assert verdict(rules) is Verdict.PERMIT
-    for gap in ("assignee", "target", "action"):
-        assert verdict(rules, replace(ASKED, **{gap: None})) is Verdict.DENY
+    for asked in (replace(ASKED, assignee=None), replace(ASKED, target=None), replace(ASKED, action=None)):
+        assert verdict(rules, asked) is Verdict.DENY
 
 
 def test_refinements_ask_for_facts_of_what_they_stand_on_first() -> None:
