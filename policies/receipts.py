@@ -31,6 +31,7 @@ RACE = timedelta(seconds=60)
 """How long rows may leave while a deletion is being taken."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DELETE = ODRL + "delete"
+_DELIVERIES = frozenset({UsageKind.STREAM_RESERVED, UsageKind.STREAM_SETTLED})
 
 
 class Standing(StrEnum):
@@ -97,7 +98,7 @@ class Receipts:
 
     def take(self, entry: int, record: UsageRecord) -> None:
         """Take the next record."""
-        if record.kind is UsageKind.STREAM_RESERVED and record.agreement:
+        if record.kind in _DELIVERIES and record.rows and record.agreement:
             self._delivered[record.agreement] = _time(record)
         if record.kind is UsageKind.OBLIGATION_FULFILLED:
             self._fulfilled(entry, record)

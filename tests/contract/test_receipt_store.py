@@ -53,7 +53,7 @@ def logged(stores: SqlStores) -> int:
     return stores.usage.size()
 
 
-def test_a_receipt_comes_back_as_it_was_saved_and_its_mail_waits(stores: SqlStores):
+def test_a_receipt_comes_back_as_it_was_saved_and_its_mail_waits(stores: SqlStores) -> None:
     sent = receipt()
     stores.receipts.add(sent, letter(sent))
     assert stores.receipts.get(sent.id) == replace(sent, version=1)
@@ -62,7 +62,7 @@ def test_a_receipt_comes_back_as_it_was_saved_and_its_mail_waits(stores: SqlStor
         stores.receipts.get("urn:receipt:9")
 
 
-def test_receipts_of_an_agreement_come_oldest_first(stores: SqlStores):
+def test_receipts_of_an_agreement_come_oldest_first(stores: SqlStores) -> None:
     for number in (3, 1, 2):
         stores.receipts.add(receipt(number), letter(receipt(number)))
     other = replace(receipt(4), agreement="urn:uuid:other")
@@ -71,7 +71,7 @@ def test_receipts_of_an_agreement_come_oldest_first(stores: SqlStores):
     assert [one.id[-1] for one in stores.receipts.recent(3)] == ["4", "3", "2"]
 
 
-def test_a_receipt_of_the_same_id_is_refused_and_sends_nothing_more(stores: SqlStores):
+def test_a_receipt_of_the_same_id_is_refused_and_sends_nothing_more(stores: SqlStores) -> None:
     stores.receipts.add(receipt(), letter(receipt()))
     with pytest.raises(AlreadyExists):
         stores.receipts.add(replace(receipt(), token="other"), replace(letter(receipt()), id="urn:letter:2"))
@@ -79,7 +79,7 @@ def test_a_receipt_of_the_same_id_is_refused_and_sends_nothing_more(stores: SqlS
     assert stores.receipts.get("urn:receipt:1").token == "ey.ey.sig"
 
 
-def test_its_fate_and_the_record_of_it_are_one_save_and_the_second_writer_is_told(stores: SqlStores):
+def test_its_fate_and_the_record_of_it_are_one_save_and_the_second_writer_is_told(stores: SqlStores) -> None:
     stores.receipts.add(receipt(), letter(receipt()))
     before = logged(stores)
     held = stores.receipts.get("urn:receipt:1")
@@ -96,7 +96,7 @@ def test_its_fate_and_the_record_of_it_are_one_save_and_the_second_writer_is_tol
 
 def test_neither_receipt_nor_mail_is_saved_where_the_store_fails(
     stores: SqlStores, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     def fails(*_: object) -> None:
         raise StorageUnavailable("on purpose")
 

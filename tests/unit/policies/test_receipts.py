@@ -85,7 +85,7 @@ def broken(report: AuditReport) -> str:
     return finding.what
 
 
-def test_a_receipt_that_its_signer_made_and_the_log_tells_of_is_confirmed():
+def test_a_receipt_that_its_signer_made_and_the_log_tells_of_is_confirmed() -> None:
     kept = Kept(delivered=True)
     report = kept.judged(kept.held())
     assert report.holds, report.findings
@@ -96,11 +96,11 @@ def test_a_receipt_that_its_signer_made_and_the_log_tells_of_is_confirmed():
     assert report.as_json()["receipts"][0]["standing"] == "confirmed"
 
 
-def test_a_receipt_that_is_not_shown_is_named_with_its_entry():
+def test_a_receipt_that_is_not_shown_is_named_with_its_entry() -> None:
     assert "urn:receipt:1 is missing" in broken(Kept().judged())
 
 
-def test_a_kept_duty_without_a_receipt_is_a_finding():
+def test_a_kept_duty_without_a_receipt_is_a_finding() -> None:
     kept = Kept()
     del kept.detail["receipt"]
     assert "no receipt is named" in broken(kept.judged())
@@ -109,21 +109,21 @@ def test_a_kept_duty_without_a_receipt_is_a_finding():
 @pytest.mark.parametrize("published", [(OLD,), ()])
 def test_a_forged_signature_is_a_finding_whether_or_not_the_signer_can_be_asked(
     published: tuple[OKPKey, ...],
-):
+) -> None:
     kept = Kept()
     jwk = {name: str(value) for name, value in public_jwk(OLD).items()}
     found = broken(kept.judged(kept.held(OTHER, key_kept=jwk), published=published))
     assert "signature does not hold" in found
 
 
-def test_a_receipt_without_a_kept_key_holds_by_what_is_published_alone():
+def test_a_receipt_without_a_kept_key_holds_by_what_is_published_alone() -> None:
     kept = Kept()
     assert kept.judged(kept.held(key_kept=None)).holds
     kept = Kept()
     assert "forged or altered" in broken(kept.judged(kept.held(OTHER, key_kept=None)))
 
 
-def test_a_key_that_was_changed_since_is_told_and_neither_believed_nor_called_forged():
+def test_a_key_that_was_changed_since_is_told_and_neither_believed_nor_called_forged() -> None:
     kept = Kept()
     report = kept.judged(kept.held(), published=(NEW,))
     assert report.holds
@@ -133,19 +133,19 @@ def test_a_key_that_was_changed_since_is_told_and_neither_believed_nor_called_fo
     assert "nobody else vouches" in str(found.note)
 
 
-def test_an_auditor_that_saw_the_old_key_before_confirms_what_it_signed():
+def test_an_auditor_that_saw_the_old_key_before_confirms_what_it_signed() -> None:
     kept = Kept()
     assert standing(kept.judged(kept.held(), published=(OLD, NEW))) is Standing.CONFIRMED
 
 
-def test_a_signer_that_cannot_be_reached_is_told_with_the_reason():
+def test_a_signer_that_cannot_be_reached_is_told_with_the_reason() -> None:
     kept = Kept()
     report = kept.judged(kept.held(), published=(), unreachable={LAB: "connection refused"})
     assert report.holds
     assert "could not be had: connection refused" in str(report.receipts[0].note)
 
 
-def test_a_document_of_somebody_else_confirms_nothing():
+def test_a_document_of_somebody_else_confirms_nothing() -> None:
     kept = Kept()
     kept.log.tell(UsageKind.OBLIGATION_FULFILLED, action=DELETE, detail=kept.detail)
     strange = Shown((kept.held(),), {LAB: (document_for("did:web:other.example", OLD),)})
@@ -168,12 +168,12 @@ def test_a_document_of_somebody_else_confirms_nothing():
         ({"audience": "did:web:other.example"}, "'aud' is"),
     ],
 )
-def test_what_a_receipt_says_otherwise_than_the_log_is_a_finding(changes: dict[str, Any], what: str):
+def test_what_a_receipt_says_otherwise_than_the_log_is_a_finding(changes: dict[str, Any], what: str) -> None:
     kept = Kept()
     assert re.search(what.replace("[", r"\["), broken(kept.judged(kept.held(**changes))))
 
 
-def test_a_token_that_signs_something_else_is_no_receipt():
+def test_a_token_that_signs_something_else_is_no_receipt() -> None:
     kept = Kept()
     issued = int(kept.done.timestamp())
     claims = {"iss": LAB, "aud": HOSPITAL, "iat": issued, "exp": issued + 60, "use": "login"}
@@ -186,12 +186,12 @@ def replace_token(held: HeldReceipt, token: str) -> HeldReceipt:
 
 
 @pytest.mark.parametrize("token", ["rubbish", "a.b.c", "e30.e30.e30", "." * 100, "ey" * 4000])
-def test_rubbish_in_the_place_of_a_receipt_is_a_finding_and_no_crash(token: str):
+def test_rubbish_in_the_place_of_a_receipt_is_a_finding_and_no_crash(token: str) -> None:
     kept = Kept()
     assert broken(kept.judged(replace_token(kept.held(), token)))
 
 
-def test_a_receipt_whose_text_was_altered_does_not_hold():
+def test_a_receipt_whose_text_was_altered_does_not_hold() -> None:
     kept = Kept()
     whole = kept.held()
     head, body, signature = whole.token.split(".")
@@ -202,7 +202,7 @@ def test_a_receipt_whose_text_was_altered_does_not_hold():
     )
 
 
-def test_a_post_dated_receipt_is_a_finding():
+def test_a_post_dated_receipt_is_a_finding() -> None:
     kept = Kept()
     kept.done += timedelta(hours=1)
     kept.detail["done"] = kept.done.isoformat()
@@ -212,14 +212,14 @@ def test_a_post_dated_receipt_is_a_finding():
     assert "signed at" in broken(kept.judged(late))
 
 
-def test_a_deletion_before_the_last_delivery_is_a_finding():
+def test_a_deletion_before_the_last_delivery_is_a_finding() -> None:
     kept = Kept(delivered=True)
     kept.done = kept.log.at - timedelta(hours=1)
     kept.detail["done"] = kept.done.isoformat()
     assert "before rows that left at" in broken(kept.judged(kept.held()))
 
 
-def test_one_receipt_keeps_one_duty():
+def test_one_receipt_keeps_one_duty() -> None:
     kept = Kept()
     kept.log.tell(UsageKind.OBLIGATION_FULFILLED, action=DELETE, detail=kept.detail)
     report = kept.judged(kept.held())
@@ -228,7 +228,7 @@ def test_one_receipt_keeps_one_duty():
     assert finding.entry == 3
 
 
-def test_a_consumers_own_log_is_held_against_its_own_key():
+def test_a_consumers_own_log_is_held_against_its_own_key() -> None:
     kept = Kept()
     kept.detail = {"receipt": RECEIPT, "done": kept.done.isoformat()}
     kept.log.tell(UsageKind.OBLIGATION_FULFILLED, action=DELETE, detail=kept.detail)
