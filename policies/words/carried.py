@@ -20,7 +20,7 @@ from schemas.worded import MOST_TOLD, Worded
 MOST_DEPTH = 8
 MOST_PARTS = 200
 """Arguments and names of one message, those within them included."""
-MOST_TEXT = 400
+MOST_TEXT = 1000
 """Characters of one argument."""
 _WORDS = ("and", "or", "nor")
 KNOWN = frozenset.intersection(*(frozenset(table) for table in TABLES.values()))

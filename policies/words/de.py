@@ -285,6 +285,19 @@ MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
             "was der Datenraum über {who} sagt, hat sich geändert, und damit, was gelesen werden darf; "
             "öffnen Sie den Datenstrom neu, von der ersten Zeile an"
         ),
+        # --- Widersprüche
+        "text": "{text}",
+        "rule.bare": "{action}",
+        "rule.terms": "{action} ({parts})",
+        "clash.never": "{place} kann nie gelten: {why}",
+        "clash.forbidden": "{place} ({rule}) ist durch {other} immer verboten ({prohibition})",
+        "clash.forbidden.other": (
+            "{place} ({rule}) ist durch {other} der anderen Policy immer verboten ({prohibition})"
+        ),
+        "clash.apart": "{place} und {other} der anderen Policy gelten nie zugleich: {why}",
+        "clash.refused": "{clashes}; ändern oder entfernen Sie eines davon",
+        "label.warning": "Warnung",
+        "label.conflict": "Widerspruch",
         # --- um eine Entscheidung herum
         "note.varies": (
             "jede Vereinbarung hat eigene Hashwerte und eine eigene Stichprobe; diese gehören zu keiner"

@@ -271,6 +271,19 @@ MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
             "what the data space states of {who} has changed, and with it what may be read; "
             "open the stream anew, from its first row"
         ),
+        # --- contradictions
+        "text": "{text}",
+        "rule.bare": "{action}",
+        "rule.terms": "{action} ({parts})",
+        "clash.never": "{place} can never hold: {why}",
+        "clash.forbidden": "{place} ({rule}) is always forbidden by {other} ({prohibition})",
+        "clash.forbidden.other": (
+            "{place} ({rule}) is always forbidden by {other} of the other policy ({prohibition})"
+        ),
+        "clash.apart": "{place} and {other} of the other policy never hold together: {why}",
+        "clash.refused": "{clashes}; change or remove one of them",
+        "label.warning": "warning",
+        "label.conflict": "conflict",
         # --- around a decision
         "note.varies": "each agreement has hashes and a sample of its own; those above belong to none",
         "note.apart": (
