@@ -39,6 +39,7 @@ from catalog.search import Eligibility, Facets, Found, Query, compiled_offers
 from catalog.shapes import findings
 from policies.compiled import CompiledPolicy
 from policies.explain import explain
+from policies.words.language import Language, language
 from schemas.dcat import Dataset
 from schemas.errors import (
     DataspaceError,
@@ -146,9 +147,9 @@ class Pages:
             response = (
                 self._dataset_json(record, question)
                 if form == "json"
-                else self._dataset_html(record, parsed, question)
+                else self._dataset_html(record, parsed, question, language_of(request))
             )
-        response.headers.update({"Vary": "Accept", **personal(asker_of(request))})
+        response.headers.update({"Vary": "Accept, Accept-Language", **personal(asker_of(request))})
         return response
 
     def _dataset_json(self, record: CatalogRecord, question: Question) -> Response:
@@ -172,10 +173,12 @@ class Pages:
             }
         )
 
-    def _dataset_html(self, record: CatalogRecord, parsed: Dataset, question: Question) -> Response:
+    def _dataset_html(
+        self, record: CatalogRecord, parsed: Dataset, question: Question, lang: Language
+    ) -> Response:
         problem, answer = None, None
         try:
-            answer = self.searching.judge(record, question)
+            answer = self.searching.judge(record, question).in_language(lang)
         except UnknownTerm as error:
             problem = str(error)
         return self.render(
@@ -188,7 +191,8 @@ class Pages:
             problem=problem,
             path=dataset_url(record),
             line=open_line(self.about.root, record, question, answer),
-            offers=_terms(record.entry.offers),
+            offers=_terms(record.entry.offers, lang),
+            lang=lang.value,
             charts=[(column, figures.bars(column)) for column in parsed.columns],
             quality=assess(parsed),
             findings=findings(parsed),
@@ -271,12 +275,23 @@ def _url(asked: Mapping[str, str], changed: Mapping[str, Any]) -> str:
     return "/?" + urlencode(query) if query else "/"
 
 
-def _terms(offers: str) -> list[dict[str, Any]]:
+def language_of(request: Request) -> Language:
+    """Return in which language terms and reasons are told: by `?lang=`, else by what the reader prefers."""
+    wanted = request.headers.get("accept-language", "").split(",")[:10]
+    for name in (request.query_params.get("lang", ""), *(one.partition(";")[0] for one in wanted)):
+        try:
+            return language(name)
+        except Malformed:
+            continue
+    return Language.EN
+
+
+def _terms(offers: str, lang: Language) -> list[dict[str, Any]]:
     """Return each offer with its sentences, or with why it cannot be read."""
     return [
         {
             "id": offer.id if offer else None,
-            "sentences": explain(rules) if isinstance(rules, CompiledPolicy) else (),
+            "sentences": explain(rules, lang) if isinstance(rules, CompiledPolicy) else (),
             "problem": None if isinstance(rules, CompiledPolicy) else str(rules),
         }
         for offer, rules in compiled_offers(offers)
