@@ -60,6 +60,12 @@ class StreamSettings(_Section):
     )
     flight_url: str | None = Field(default=None, description="grpc URL under which consumers reach Flight")
     most_streams: int = Field(default=64, ge=1, le=4096, description="streams at a time; more get 503")
+    stall_seconds: float = Field(
+        default=60.0,
+        ge=0.1,
+        le=86_400,
+        description="how long a reader may take nothing; for a whole batch it may take three times as long",
+    )
 
 
 class DataSettings(_Section):

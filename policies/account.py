@@ -14,7 +14,9 @@ from policies.compiled import CompiledPolicy
 from policies.counting import Bound, Reading, opened
 from policies.decision import Limits
 from policies.findings import Check
-from policies.use import UseTotals
+from policies.plan import DataPlan
+from policies.use import APART, UseTotals, released_in
+from schemas.errors import Malformed
 from schemas.usage import AgreedTerms, UsageRecord
 
 RACE = 256
@@ -85,6 +87,7 @@ class Account:
     full: int = 0
     first: datetime | None = None
     delivered: datetime | None = None
+    released: frozenset[str] = frozenset()
     readings: dict[str, Reading] = field(default_factory=dict)
     totals: deque[int] = field(default_factory=lambda: deque([0], maxlen=RACE))
 
@@ -132,6 +135,23 @@ class Account:
         self.requests += 1
         self.epochs += begins
         self.readings[transfer] = reading
+
+    def lets_go(self, record: UsageRecord, plan: DataPlan) -> Wrong:
+        """Take note of the columns that an opening lets go of sets which must stay apart."""
+        if not plan.apart:
+            return
+        if APART not in record.detail:
+            yield (
+                Check.DECISION,
+                "the decision does not say which columns it lets go of those kept apart",
+            )
+        try:
+            self.released |= released_in(record.detail)
+        except Malformed as error:
+            yield Check.RECORD, str(error)
+        if (whole := plan.whole_set(self.released)) is not None:
+            names = ", ".join(map(repr, whole))
+            yield Check.DECISION, f"columns {names} were all let go under the agreement that keeps them apart"
 
     def reserved(self, record: UsageRecord, stream: Stream | None) -> Wrong:
         """Count a reservation, and compare it with what was permitted."""
@@ -214,9 +234,22 @@ class Account:
         stream.summary.open_rows -= stream.reserved
         stream.summary.last = time_of(record)
         self.now_at(others[0] + rows, others[1] + size)
+        yield from self._read_on(record, stream)
+
+    def _read_on(self, record: UsageRecord, stream: Stream) -> Wrong:
+        """Have the reading of a stream end, or take it back with its epoch, where nothing was sent in it."""
         reading = self.readings.get(stream.transfer)
+        is_vain = False
         if reading is not None:
-            self.readings[stream.transfer] = reading.settled(record.stream or "", rows)
+            ended = reading.settled(record.stream or "", record.rows or 0)
+            is_vain = record.requests == 0 and reading.stream == record.stream and ended.is_empty
+            self.readings[stream.transfer] = ended
+        if is_vain != (record.epochs == 0):
+            text = f"stream {record.stream} {'gives back no' if is_vain else 'gives back an'} epoch"
+            yield Check.LIMIT, f"{text}; it is to give back {int(is_vain)}"
+        if is_vain:
+            self.epochs -= 1
+            del self.readings[stream.transfer]
 
     def _gave_back(self, record: UsageRecord, stream: Stream) -> Wrong:
         """Take a request back that came to nothing at the provider; no other may be."""

@@ -5,7 +5,8 @@ request   an opening of a stream that was permitted; the one that is asked for i
 row       a row that left, or was reserved and may have left
 byte      a byte of such rows as Arrow lays out their cells, offsets and nulls: without messages around
           them, padding or compression (`pyarrow.RecordBatch.nbytes`)
-epoch     one reading of what the agreement shows, from its first row on; begun is counted
+epoch     one reading of what the agreement shows, from its first row on; begun is counted, and given back
+          with a request that is given back, if nothing was sent in it
 ```
 
 A bucket holds one period's rows and fills evenly. It is kept as the time at which it will be full again, in
@@ -106,6 +107,11 @@ class Reading:
     again: int
     stream: str | None
     start: int
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was sent in it: then it is given back with the request that came to nothing."""
+        return self.end == self.begin
 
     def settled(self, stream: str, rows: int) -> Reading:
         """Return the reading after a stream has ended that sent so many rows."""

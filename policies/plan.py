@@ -191,6 +191,16 @@ class DataPlan:
             for branch in self.branches
         )
 
+    def shown_apart(self, columns: Iterable[str]) -> frozenset[str]:
+        """Return which of the columns are of a set that must stay apart, and show anything at all."""
+        # A column that is null in every row is not visible beside others.
+        return frozenset(
+            name
+            for name in columns
+            if any(name in names for names in self.apart)
+            and any(branch.shows(name) and not _is_empty(branch.mask_of(name)) for branch in self.branches)
+        )
+
     def whole_set(self, columns: Iterable[str]) -> tuple[str, ...] | None:
         """Return the first set of `apart` that the columns hold as a whole, if they hold one."""
         held = set(columns)
@@ -211,6 +221,10 @@ class DataPlan:
         if self.aggregate is not None:
             told["aggregate"] = [self.aggregate.min_group, self.aggregate.subject]
         return told
+
+
+def _is_empty(mask: Masking | None) -> bool:
+    return mask is not None and mask.kind is MaskKind.NULL
 
 
 def revealing(mask: Masking | None) -> tuple[int, Decimal]:

@@ -225,10 +225,12 @@ class Replay:
         use = Use(record.counterparty or "", record.action or "", record.purpose, claims)
         decision = decide(policy, use, totals, at)
         match decision:
-            case Permit(limits=limits):
+            case Permit(limits=limits, plan=plan):
                 if record.decision != "permit":
                     text = f"logged as {record.decision}, but the agreement permits it"
                     self._say(Check.DECISION, entry, record, text)
+                elif record.stream is not None:
+                    self._tell(entry, record, account.lets_go(record, plan))
                 return limits
             case Deny(reasons=reasons):
                 if record.decision != "deny":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -61,7 +63,8 @@ class UseTotals:
     """What the agreement has used so far, as the usage log counts it, and when; `policies.counting` says how.
 
     `agreed` is when it was agreed, `first_delivery` and `last_delivery` when rows were reserved for a reader
-    for the first and for the last time; None where that has not happened, or is not known.
+    for the first and for the last time; None where that has not happened, or is not known. `released` are the
+    columns that were let go of sets which must stay apart.
 
     Units: rows, bytes, requests and epochs are counts; times have a zone.
 
@@ -76,6 +79,7 @@ class UseTotals:
     agreed: datetime | None = None
     first_delivery: datetime | None = None
     last_delivery: datetime | None = None
+    released: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.rows < 0 or self.bytes < 0 or self.requests < 0 or self.epochs < 0:
@@ -85,3 +89,28 @@ class UseTotals:
         for at in (self.agreed, self.first_delivery, self.last_delivery):
             if at is not None and at.tzinfo is None:
                 raise Malformed(f"totals: time {at.isoformat()} has no zone; give one in UTC")
+
+
+APART = "apart"
+"""In the detail of a decision: which columns it lets go of sets that must stay apart, as a JSON array."""
+
+
+def released_detail(columns: Iterable[str]) -> dict[str, str]:
+    """Return what the log says of columns that are let go of sets which must stay apart."""
+    return {APART: json.dumps(sorted(columns))}
+
+
+def released_in(detail: Mapping[str, str | int]) -> frozenset[str]:
+    """Read from a decision's detail which columns it let go of sets that must stay apart.
+
+    Raises:
+        Malformed: if it is no JSON array of names.
+    """
+    said = detail.get(APART, "[]")
+    try:
+        names = json.loads(said) if isinstance(said, str) else None
+    except (ValueError, RecursionError):
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise Malformed(f"detail {APART!r} is {str(said)[:80]!r}, not a JSON array of column names")
+    return frozenset(names)

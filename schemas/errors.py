@@ -23,6 +23,7 @@ DataspaceError                      500 internal-error
 │       └── PeerRefused             502 peer-refused           the peer answered, and said no
 ├── EgressForbidden                 403 egress-forbidden       an address we will not connect to
 ├── StreamEnded                     409 stream-ended           a stream that ended before its data did
+├── EnginesDisagree                 500 engines-disagree       two engines judge rows otherwise; none leaves
 ├── Misconfigured                   500 misconfigured          a setting that cannot work
 └── EvidenceBroken                  500 evidence-broken        never caught, always reported
 
@@ -205,6 +206,12 @@ class Misconfigured(DataspaceError):
     """A setting that cannot work; the message names it and a value that would."""
 
     code = "misconfigured"
+
+
+class EnginesDisagree(DataspaceError):
+    """What one engine would let leave, another one would not: then nothing of it leaves."""
+
+    code = "engines-disagree"
 
 
 class EvidenceBroken(DataspaceError):

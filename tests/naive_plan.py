@@ -5,7 +5,6 @@ Slow and obvious, so that it can be read: what the engines do is compared with t
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import math
 from collections import Counter
@@ -13,6 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_FLOOR, Context, Decimal, localcontext
 from typing import Any
+
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import ECB
 
 from policies.kinds.masking import Masking
 from policies.plan import Branch, Comparison, DataPlan
@@ -50,10 +53,8 @@ def _passing(
             continue
         if not all(compare(row[c.column], c) is True for c in branch.predicate):
             continue
-        if branch.sample is not None:
-            drawn = int(hashlib.sha256(f"{salt}{index}".encode()).hexdigest(), 16)
-            if Decimal(drawn) / Decimal(2**256) * 100 >= branch.sample:
-                continue
+        if branch.sample is not None and 100 * Decimal(drawn(salt, index)) / 2**64 >= branch.sample:
+            continue
         if branch.consent is not None and not consenting(row[branch.consent.column]):
             continue
         passed.add(index)
@@ -62,6 +63,12 @@ def _passing(
     names = branch.anonymity.quasi_identifiers
     sizes = Counter(_class(rows[index], names) for index in passed)
     return {index for index in passed if sizes[_class(rows[index], names)] >= branch.anonymity.k}
+
+
+def drawn(salt: str, row: int) -> int:
+    """Encrypt the number of a block alone: its first half is one row's, its second half the next one's."""
+    block = Cipher(AES(bytes.fromhex(salt)), ECB()).encryptor().update((row // 2).to_bytes(16, "big"))
+    return int.from_bytes(block[row % 2 * 8 :][:8], "little")
 
 
 def _class(row: Row, names: Sequence[str]) -> tuple[Any, ...]:

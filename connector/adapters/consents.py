@@ -20,9 +20,10 @@ from duckdb import ConstantExpression
 from connector.adapters.duckdb_engine import Engine
 from connector.adapters.duckdb_terms import column
 from connector.adapters.readings import open_reading, reading
+from connector.dataplane.opinion import subjects
 from connector.offering.ports import CONSENT_COLUMNS as COLUMNS
 from policies.profile import is_narrower_or_equal, purpose_iri
-from schemas.errors import PolicyMismatch, UnknownTerm, UnreadableData
+from schemas.errors import EnginesDisagree, UnknownTerm, UnreadableData
 
 _BATCH_BYTES = 4 << 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -30,6 +31,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 class Consents:
     """The consent table of one stream, for one purpose; for one thread.
+
+    Who consents is found twice: `standing` by DuckDB, `told` by pyarrow. They are the same people, or no row
+    may leave.
 
     Args:
         path: the table.
@@ -51,6 +55,7 @@ class Consents:
         self._moments: list[int] = []
         self._until: int | None = None
         self.standing: frozenset[str] = frozenset()
+        self.told = pa.array([], pa.string())
         self.refresh()
 
     def refresh(self) -> bool:
@@ -58,6 +63,7 @@ class Consents:
 
         Raises:
             UnreadableData: if the table cannot be read any more; then nobody is known to consent.
+            EnginesDisagree: if two engines disagree on who consents.
         """
         with reading(self._path):
             stat = self._path.stat()
@@ -69,7 +75,11 @@ class Consents:
             self._read()
             self._seen = seen
         before = self.standing
-        self.standing = self._standing(now)
+        covering = self._covering()
+        standing, told = self._standing(now, covering), self._told(now, covering)
+        if standing != frozenset(told.to_pylist()):
+            raise EnginesDisagree("two engines disagree on who consents; nothing more leaves; report this")
+        self.standing, self.told = standing, told
         self._until = next((moment for moment in self._moments if moment > now), None)
         return before != self.standing
 
@@ -93,17 +103,15 @@ class Consents:
         moments = {*columns["c2"].unique().to_pylist(), *columns["c3"].unique().to_pylist()} - {None}
         self._moments = sorted(moments)
 
-    def _standing(self, now: int) -> frozenset[str]:
-        covering = [
-            name
-            for name in self._table["c1"].unique().to_pylist()
-            if name and self._purpose and _covers(name, self._purpose)
-        ]
+    def _covering(self) -> list[str]:
+        """Return the purposes in the table that cover ours; the empty one means any."""
+        names = self._table["c1"].unique().to_pylist()
+        return ["", *(name for name in names if name and self._purpose and _covers(name, self._purpose))]
+
+    def _standing(self, now: int, covering: list[str]) -> frozenset[str]:
         given, withdrawn, purpose = column("c2"), column("c3"), column("c1")
         moment = ConstantExpression(now)
-        is_meant = purpose == ConstantExpression("")
-        if covering:
-            is_meant = is_meant | purpose.isin(*(ConstantExpression(name) for name in covering))
+        is_meant = purpose.isin(*(ConstantExpression(name) for name in covering))
         stands = (given <= moment) & (withdrawn.isnull() | (withdrawn > moment)) & is_meant
         try:
             found = self._cursor.from_arrow(self._table).filter(stands).to_arrow_table()
@@ -117,17 +125,26 @@ class Consents:
         outlives = pc.fill_null(pc.greater(joined["c2"], joined["c3_max"]), True)
         return frozenset(joined.filter(outlives)["c0"].to_pylist()) - {None}
 
-
-def subjects(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """Return subjects as text, so that a number here and its digits there name the same person.
-
-    Raises:
-        PolicyMismatch: if values of that type name nobody.
-    """
-    types = pa.types
-    if types.is_string(cells.type) or types.is_large_string(cells.type) or types.is_integer(cells.type):
-        return cells.cast(pa.string())
-    raise PolicyMismatch(f"a column of type {cells.type} names no subjects; use text or whole numbers")
+    def _told(self, now: int, covering: list[str]) -> pa.Array:
+        """Find by pyarrow who consents: whose last consent that stands is later than the last withdrawal."""
+        table, moment, never = self._table, pa.scalar(now, pa.int64()), pa.scalar(None, pa.int64())
+        table = table.filter(pc.is_in(table["c1"], pa.array(covering, pa.string())))
+        given, withdrawn = table["c2"], table["c3"]
+        ended = pc.fill_null(pc.less_equal(withdrawn, moment), False)
+        stands = pc.and_(pc.fill_null(pc.less_equal(given, moment), False), pc.invert(ended))
+        by_purpose = pa.table(
+            {
+                "c0": table["c0"],
+                "c1": table["c1"],
+                "g": pc.if_else(stands, given, never),
+                "w": pc.if_else(ended, withdrawn, never),
+            }
+        )
+        last = by_purpose.group_by(["c0", "c1"], use_threads=False).aggregate([("g", "max"), ("w", "max")])
+        # Null where there is no withdrawal, or no consent: only the first of them consents.
+        later = pc.fill_null(pc.greater(last["g_max"], last["w_max"]), True)
+        kept = last.filter(pc.and_(pc.and_(later, pc.is_valid(last["g_max"])), pc.is_valid(last["c0"])))
+        return pc.unique(kept["c0"])
 
 
 def _purposes(cells: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -24,29 +24,40 @@ from connector.adapters.duckdb_terms import (
     form_of,
     named,
     sample_term,
+    unsigned_zero,
 )
 from connector.dataplane.compare import known
 from connector.dataplane.masks import COARSE
+from connector.dataplane.sample import draws
 from connector.offering.masked import masked_type
 from policies.kinds.masking import Masking
 from policies.plan import Branch, Comparison, DataPlan
 from schemas.errors import DataspaceError, PolicyMismatch, WorldMoved
 
 _MOST_COUNTED = 1 << 20
+_BIGINT = duckdb.sqltype("BIGINT")
 _YES, _NO = ConstantExpression(True), ConstantExpression(False)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was decided of the rows of one batch.
+    """What was decided of some rows.
 
-    Shapes: `passes` and `classes` have one array a branch, as long as the batch (`classes` None where the
-    branch hides nobody among others); `coarse` one a masked column.
+    Shapes: `passes` and `classes` have one array a branch, as long as there are rows (`classes` has numbers
+    that stand for classes, None where the branch hides nobody among others); `coarse` one a masked column.
     """
 
     passes: tuple[pa.Array, ...]
     coarse: Mapping[tuple[str, Masking], pa.Array]
     classes: tuple[pa.Array | None, ...]
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The classes of a snapshot that are large enough: their numbers, and how many rows they have in all."""
+
+    keys: pa.Array
+    rows: int
 
 
 class Judge:
@@ -70,7 +81,7 @@ class Judge:
         self._inputs: list[str] = []
         self._foreign: list[Comparison] = []
         self._stopped = threading.Event()
-        self._wants_rows = any(branch.sample is not None for branch in plan.branches)
+        self._draws = any(branch.sample is not None for branch in plan.branches)
         excluded = [self._matches(conjunction) for conjunction in plan.excluded]
         self._passes = [self._branch(branch, excluded) for branch in plan.branches]
         self._classes = [self._class(branch) for branch in plan.branches]
@@ -129,37 +140,37 @@ class Judge:
         for matched in excluded:
             passed = passed & ~matched
         if branch.sample is not None and branch.sample < 100:
-            passed = passed & sample_term(self._salt, branch.sample, column("row"))
+            passed = passed & sample_term(branch.sample, column("drawn"))
         return CoalesceOperator(passed, _NO)
 
-    def _class(self, branch: Branch) -> Expression | None:
+    def _class(self, branch: Branch) -> list[Expression] | None:
+        """Return the cells that make the class of a row."""
         if branch.anonymity is None:
             return None
         names = branch.anonymity.quasi_identifiers
-        cells = [self._cells(name) for name in names]
-        return class_term(cells, [pa.types.is_floating(self._schema.field(name).type) for name in names])
+        return [unsigned_zero(self._cells(name), self._schema.field(name).type) for name in names]
 
     @property
     def names(self) -> tuple[str, ...]:
         """The columns that it has to be shown."""
         return tuple(dict.fromkeys((*self._inputs, *(item.column for item in self._foreign))))
 
-    def of(self, batch: pa.RecordBatch, first: int, *, coarse: bool) -> Verdict:
-        """Judge the rows of a batch, of which the first stands at position `first` in the file.
+    def of(self, table: pa.Table, first: int, *, coarse: bool) -> Verdict:
+        """Judge rows that follow each other in the file, of which the first stands at position `first`.
 
         Raises:
             WorldMoved: if it was interrupted.
         """
         terms = [term.alias(f"p{index}") for index, term in enumerate(self._passes)]
-        classes = [term for term in self._classes if term is not None]
-        terms += [term.alias(f"k{index}") for index, term in enumerate(classes)]
+        classes = [cells for cells in self._classes if cells is not None]
+        terms += [class_term(cells).alias(f"k{index}") for index, cells in enumerate(classes)]
         if coarse:
             terms += [term.alias(f"m{index}") for index, term in enumerate(self._coarse)]
         with self._running():
-            shown = self._shown(batch, first)
-            found = self._cursor.from_arrow(shown).select(*terms).to_arrow_table().combine_chunks()
-        if found.num_rows != batch.num_rows:
-            raise DataspaceError(f"{found.num_rows} of {batch.num_rows} rows were judged; report this")
+            shown = self._shown(table, first)
+            found = self._cursor.from_arrow(shown).select(*terms).to_arrow_table()
+        if found.num_rows != table.num_rows:
+            raise DataspaceError(f"{found.num_rows} of {table.num_rows} rows were judged; report this")
         arrays = iter([_whole(found.column(index)) for index in range(found.num_columns)])
         passes = tuple(next(arrays) for _ in self._passes)
         keys = tuple(next(arrays) if term is not None else None for term in self._classes)
@@ -168,17 +179,32 @@ class Judge:
         }
         return Verdict(passes, masked, keys)
 
-    def _shown(self, batch: pa.RecordBatch, first: int) -> pa.Table:
-        at = {name: index for index, name in enumerate(batch.schema.names)}
-        columns = {named(index): _formed(batch.column(at[name])) for index, name in enumerate(self._inputs)}
+    def _shown(self, table: pa.Table, first: int) -> pa.Table:
+        columns = {named(index): _formed(table[name]) for index, name in enumerate(self._inputs)}
         for index, comparison in enumerate(self._foreign):
-            columns[f"f{index}"] = known(comparison, batch.column(at[comparison.column]))
-        if self._wants_rows or not columns:
-            columns["row"] = pa.arange(first, first + batch.num_rows)
+            columns[f"f{index}"] = known(comparison, table[comparison.column])
+        if self._draws or not columns:
+            columns["drawn"] = draws(self._salt, first, table.num_rows)
         return pa.table(columns)
 
-    def counted(self, keys: Iterator[pa.Array], least: int) -> pa.Array:
-        """Count classes over all that is given, and return those that occur at least so often.
+    def tallied(self, branch: int, table: pa.Table, first: int, consenting: pa.Array | None) -> pa.Table:
+        """Count the classes of a branch in rows that follow each other, among those that pass it and consent.
+
+        Shapes: one row a class: the cells that make it, and last how many rows it has.
+        """
+        cells = self._classes[branch] or []
+        shown, passed = self._shown(table, first), self._passes[branch]
+        if consenting is not None:
+            shown, passed = shown.append_column("s", consenting), passed & column("s")
+        told = [cell.alias(f"q{index}") for index, cell in enumerate(cells)]
+        count = FunctionExpression("count_star").cast(_BIGINT).alias("n")
+        names = [column(f"q{index}") for index in range(len(cells))]
+        with self._running():
+            kept = self._cursor.from_arrow(shown).filter(passed).select(*told)
+            return kept.aggregate([*names, count]).to_arrow_table()
+
+    def counted(self, tallies: Iterator[pa.Table], least: int) -> Counted:
+        """Add up the classes of a snapshot, and return those of at least so many rows.
 
         Raises:
             WorldMoved: if it was interrupted.
@@ -186,23 +212,30 @@ class Judge:
         """
         held: list[pa.Table] = []
         rows = 0
-        for found in keys:
-            held.append(self._sum(pa.table({"c0": found, "c1": pa.repeat(1, len(found))})))
-            rows += held[-1].num_rows
+        for found in tallies:
+            held.append(found)
+            rows += found.num_rows
             if rows > _MOST_COUNTED and len(held) > 1:
-                held = [self._sum(pa.concat_tables(held))]
+                held = [self._summed(held)]
                 rows = held[0].num_rows
         if not held:
-            return pa.array([], pa.string())
+            return Counted(pa.array([], pa.uint64()), 0)
+        table = self._summed(held)
+        cells = [column(name) for name in table.column_names[:-1]]
         with self._running():
-            summed = self._cursor.from_arrow(self._sum(pa.concat_tables(held)))
-            enough = summed.filter(column("c1") >= ConstantExpression(least)).select(column("c0"))
-            return _whole(enough.to_arrow_table().column(0))
+            found = self._cursor.from_arrow(table).select(class_term(cells).alias("k"), column("n"))
+            told = found.to_arrow_table()
+        if pc.count_distinct(told["k"]).as_py() != table.num_rows:
+            raise DataspaceError("two classes have one number, and cannot be told apart; report this")
+        enough = told.filter(pc.greater_equal(told["n"], pa.scalar(least, pa.int64())))
+        return Counted(_whole(enough["k"]), int(pc.sum(enough["n"]).as_py() or 0))
 
-    def _sum(self, table: pa.Table) -> pa.Table:
+    def _summed(self, tables: Sequence[pa.Table]) -> pa.Table:
+        table = pa.concat_tables(tables)
+        names = [column(name) for name in table.column_names[:-1]]
+        total = FunctionExpression("sum", column("n")).cast(_BIGINT).alias("n")
         with self._running():
-            total = FunctionExpression("sum", column("c1")).cast(duckdb.sqltype("BIGINT")).alias("c1")
-            return self._cursor.from_arrow(table).aggregate([column("c0"), total]).to_arrow_table()
+            return self._cursor.from_arrow(table).aggregate([*names, total]).to_arrow_table()
 
     @contextmanager
     def _running(self) -> Iterator[None]:
@@ -230,7 +263,7 @@ def _whole(found: pa.ChunkedArray) -> pa.Array:
     return found.combine_chunks() if found.num_chunks != 1 else found.chunk(0)
 
 
-def _formed(cells: pa.Array) -> pa.Array:
+def _formed(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     form = form_of(cells.type)
     return cells if form == cells.type else cells.cast(form)
 
@@ -248,7 +281,7 @@ def _plainly(cells: pa.Array, key: tuple[str, Masking], datatype: pa.DataType) -
 
 
 def passing(verdict: Verdict, kept: Sequence[pa.Array | None]) -> tuple[pa.Array, ...]:
-    """Return which rows pass each branch, those in classes that are too small left out."""
+    """Return which rows pass each branch, those left out whose class is not among the `kept` ones."""
     found = []
     for passed, keys, enough in zip(verdict.passes, verdict.classes, kept, strict=True):
         if keys is None or enough is None:

@@ -14,19 +14,23 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connector.adapters.consents import Consents, subjects
+from connector.adapters.consents import Consents
 from connector.adapters.duckdb_judge import Judge, passing
 from connector.adapters.readings import Batches, Part, Reading, reading
 from connector.adapters.rebatch import rebatched
+from connector.dataplane.classes import Census, Classes
+from connector.dataplane.opinion import covered, subjects
 from connector.dataplane.ports import ScanRequest
+from connector.dataplane.sample import draws
 from connector.dataplane.scanned import Scanned
 from connector.offering.columns import only
 from policies.kinds.masking import Masking
-from policies.plan import DataPlan
-from schemas.errors import PolicyMismatch, WorldMoved
+from policies.plan import Branch, DataPlan
+from schemas.errors import EnginesDisagree, PolicyMismatch, WorldMoved
 
 _COUNT_BYTES = 4 << 20
-_GATHERED_ROWS = 16_384
+_GATHERED_ROWS, _COUNTED_ROWS = 262_144, 524_288
+"""Rows about which DuckDB is asked at once: of all columns, and where only those that decide are read."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,8 @@ class Held:
     consents: Consents | None
 
 
-def gathered(batches: Iterable[tuple[int, pa.RecordBatch]]) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Join small batches that follow each other in the file: each question to DuckDB costs a millisecond.
+def gathered(batches: Iterable[tuple[int, pa.RecordBatch]], most: int) -> Iterator[tuple[int, pa.Table]]:
+    """Gather batches that follow each other in the file, uncopied: a question to DuckDB costs a millisecond.
 
     The first comes at once.
     """
@@ -49,17 +53,17 @@ def gathered(batches: Iterable[tuple[int, pa.RecordBatch]]) -> Iterator[tuple[in
     first, rows, least = 0, 0, 1
     for place, batch in batches:
         if held and place != first + rows:
-            yield first, pa.concat_batches(held)
+            yield first, pa.Table.from_batches(held)
             held, rows = [], 0
         if not held:
             first = place
         held.append(batch)
         rows += batch.num_rows
         if rows >= least:
-            yield first, held[0] if len(held) == 1 else pa.concat_batches(held)
-            held, rows, least = [], 0, _GATHERED_ROWS
+            yield first, pa.Table.from_batches(held)
+            held, rows, least = [], 0, most
     if held:
-        yield first, pa.concat_batches(held)
+        yield first, pa.Table.from_batches(held)
 
 
 class JudgedScan:
@@ -75,39 +79,61 @@ class JudgedScan:
         self._stopped = False
         self._interrupted = False
         self._under_way: Batches | None = None
+        self._samples = any(branch.sample is not None for branch in plan.branches)
+        self._classes: list[Classes | None] = []
         with reading(held.path):
             self._all = held.file.parts(pruned)
             self._kept = self._counted()
             self._parts, self._skip = self._from(request.start)
 
     def _counted(self) -> tuple[pa.Array | None, ...]:
-        """Count the classes of each branch that hides people among others, over all its rows."""
-        return tuple(
-            self._held.judge.counted(self._keys(index), branch.anonymity.k) if branch.anonymity else None
-            for index, branch in enumerate(self._held.plan.branches)
-        )
+        """Count the classes of each branch that hides people among others, over all its rows, twice.
 
-    def _keys(self, index: int) -> Iterator[pa.Array]:
-        branch, judge = self._held.plan.branches[index], self._held.judge
-        names = [*judge.names, *([branch.consent.column] if branch.consent else [])]
-        for first, batch in self._read(tuple(dict.fromkeys(names)), self._all, _COUNT_BYTES):
-            verdict = judge.of(batch, first, coarse=False)
-            passed = verdict.passes[index]
-            if branch.consent is not None:
-                passed = pc.and_(passed, self._consenting(batch.column(branch.consent.column)))
-            keys = verdict.classes[index]
-            if keys is not None:
-                yield keys.filter(passed)
+        Raises:
+            EnginesDisagree: if two engines count otherwise.
+        """
+        kept: list[pa.Array | None] = []
+        self._classes = []
+        for index, branch in enumerate(self._held.plan.branches):
+            if branch.anonymity is None:
+                kept.append(None)
+                self._classes.append(None)
+                continue
+            census, least = Census(), branch.anonymity.k
+            counted = self._held.judge.counted(self._tallies(index, branch, census), least)
+            classes = census.classes(least)
+            if (len(counted.keys), counted.rows) != (classes.count, classes.rows):
+                raise EnginesDisagree(
+                    f"two engines disagree on who is hidden among {least}: one counts {counted.rows} rows in "
+                    f"{len(counted.keys)} classes, one {classes.rows} in {classes.count}; report this"
+                )
+            kept.append(counted.keys)
+            self._classes.append(classes)
+        return tuple(kept)
+
+    def _tallies(self, index: int, branch: Branch, census: Census) -> Iterator[pa.Table]:
+        """Count the classes of a branch piece by piece: by DuckDB, and in the census by pyarrow."""
+        plan, judge, consents = self._held.plan, self._held.judge, self._held.consents
+        makes = branch.anonymity.quasi_identifiers if branch.anonymity else ()
+        names = only(self._held.file.schema, {*judge.names, *plan.seen}).names
+        for first, table in self._read(names, self._all, _COUNT_BYTES, _COUNTED_ROWS):
+            who = self._consenting(table[branch.consent.column]) if branch.consent else None
+            yield judge.tallied(index, table, first, who)
+            told = consents.told if consents is not None else None
+            rows = table.num_rows
+            drawn = draws(self._request.salt, first, rows) if branch.sample is not None else pa.nulls(rows)
+            cells = {name: table[name] for name in names}
+            census.add([table[name] for name in makes], covered(branch, plan.excluded, cells, drawn, told))
 
     def _read(
-        self, names: Sequence[str], parts: Sequence[Part], size: int
-    ) -> Iterator[tuple[int, pa.RecordBatch]]:
+        self, names: Sequence[str], parts: Sequence[Part], size: int, most: int
+    ) -> Iterator[tuple[int, pa.Table]]:
         """Read columns of some parts; what is under way is told to `close`."""
         batches = self._held.file.read(names or self.schema.names[:1], parts, size)
         self._under_way = batches
-        for first, batch in gathered(batches):
+        for first, table in gathered(batches, most):
             self._check()
-            yield first, batch
+            yield first, table
 
     def _check(self) -> None:
         if self._interrupted:
@@ -121,24 +147,24 @@ class JudgedScan:
             return self._all, skip
         parts = iter(range(len(self._all)))
         at = next(parts, last)
-        for first, batch in self._read(self._held.judge.names, self._all, _COUNT_BYTES):
-            standing, done = self._standing(self._passes(batch, first)), 0
-            while done < batch.num_rows:
+        for first, table in self._read(self._held.judge.names, self._all, _COUNT_BYTES, _COUNTED_ROWS):
+            standing, done = self._standing(self._passes(table, first)), 0
+            while done < table.num_rows:
                 part = self._all[at]
                 end = part.first + (part.rows or 0)
                 if first + done >= end:  # all rows of the part were counted, and they are to be skipped
                     skip -= counted[part.index]
                     at = next(parts, last)
                     continue
-                taken = min(batch.num_rows - done, end - first - done)
+                taken = min(table.num_rows - done, end - first - done)
                 counted[part.index] += pc.sum(standing.slice(done, taken)).as_py() or 0
                 done += taken
                 if counted[part.index] > skip:
                     return self._all[at:], skip
         return [], skip
 
-    def _passes(self, batch: pa.RecordBatch, first: int) -> tuple[pa.Array, ...]:
-        verdict = self._held.judge.of(batch, first, coarse=False)
+    def _passes(self, table: pa.Table, first: int) -> tuple[pa.Array, ...]:
+        verdict = self._held.judge.of(table, first, coarse=False)
         return passing(verdict, self._fixed(self._kept))
 
     def _fixed(self, kept: Sequence[pa.Array | None]) -> tuple[pa.Array | None, ...]:
@@ -170,20 +196,27 @@ class JudgedScan:
 
     def _judged(self) -> Iterator[pa.RecordBatch]:
         """Yield rows that pass, followed in the same batch by what was decided of them."""
-        judge, fixed = self._held.judge, self._fixed(self._kept)
-        for first, batch in self._read(self.schema.names, self._parts, self._request.batch_bytes):
-            if self._stopped:
-                return
-            verdict = judge.of(batch, first, coarse=True)
+        judge, fixed, size = self._held.judge, self._fixed(self._kept), self._request.batch_bytes
+        for first, table in self._read(self.schema.names, self._parts, size, _GATHERED_ROWS):
+            verdict = judge.of(table, first, coarse=True)
             passes = passing(verdict, fixed)
-            rows = pa.arange(first, first + batch.num_rows)
+            # What nobody asks for is of the type null, which takes no room.
             keys = [
-                key if key is not None else pa.nulls(batch.num_rows, pa.string()) for key in verdict.classes
+                pa.nulls(table.num_rows) if key is None or enough is not None else key
+                for key, enough in zip(verdict.classes, fixed, strict=True)
             ]
-            columns = [*batch.columns, *passes, *keys, *verdict.coarse.values(), rows]
-            wide = pa.RecordBatch.from_arrays(columns, [str(index) for index in range(len(columns))])
-            standing = self._standing(passes)
-            yield wide if (pc.sum(standing).as_py() or 0) == wide.num_rows else wide.filter(standing)
+            told = [*passes, *keys, *verdict.coarse.values()]
+            done = 0
+            for batch in table.to_batches():
+                if self._stopped:
+                    return
+                rows = batch.num_rows
+                at = pa.arange(first + done, first + done + rows) if self._samples else pa.nulls(rows)
+                columns = [*batch.columns, *(cells.slice(done, rows) for cells in told), at]
+                wide = pa.RecordBatch.from_arrays(columns, [str(index) for index in range(len(columns))])
+                standing = self._standing(wide.columns[batch.num_columns : batch.num_columns + len(passes)])
+                yield wide if pc.all(standing).as_py() else wide.filter(standing)
+                done += rows
 
     def _scanned(self, wide: pa.RecordBatch, position: int) -> Scanned:
         """Part a wide batch again, and leave out whose consent does not stand now."""
@@ -204,7 +237,15 @@ class JudgedScan:
                 strict=True,
             )
         )
-        return Scanned(raw, passes, masked, wide.columns[-1], after)
+        return Scanned(
+            raw,
+            passes,
+            masked,
+            wide.columns[-1] if self._samples else None,
+            after,
+            tuple(self._classes),
+            self._held.consents.told if self._held.consents is not None else None,
+        )
 
     def _part(self, wide: pa.RecordBatch, index: int) -> Sequence[pa.Array]:
         count = len(self._held.plan.branches)
@@ -232,12 +273,14 @@ class JudgedScan:
             found.append(passed)
         return tuple(found)
 
-    def _consenting(self, cells: pa.Array) -> pa.Array:
+    def _consenting(self, cells: pa.Array | pa.ChunkedArray) -> pa.Array:
         """Say of each cell whether its subject consents; nobody is named by null."""
         consents = self._held.consents
         if consents is None:
             raise PolicyMismatch("consent is asked for, and there is no consent table")
-        encoded = subjects(cells).dictionary_encode()
+        texts = subjects(cells)
+        whole = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+        encoded = whole.dictionary_encode()
         known = pa.array(
             [subject in consents.standing for subject in encoded.dictionary.to_pylist()], pa.bool_()
         )

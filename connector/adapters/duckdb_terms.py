@@ -17,7 +17,8 @@ import pyarrow as pa
 from duckdb import CaseExpression, ColumnExpression, ConstantExpression, Expression, FunctionExpression
 
 from connector.dataplane.compare import comparable
-from connector.dataplane.masks import TICKS, sample_bound, tick_bounds
+from connector.dataplane.masks import TICKS, tick_bounds
+from connector.dataplane.sample import sample_bound
 from connector.offering.columns import can_judge
 from connector.offering.masked import masked_type, step_of
 from policies.kinds.masking import Masking, MaskKind
@@ -29,7 +30,6 @@ _BIGINT = duckdb.sqltype("BIGINT")
 _UBIGINT = duckdb.sqltype("UBIGINT")
 _DOUBLE = duckdb.sqltype("DOUBLE")
 _DATE = duckdb.sqltype("DATE")
-_VARCHAR = duckdb.sqltype("VARCHAR")
 
 
 def form_of(datatype: pa.DataType) -> pa.DataType | None:
@@ -225,23 +225,19 @@ def _truncated(datatype: pa.DataType, unit: str, cells: Expression) -> Expressio
     return (first.cast(_DATE) - epoch) * ConstantExpression(day)
 
 
-def sample_term(salt: str, percentage: Decimal, position: Expression) -> Expression:
-    """Say whether a row is in the sample, by a keyed hash of its position in the file."""
-    text = FunctionExpression("concat", ConstantExpression(salt), position.cast(_VARCHAR))
-    return FunctionExpression("sha256", text) < ConstantExpression(format(sample_bound(percentage), "064x"))
+def sample_term(percentage: Decimal, drawn: Expression) -> Expression:
+    """Say whether a row is in the sample, by what was drawn for its position in the file."""
+    return drawn < ConstantExpression(sample_bound(percentage)).cast(_UBIGINT)
 
 
-def class_term(cells: list[Expression], floating: list[bool]) -> Expression:
-    """Return the class of a row as text that is equal exactly for equal values, null among them."""
-    parts: list[Expression] = []
-    for cell, is_floating in zip(cells, floating, strict=True):
-        # Zero has two signs in floating point, and is one value.
-        text = (cell + ConstantExpression(0.0) if is_floating else cell).cast(_VARCHAR)
-        told = FunctionExpression(
-            "concat", FunctionExpression("length", text).cast(_VARCHAR), ConstantExpression(":"), text
-        )
-        parts.append(CaseExpression(cell.isnull(), ConstantExpression("-")).otherwise(told))
-    return FunctionExpression("concat", *parts)
+def class_term(cells: list[Expression]) -> Expression:
+    """Return a number for the class of a row: the same for equal values, null among them."""
+    return FunctionExpression("hash", *cells)
+
+
+def unsigned_zero(cells: Expression, datatype: pa.DataType) -> Expression:
+    """Return cells in which zero, which has two signs in floating point, is one value."""
+    return cells + ConstantExpression(0.0) if pa.types.is_floating(datatype) else cells
 
 
 def named(index: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -27,6 +28,7 @@ class Account:
     full: int = 0
     first_delivery: int | None = None
     last_delivery: int | None = None
+    released: str | None = None
 
     @property
     def rows(self) -> int:
@@ -58,6 +60,7 @@ class Account:
             epochs=self.epochs - begun,
             first_delivery=None if first is None else from_micros(first),
             last_delivery=None if last is None else from_micros(last),
+            released=frozenset(json.loads(self.released or "[]")),
         )
 
 
@@ -80,6 +83,14 @@ def delivered_by(connection: Connection, agreement: str, account: Account, last:
     at = max(account.last_delivery or 0, to_micros(last))
     connection.execute(
         update(usage_totals).where(usage_totals.c.agreement == agreement).values(last_delivery=at)
+    )
+
+
+def let_go(connection: Connection, agreement: str, columns: frozenset[str]) -> None:
+    """Note in a row whose lock is held which columns were let go of sets that must stay apart."""
+    held = json.dumps(sorted(columns))
+    connection.execute(
+        update(usage_totals).where(usage_totals.c.agreement == agreement).values(released=held)
     )
 
 

@@ -40,7 +40,7 @@ from sqlalchemy import (
 from schemas.errors import Malformed
 
 SCHEMA_OWNER = "connector"
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Raised with every change of a table; a database of another version is refused, never altered in passing."""
 
 MOST_NAME = 2048
@@ -228,6 +228,7 @@ usage_totals = Table(
     Column("full", BigInteger, nullable=False, default=0),  # when the bucket of a rate will be full again
     Column("first_delivery", BigInteger),
     Column("last_delivery", BigInteger),
+    Column("released", Text),  # columns let go of sets that must stay apart: a JSON array
 )
 
 usage_streams = Table(

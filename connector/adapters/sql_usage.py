@@ -10,9 +10,9 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, text, update
+from sqlalchemy import Connection, bindparam, delete, func, select, text, update
 
-from connector.adapters.sql_counts import COLUMNS, Account, delivered_by, granted_of, lock_totals
+from connector.adapters.sql_counts import COLUMNS, Account, delivered_by, granted_of, let_go, lock_totals
 from connector.adapters.sql_database import Database, insert_new
 from connector.adapters.sql_tables import (
     agreements,
@@ -27,7 +27,7 @@ from connector.usage.ports import Judge, LeftOpen, LoggedRecord, LogHead, Reserv
 from policies.counting import Amount, Bound, Reading, opened
 from policies.evidence.commitment import commit
 from policies.evidence.tree import leaf_hash
-from policies.use import UseTotals
+from policies.use import UseTotals, released_in
 from schemas.errors import AlreadyExists, EvidenceBroken, Forbidden, Malformed, StaleState
 from schemas.usage import UsageRecord
 
@@ -115,6 +115,8 @@ class SqlUsage:
             if told.decision == "permit":
                 told = told.model_copy(update={"requests": 1, "epochs": int(begins)})
                 self._count(connection, agreement, {"requests": 1, "epochs": int(begins)})
+                if apart := released_in(told.detail) - totals.released:
+                    let_go(connection, agreement, totals.released | apart)
                 self._put_reading(connection, agreement, transfer, reading)
                 row = {**self._row(agreement, stream), "transfer": transfer, "requests": 1}
                 connection.execute(self._database.insert(usage_streams), row)
@@ -166,26 +168,25 @@ class SqlUsage:
             if held is None:
                 return
             back = held.requests if sent.requests == 0 else 0
+            is_vain = self._end_reading(connection, agreement, held.transfer, stream, sent)
             change = {
                 "used": sent.rows,
                 "reserved": -held.reserved,
                 "used_bytes": sent.bytes,
                 "reserved_bytes": -held.reserved_bytes,
                 "requests": -back,
+                "epochs": -is_vain,
             }
             self._count(connection, agreement, change)
             if sent.rows and sent.last is not None:
                 delivered_by(connection, agreement, account, sent.last)
-            reading = held.transfer and self._reading(connection, agreement, held.transfer)
-            if reading and reading.stream == stream:
-                ended = reading.settled(stream, sent.rows)
-                self._put_reading(connection, agreement, held.transfer, ended)
             filled = {
                 "rows": sent.rows,
                 "byte_count": sent.bytes,
                 "rows_before": account.rows - held.reserved,
                 "bytes_before": account.bytes - held.reserved_bytes,
                 "requests": 0 if back else None,
+                "epochs": 0 if is_vain else None,
             }
             put_records(self._database, connection, [record.model_copy(update=filled)], self._salts)
 
@@ -363,6 +364,21 @@ class SqlUsage:
             )
         ).first()
         return None if row is None else Reading(*row)
+
+    def _end_reading(
+        self, connection: Connection, agreement: str, transfer: str | None, stream: str, sent: Sent
+    ) -> bool:
+        """Have a stream's reading end; say whether its epoch is given back, as its request is."""
+        reading = self._reading(connection, agreement, transfer) if transfer is not None else None
+        if transfer is None or reading is None or reading.stream != stream:
+            return False
+        ended = reading.settled(stream, sent.rows)
+        if sent.requests == 0 and ended.is_empty:
+            of_it = (usage_readings.c.agreement == agreement) & (usage_readings.c.transfer == transfer)
+            connection.execute(delete(usage_readings).where(of_it))
+            return True
+        self._put_reading(connection, agreement, transfer, ended)
+        return False
 
     def _put_reading(self, connection: Connection, agreement: str, transfer: str, reading: Reading) -> None:
         values = {

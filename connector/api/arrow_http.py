@@ -248,8 +248,7 @@ class ArrowHttpDoor:
         writer.write_batch(empty, custom_metadata=told)
         if end.kind == "complete":
             writer.close()
-        wire.chunk(sink.take())
-        wire.finish(complete=end.kind == "complete")
+        wire.finish(sink.take(), complete=end.kind == "complete")
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,11 @@ class StreamDoors:
         self._settings = settings
         self._streams = streams
         self._http = ArrowHttpDoor(
-            streams=streams, host=settings.host, port=settings.port, most_streams=settings.most_streams
+            streams=streams,
+            host=settings.host,
+            port=settings.port,
+            most_streams=settings.most_streams,
+            send_seconds=settings.stall_seconds,
         )
         self._flight: FlightDoor | None = None
         self._http_url: str | None = None
@@ -38,7 +42,11 @@ class StreamDoors:
             from connector.api.flight import FlightDoor  # gRPC is loaded only where it is wanted
 
             self._flight = FlightDoor(
-                streams=self._streams, host=self._settings.host, port=self._settings.flight_port
+                streams=self._streams,
+                host=self._settings.host,
+                port=self._settings.flight_port,
+                most_streams=self._settings.most_streams,
+                stall_seconds=self._settings.stall_seconds,
             )
             flight_host, flight_port = self._flight.start()
             self._flight_url = (self._settings.flight_url or f"grpc://{flight_host}:{flight_port}").rstrip(

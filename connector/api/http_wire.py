@@ -9,7 +9,7 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import pyarrow as pa
@@ -79,10 +79,16 @@ class Wire:
         size = sum(len(part) for part in parts)
         return not size or self._send([f"{size:x}\r\n".encode(), *parts, b"\r\n"], may_go_on)
 
-    def finish(self, *, complete: bool) -> None:
-        """End the answer; an incomplete one lacks its last chunk."""
+    def finish(self, parts: Sequence[pa.Buffer | bytes] = (), *, complete: bool) -> None:
+        """End the answer with a chunk of these parts; an incomplete one lacks the empty chunk after it.
+
+        All in one write: a reader that has heard how the stream ended may be gone before another.
+        """
+        body = b"".join(parts)
+        last = f"{len(body):x}\r\n".encode() + body + b"\r\n" if body else b""
         if complete:
-            self._send([b"0\r\n\r\n"])
+            last += b"0\r\n\r\n"
+        self._send([last])
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
 

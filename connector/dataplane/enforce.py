@@ -6,10 +6,8 @@ once more, so that an error in either stops the stream instead of leaking a row 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,18 +18,18 @@ from connector.dataplane.masks import (
     Pseudonyms,
     coarsened,
     redacted,
-    sample_bound,
-    sample_salt,
     watermark,
 )
+from connector.dataplane.opinion import who_consent
+from connector.dataplane.sample import drawn_for, drawn_singly, sample_bound, sample_salt
 from connector.dataplane.scanned import Scanned
 from connector.offering.columns import is_text, plain_array, streamed_schema, streamed_type
 from connector.offering.masked import released_field
 from policies.kinds.masking import Masking, MaskKind
-from policies.plan import DataPlan, revealing
-from schemas.errors import DataspaceError, PolicyMismatch
+from policies.plan import Branch, DataPlan, revealing
+from schemas.errors import EnginesDisagree, PolicyMismatch
 
-_SPOT_CHECKS = 64
+_SPOT_CHECKS = 8
 
 
 def exact(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -47,11 +45,22 @@ def exact(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
+def _without_marks(column: pa.Array) -> pa.Array:
+    """Return a column that has no null without the bits that say so; no copy of its cells."""
+    if pa.types.is_nested(column.type) or isinstance(column, pa.ExtensionArray):
+        return column
+    return pa.Array.from_buffers(
+        column.type, len(column), [None, *column.buffers()[1:]], null_count=0, offset=column.offset
+    )
+
+
 def _exact(column: pa.Array) -> pa.Array:
     rows = len(column)
+    if not column.null_count and column.buffers()[0] is not None:
+        column = _without_marks(column)  # which would tell of rows after these whether they are null
     if column.null_count and pa.types.is_primitive(column.type) and not pa.types.is_boolean(column.type):
         return pc.if_else(pc.is_valid(column), column, pa.nulls(rows, column.type))  # which are zeros
-    if column.null_count or column.buffers()[0] is not None or pa.types.is_nested(column.type):
+    if column.null_count or pa.types.is_nested(column.type):
         # Taking leaves zeros under nulls, at every depth; and nothing of a struct that is null itself.
         places = pa.arange(0, rows)
         return column.take(pc.if_else(pc.is_valid(column), places, pa.nulls(rows, pa.int64())))
@@ -62,11 +71,6 @@ def _exact(column: pa.Array) -> pa.Array:
         return column.take(pa.arange(0, rows))
     half = rows // 2
     return pa.concat_arrays([column.slice(0, half), column.slice(half)])  # joining always copies, and fast
-
-
-def is_sampled(salt: str, row: int, percentage: Decimal) -> bool:
-    """Say whether a row is in the sample: by a keyed hash of its position in the file, from 0."""
-    return int(hashlib.sha256(f"{salt}{row}".encode()).hexdigest(), 16) < sample_bound(percentage)
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ class Enforcement:
         """Return what may leave of a scanned batch.
 
         Raises:
-            DataspaceError: if the other engine let a row through that the plan withholds, or made something
+            EnginesDisagree: if the other engine let a row through that the plan withholds, or made something
                 else of a masked cell; then nothing of the batch may leave.
         """
         batch = scanned.batch
@@ -127,31 +131,59 @@ class Enforcement:
         if not rows:
             return
         if not scanned.passes and not (self.plan.is_open and len(self.plan.branches) == 1):
-            raise DataspaceError("the scan judged no row; nothing was sent; report this")
+            raise EnginesDisagree("the scan judged no row; nothing was sent; report this")
         matched = rows_that_match(self.plan.excluded, seen)
         if matched is not None:
             _refuse_some(matched, rows, "a prohibition excludes")
         standing = None
-        for branch, passed in zip(self.plan.branches, scanned.passes, strict=bool(scanned.passes)):
+        for index, (branch, passed) in enumerate(
+            zip(self.plan.branches, scanned.passes, strict=bool(scanned.passes))
+        ):
             checked = rows_that_pass(branch.predicate, seen)
             if checked is not None:
                 _refuse_some(pc.and_(passed, pc.invert(checked)), rows, "the policy's row filter excludes")
             if branch.sample is not None:
-                self._check_sample(branch.sample, passed, scanned.rows)
+                self._check_sample(branch, passed, scanned.rows)
+            self._check_others(branch, index, scanned, seen)
             standing = passed if standing is None else pc.or_(standing, passed)
         if standing is not None:
             _refuse_some(pc.invert(standing), rows, "no permission covers")
 
-    def _check_sample(self, percentage: Decimal, passed: pa.Array, rows: pa.Array | None) -> None:
-        """Hash some rows again, spread over the batch: all of them would cost more than reading them."""
-        if rows is None:
-            raise DataspaceError(
+    def _check_sample(self, branch: Branch, passed: pa.Array, places: pa.Array | None) -> None:
+        """Draw for all rows again at once, and for some of them, spread over the batch, one by one."""
+        if places is None:
+            raise EnginesDisagree(
                 "the scan does not tell which rows it sampled; nothing was sent; report this"
             )
-        kept = rows.filter(passed)
-        for index in range(0, len(kept), max(1, len(kept) // _SPOT_CHECKS)):
-            if not is_sampled(self.salt, kept[index].as_py(), percentage):
-                raise DataspaceError("the scan let a row through that is not in the sample; report this")
+        kept = places.filter(passed)
+        if not len(kept) or branch.sample is None:
+            return
+        found = pc.less(drawn_for(self.salt, kept), pa.scalar(sample_bound(branch.sample), pa.uint64()))
+        _refuse_some(pc.invert(found), len(kept), "is not in the sample")
+        some = kept[:: max(1, len(kept) // _SPOT_CHECKS)].to_pylist()
+        bound = sample_bound(branch.sample)
+        outside = sum(drawn >= bound for drawn in drawn_singly(self.salt, some))
+        if outside:
+            raise EnginesDisagree(
+                f"the scan let {outside} of {len(some)} rows through that is not in the sample; report this"
+            )
+
+    @staticmethod
+    def _check_others(branch: Branch, index: int, scanned: Scanned, seen: Mapping[str, pa.Array]) -> None:
+        """Check what hangs on other rows or another table: classes and consents, as pyarrow found them."""
+        passed, rows = scanned.passes[index], scanned.batch.num_rows
+        if branch.consent is not None:
+            if scanned.consenting is None:
+                raise EnginesDisagree("the scan does not tell who consents; nothing was sent; report this")
+            found = who_consent(seen[branch.consent.column], scanned.consenting)
+            _refuse_some(pc.and_(passed, pc.invert(found)), rows, "nobody has consented to")
+        if branch.anonymity is not None:
+            classes = scanned.classes[index] if index < len(scanned.classes) else None
+            if classes is None:
+                raise EnginesDisagree("the scan counted no classes; nothing was sent; report this")
+            hidden = classes.hold([seen[name] for name in branch.anonymity.quasi_identifiers])
+            why = f"is not hidden among {branch.anonymity.k}"
+            _refuse_some(pc.and_(passed, pc.invert(hidden)), rows, why)
 
     def _cells(self, cells: pa.Array, field: pa.Field, scanned: Scanned) -> pa.Array:
         """Show each cell as the most revealing of the branches that its row passes shows it."""
@@ -192,7 +224,7 @@ class Enforcement:
         """Take the cells of the other engine, if they are what this one makes of the column too."""
         ours, theirs = coarsened(cells, mask), scanned.coarse.get((field.name, mask))
         if theirs is None or theirs.type != ours.type or not theirs.equals(ours):
-            raise DataspaceError(
+            raise EnginesDisagree(
                 f"two engines disagree on the mask {mask.text!r} of {field.name!r}; report this"
             )
         return plain_array(ours, field.type)
@@ -204,16 +236,7 @@ def refuse_together(plan: DataPlan, columns: list[str]) -> None:
     Raises:
         PolicyMismatch: naming the set.
     """
-    # A column that is null in every row is not visible beside others.
-    shown = [
-        name
-        for name in plan.visible(columns)
-        if any(
-            branch.shows(name) and ((mask := branch.mask_of(name)) is None or mask.kind is not MaskKind.NULL)
-            for branch in plan.branches
-        )
-    ]
-    together = plan.whole_set(shown)
+    together = plan.whole_set(plan.shown_apart(plan.visible(columns)))
     if together is not None:
         raise PolicyMismatch(
             f"columns {', '.join(map(repr, together))} must not be read together; ask for some of them only"
@@ -223,7 +246,7 @@ def refuse_together(plan: DataPlan, columns: list[str]) -> None:
 def _refuse_some(refused: pa.Array, rows: int, why: str) -> None:
     count = pc.sum(refused).as_py() or 0
     if count:
-        raise DataspaceError(
+        raise EnginesDisagree(
             f"the scan let {count} of {rows} rows through that {why}; nothing of them was sent; report this"
         )
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hmac
 from decimal import ROUND_FLOOR, Context, Decimal, localcontext
-from fractions import Fraction
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -36,17 +35,6 @@ def mask_key(secret: bytes, agreement: str) -> bytes:
     return hmac.digest(secret, b"hansa-mask-1\x00" + agreement.encode(), "sha256")
 
 
-def sample_salt(key: bytes) -> str:
-    """Derive from an agreement's key what its sample of the rows hangs on."""
-    return hmac.digest(key, b"hansa-sample-1", "sha256").hex()
-
-
-def sample_bound(percentage: Decimal) -> int:
-    """Return the number below which so many percent of all SHA-256 hashes lie."""
-    part = Fraction(percentage) / 100
-    return min(part.numerator * 2**256 // part.denominator, 2**256 - 1)
-
-
 def watermark(key: bytes) -> str:
     """Derive from an agreement's key the mark that its streams carry: 128 bits in hexadecimal."""
     return hmac.digest(key, b"hansa-watermark-1", "sha256")[:16].hex()
@@ -61,7 +49,7 @@ class Pseudonyms:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
-        self._known: dict[str | bytes, str] = {}
+        self._known: dict[pa.DataType, tuple[pa.Array, pa.Array]] = {}
 
     def of(self, column: pa.Array) -> pa.Array:
         """Return the pseudonyms of a column.
@@ -76,15 +64,22 @@ class Pseudonyms:
         values = encoded.dictionary
         if not (pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type)):
             values = values.cast(pa.binary() if pa.types.is_fixed_size_binary(values.type) else pa.string())
-        known = self._known
-        if len(known) > MOST_KNOWN:
-            known.clear()
-        texts = values.to_pylist()
-        for text in texts:
-            if text not in known:
-                raw = text if isinstance(text, bytes) else text.encode()
-                known[text] = hmac.digest(self._key, raw, "sha256")[: HASH_CHARACTERS // 2].hex()
-        return pa.array([known[text] for text in texts], pa.string()).take(encoded.indices)
+        known, hashes = self._known.get(values.type, (values.slice(0, 0), pa.array([], pa.string())))
+        places = pc.index_in(values, known)
+        if places.null_count:
+            if len(known) > MOST_KNOWN:
+                known, hashes = known.slice(0, 0), hashes.slice(0, 0)
+            new = values.filter(pc.invert(pc.is_in(values, known)))
+            known = pa.concat_arrays([known, new])
+            hashes = pa.concat_arrays([hashes, self._hashed(new)])
+            self._known[values.type] = known, hashes
+            places = pc.index_in(values, known)
+        return hashes.take(places.take(encoded.indices))
+
+    def _hashed(self, values: pa.Array) -> pa.Array:
+        raw = (text if isinstance(text, bytes) else text.encode() for text in values.to_pylist())
+        size = HASH_CHARACTERS // 2
+        return pa.array([hmac.digest(self._key, one, "sha256")[:size].hex() for one in raw], pa.string())
 
 
 def redacted(length: int, datatype: pa.DataType) -> pa.Array:

@@ -15,9 +15,10 @@ import pyarrow as pa
 from connector.dataplane.asked import narrowed
 from connector.dataplane.enforce import Enforcement
 from connector.dataplane.groups import AnswerCheck, GroupedScan
-from connector.dataplane.masks import mask_key, sample_salt
+from connector.dataplane.masks import mask_key
 from connector.dataplane.ports import Scan, ScanRequest, Scans
 from connector.dataplane.question import Function, Measure, Question
+from connector.dataplane.sample import sample_salt
 from connector.negotiation.ports import NegotiationStore, SignedAgreement
 from connector.offering.ports import OfferingStore, Sources
 from policies.compiled import CompiledPolicy, compile_policy

@@ -11,12 +11,14 @@ from typing import Any
 import structlog
 from joserfc.jwk import OKPKey
 
+from connector.dataplane.apart import Apart
 from connector.dataplane.asked import Asked, check_kind, narrowed
 from connector.dataplane.enforce import Enforcement
 from connector.dataplane.groups import AnswerCheck, GroupedScan
-from connector.dataplane.masks import mask_key, sample_salt
+from connector.dataplane.masks import mask_key
 from connector.dataplane.ports import Ledger, Scan, ScanRequest, Scans, Started
 from connector.dataplane.question import Question
+from connector.dataplane.sample import sample_salt
 from connector.dataplane.standing import EndKind, Granted, stop
 from connector.dataplane.stream import Admission, OpenStream, shorten
 from connector.negotiation.ports import NegotiationStore, SignedAgreement
@@ -137,22 +139,15 @@ class Streams:
             )
         agreement = self._standing(pass_)
         stream = self._new_id()
-        fields = {
-            "counterparty": pass_.consumer,
-            "dataset": pass_.dataset,
-            "agreement": pass_.agreement,
-            "policy": agreement.digest,
-            "action": pass_.action,
-            "purpose": pass_.purpose,
-            "transfer": pass_.transfer,
-            "stream": stream,
-        }
+        fields = _fields(pass_, agreement, stream)
         policy = compile_policy(agreement.agreement)
+        apart = Apart.of(policy, lambda: self._described(pass_.dataset))
         if start and any(permission.epochs is not None for permission in policy.permissions):
             self._await_end(pass_.transfer)
         asked = Asked(start, tuple(columns) if columns is not None else None, question)
-        granted = self._decided(pass_, policy, fields, asked.detail)
+        granted = self._decided(pass_, policy, fields, asked, apart)
         try:
+            apart.check()
             foreign = agreement.control_plane is not None
             opened = self._opened(pass_, granted, fields, asked, of_member=not foreign)
         except DataspaceError as error:
@@ -162,6 +157,9 @@ class Streams:
         with self._lock:
             self._open[stream] = opened
         return opened
+
+    def _described(self, dataset: str) -> list[str]:
+        return [column.name for column in self._offerings.get(dataset).dataset.columns]
 
     def _enforced(
         self, scan: Scan, plan: DataPlan, key: bytes, question: Question | None
@@ -244,11 +242,12 @@ class Streams:
         ticket: Ticket,
         policy: CompiledPolicy,
         fields: Mapping[str, Any],
-        detail: Mapping[str, str | int],
+        asked: Asked,
+        apart: Apart,
     ) -> Granted:
         """Decide, log the decision, and return it."""
         claims = self._claims(ticket.consumer)
-        told = {**detail, **claims_detail(policy, claims)}
+        told = {**asked.detail, **claims_detail(policy, claims)}
         record = self._usage.record(UsageKind.ACCESS_DECISION, **fields, detail=told)
         # The time of the record is the time of the decision, so that an auditor replays exactly this.
         at = _EPOCH + timedelta(microseconds=record.at)
@@ -259,7 +258,10 @@ class Streams:
             decision = decide(policy, use, totals, at)
             said.append((decision, totals))
             if isinstance(decision, Permit):
-                return {"decision": "permit"}
+                return {
+                    "decision": "permit",
+                    "detail": {**told, **apart.detail(decision.plan, asked, totals)},
+                }
             return {"decision": "deny", "reasons": _texts(decision)}
 
         self._usage.admit(record, judge)
@@ -351,6 +353,20 @@ class Streams:
                 with self._lock:
                     self._unsettled[stream] = settle
             tell("stream not settled", stream=stream, problem=str(error))
+
+
+def _fields(ticket: Ticket, agreement: SignedAgreement, stream: str) -> dict[str, Any]:
+    """Return what every record of a stream says."""
+    return {
+        "counterparty": ticket.consumer,
+        "dataset": ticket.dataset,
+        "agreement": ticket.agreement,
+        "policy": agreement.digest,
+        "action": ticket.action,
+        "purpose": ticket.purpose,
+        "transfer": ticket.transfer,
+        "stream": stream,
+    }
 
 
 def _texts(decision: Deny) -> tuple[str, ...]:

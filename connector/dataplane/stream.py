@@ -32,7 +32,7 @@ from policies.kinds.durations import Duration
 from policies.use import Claims
 from policies.words.carried import spoken
 from policies.words.language import Span, message
-from schemas.errors import DataspaceError, Forbidden, Unavailable, WorldMoved
+from schemas.errors import DataspaceError, EnginesDisagree, Forbidden, Unavailable, WorldMoved
 from schemas.usage import UsageKind
 from schemas.worded import Worded
 
@@ -219,6 +219,8 @@ class OpenStream:
             # The log refuses rows under a revoked agreement before a look tells: then that is the reason.
             why = self._room.why_halt(self.ticket) if isinstance(error, Forbidden | WorldMoved) else None
             self._is_ours = why is None
+            if isinstance(error, EnginesDisagree):
+                _log.error("two engines disagree", stream=self.id, problem=str(error))
             self._finish(*(why or ("failed", str(error))), passing=isinstance(error, Unavailable))
             if self._meter.sent == 0:
                 raise

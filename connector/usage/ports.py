@@ -100,7 +100,9 @@ class UsageStore(Protocol):
     def admit(self, record: UsageRecord, judge: Judge) -> UsageRecord:
         """Decide on the opening of a stream, count it if it is permitted, and save the decision, all at once.
 
-        The record names agreement, transfer and stream, and in its detail `start`, the first row. The judge
+        The record names agreement, transfer and stream, and in its detail `start`, the first row. What the
+        judge returns may name in its detail columns of sets that must stay apart: once permitted, they are
+        among those `released` for every opening after it, by whichever process. The judge
         is asked once, with totals that nobody changes meanwhile; if the stream goes on with an epoch that was
         begun, they count that one out. The record is filled in with what the judge returns and with those
         totals, and, if it is permitted, with the request and the epoch that it counts for. The same record
@@ -133,7 +135,8 @@ class UsageStore(Protocol):
         """Replace a stream's reservations by what it sent, and save the record; once per stream.
 
         The record's counts are filled in, those before with the agreement's totals without this stream's
-        reservations. The last delivery is then no earlier than its last rows. A second time nothing happens.
+        reservations. The last delivery is then no earlier than its last rows. With a request that came to
+        nothing an epoch is given back in which nothing was sent. A second time nothing happens.
         """
         ...
 

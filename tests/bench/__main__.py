@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import negotiation, policies, publishing, revocation, stream, usage
+from tests.bench import enforced, negotiation, policies, publishing, revocation, stream, usage
 
 CASES = (
     ("Policies", policies.run),
     ("Agreement", negotiation.run),
     ("Publishing", publishing.run),
     ("Stream", stream.run),
+    ("Enforcement", enforced.run),
     ("Revocation", revocation.run),
     ("Counting", usage.run),
 )

@@ -17,7 +17,7 @@ from connector.adapters.sql import SqlStores
 from connector.adapters.sql_tables import from_micros
 from connector.usage.ports import Judge, LeftOpen, Reservation, Sent
 from policies.counting import Amount, Bound, Rate
-from policies.use import UseTotals
+from policies.use import UseTotals, released_detail
 from schemas.errors import Forbidden, Malformed, StorageUnavailable, UseDenied
 from schemas.usage import UsageKind, UsageRecord
 from tests import store_builders
@@ -157,6 +157,53 @@ def test_of_sixty_four_openings_by_two_processes_exactly_as_many_pass_as_are_lef
         counted += getattr(item, unit) or 0
 
 
+def letting_go(*columns: str, apart: frozenset[str]) -> Judge:
+    """A judge that lets columns go unless all of a set would have left."""
+
+    def judge(totals: UseTotals) -> Mapping[str, Any]:
+        told = columns if not apart <= totals.released | set(columns) else ()
+        return {"decision": "permit", "detail": {"start": 0, **released_detail(told)}}
+
+    return judge
+
+
+def test_columns_that_were_let_go_are_known_to_every_opening_after_it(open_stores: Open) -> None:
+    one, other = open_stores(), open_stores()
+    both = frozenset({"a", "b"})
+    one.usage.admit(asked("s1"), letting_go("a", "x", apart=both))
+    denied = {"decision": "deny", "detail": {"start": 0, **released_detail(["y"])}}
+    other.usage.admit(asked("s2"), lambda _: denied)
+    assert other.usage.totals(AGREEMENT).released == {"a", "x"}
+    settle(one, "s1", requests=0)
+    told = other.usage.admit(asked("s3"), letting_go("b", apart=both))
+    assert told.detail["apart"] == "[]"
+    again = other.usage.admit(asked("s4"), letting_go("a", apart=both))
+    assert again.detail["apart"] == '["a"]'
+    assert one.usage.totals(AGREEMENT).released == {"a", "x"}
+
+
+def test_columns_are_let_go_with_the_opening_or_not_at_all(stores: SqlStores, failing_write: Fail) -> None:
+    told = asked("s1")
+    for _ in range(2):
+        with failing_write(stores), pytest.raises(StorageUnavailable):
+            stores.usage.admit(told, letting_go("a", apart=frozenset("ab")))
+        totals = stores.usage.totals(AGREEMENT)
+        assert (totals.requests, totals.released) in [(0, frozenset()), (1, frozenset("a"))]
+    stores.usage.admit(told, letting_go("a", apart=frozenset("ab")))
+    assert stores.usage.totals(AGREEMENT).released == {"a"}
+
+
+def test_of_columns_that_must_stay_apart_racing_openings_never_let_all_go(stores: SqlStores) -> None:
+    apart = frozenset({"a", "b", "c"})
+
+    def act(at: int) -> None:
+        told = asked(f"s{at}", f"urn:uuid:transfer-{at}")
+        stores.usage.admit(told, letting_go("abc"[at % 3], apart=apart))
+
+    together(act)
+    assert len(stores.usage.totals(AGREEMENT).released) == 2
+
+
 def test_two_readers_of_the_last_request_are_told_apart(open_stores: Open) -> None:
     one, other = open_stores(), open_stores()
     assert admit(one, "s1", requests=1).decision == "permit"
@@ -170,6 +217,27 @@ def test_a_request_that_failed_here_before_it_sent_anything_is_given_back_once(s
     assert stores.usage.totals(AGREEMENT).requests == 0
     assert placed(stores)[-1].requests == 0
     assert admit(stores, "s2", requests=1).decision == "permit"
+
+
+def test_an_epoch_in_which_nothing_was_sent_is_given_back_with_its_request_and_only_then(
+    stores: SqlStores,
+) -> None:
+    admit(stores, "s1", epochs=1)
+    for _ in range(2):
+        settle(stores, "s1", requests=0)
+    assert stores.usage.totals(AGREEMENT).epochs == 0
+    assert placed(stores)[-1].epochs == 0
+    again = admit(stores, "s2", transfer="urn:uuid:other", epochs=1)
+    assert (again.decision, again.epochs, again.epochs_before) == ("permit", 1, 0), "another transfer may"
+    settle(stores, "s2", requests=1)
+    assert stores.usage.totals(AGREEMENT).epochs == 1, "its reader went away"
+    assert placed(stores)[-1].epochs is None
+    admit(stores, "s3", epochs=2)
+    settle(stores, "s3", 800)
+    admit(stores, "s4", 800, epochs=2)
+    settle(stores, "s4", requests=0)
+    assert stores.usage.totals(AGREEMENT).epochs == 2, "rows were sent in it by the stream before"
+    assert admit(stores, "s5", 800, epochs=2).epochs == 0, "and it goes on"
 
 
 def test_an_epoch_goes_on_after_a_break_and_only_where_it_broke(stores: SqlStores) -> None:

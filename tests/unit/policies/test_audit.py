@@ -19,6 +19,7 @@ from policies.evidence.commitment import commit
 from policies.evidence.note import SigningKey, sign
 from policies.evidence.tree import leaf_hash, root
 from policies.findings import MEANING, Check
+from policies.use import released_detail
 from schemas.errors import Malformed
 from schemas.usage import UsageKind
 from schemas.vocab import DPV, HANSA, ODRL
@@ -456,14 +457,56 @@ def test_an_opening_that_counts_as_nothing_is_found() -> None:
 def test_a_request_is_given_back_only_where_nothing_was_sent_and_the_provider_failed() -> None:
     def ended(rows: int, end: str) -> Told:
         told = counted(count(1)).decided("s1").reserved("s1", 10)
-        told.settled("s1", rows, requests=0, detail={"end": end})
+        told.settled("s1", rows, requests=0, epochs=None if rows else 0, detail={"end": end})
         told.requests -= 1
-        return told.decided("s2", epochs=0, epochs_before=0)
+        told.epochs -= rows == 0
+        again: dict[str, Any] = {"epochs": 0, "epochs_before": 0} if rows else {}
+        return told.decided("s2", **again)
 
     assert audit(ended(0, "failed").evidence()).holds
     assert audit(ended(0, "crashed").evidence()).holds
     assert (Check.LIMIT, 4) in found(audit(ended(1, "failed").evidence()))
     assert (Check.LIMIT, 4) in found(audit(ended(0, "complete").evidence()))
+
+
+@pytest.mark.parametrize(("requests", "epochs"), [(0, None), (None, 0)])
+def test_an_epoch_is_given_back_exactly_with_a_request_that_came_to_nothing(
+    requests: int | None, epochs: int | None
+) -> None:
+    told = counted(count(1), unit("epoch")).decided("s1")
+    told.settled("s1", 0, requests=requests, epochs=epochs, detail={"end": "failed"})
+    report = audit(told.evidence())
+    assert (Check.LIMIT, 3) in found(report)
+    assert f"it is to give back {int(requests == 0)}" in str(report.findings)
+
+
+APART: dict[str, object] = {
+    "leftOperand": HANSA + "notTogether",
+    "operator": "isAllOf",
+    "rightOperand": ["a", "b"],
+}
+
+
+def test_columns_that_must_stay_apart_are_found_where_all_of_them_were_let_go() -> None:
+    def opened(*columns: str) -> dict[str, Any]:
+        return {"detail": {"start": 0, **released_detail(columns)}}
+
+    told = counted(APART).decided("s1", **opened("a")).decided("s2", **opened()).decided("s3", **opened("a"))
+    assert audit(told.evidence()).holds
+    report = audit(told.decided("s4", **opened("b")).evidence())
+    assert found(report) == {(Check.DECISION, 5)}
+    assert "columns 'a', 'b' were all let go under the agreement that keeps them apart" in str(
+        report.findings
+    )
+
+
+@pytest.mark.parametrize("said", [None, "a", '{"a": 1}', "[1]", 5])
+def test_an_opening_that_does_not_say_which_of_columns_to_be_kept_apart_it_lets_go_is_found(
+    said: Any,
+) -> None:
+    detail = {"start": 0} if said is None else {"start": 0, "apart": said}
+    report = audit(counted(APART).decided("s1", detail=detail).evidence())
+    assert found(report) == {(Check.DECISION if said is None else Check.RECORD, 2)}
 
 
 def test_an_epoch_goes_on_after_a_break_and_a_second_one_is_found() -> None:

@@ -131,7 +131,7 @@ def cell(plan: DataPlan, row: dict[str, Any], name: str) -> tuple[bool, Any]:
 
 
 def passing(rows: list[dict[str, Any]], plan: DataPlan) -> set[int]:
-    return _passing(rows, plan.branches[0], plan, "salt", lambda subject: True)
+    return _passing(rows, plan.branches[0], plan, "5a" * 32, lambda subject: True)
 
 
 def tells_more(rows: list[dict[str, Any]], asked: DataPlan, ours: DataPlan, name: str) -> bool:

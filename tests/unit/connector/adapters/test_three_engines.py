@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -24,10 +25,12 @@ from hypothesis import strategies as st
 
 from connector.adapters.duckdb_engine import Engine
 from connector.adapters.sources import ParquetSources
+from connector.dataplane.classes import Census, Classes
 from connector.dataplane.compare import rows_that_match, rows_that_pass
-from connector.dataplane.enforce import Enforcement, is_sampled
-from connector.dataplane.masks import COARSE, coarsened, mask_key, sample_salt
+from connector.dataplane.enforce import Enforcement
+from connector.dataplane.masks import COARSE, coarsened, mask_key
 from connector.dataplane.ports import ScanRequest
+from connector.dataplane.sample import is_sampled, sample_salt
 from connector.dataplane.scanned import Scanned
 from connector.offering.columns import only
 from policies.kinds.masking import Masking
@@ -233,6 +236,7 @@ def by_pyarrow(table: pa.Table, plan: DataPlan) -> list[dict[str, Any]]:
         tuple(passed.filter(standing) for passed in passes),
         coarse,
         pa.array(range(count), pa.int64()).filter(standing),
+        classes=tuple(map(partial(_classes, cells), plan.branches, passes)),
     )
     return list(Enforcement.of(plan, schema, KEY).apply(scanned).to_pylist())
 
@@ -260,6 +264,15 @@ def _passing(plan: DataPlan, each: Branch, cells: Mapping[str, pa.Array], count:
     sizes = kept.group_by(table.column_names[:-1]).aggregate([("at", "list")])
     hidden = {row for rows in sizes["at_list"].to_pylist() if len(rows) >= each.anonymity.k for row in rows}
     return pa.array([row in hidden for row in range(count)], pa.bool_())
+
+
+def _classes(cells: Mapping[str, pa.Array], each: Branch, hidden: pa.Array) -> Classes | None:
+    """Count the classes of rows of which all are hidden among enough others."""
+    if each.anonymity is None:
+        return None
+    census = Census()
+    census.add([cells[name] for name in each.anonymity.quasi_identifiers], hidden)
+    return census.classes(each.anonymity.k)
 
 
 def _zeros(cells: pa.Array) -> pa.Array:

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from structlog.testing import capture_logs
 
 from connector.api.arrow_http import read_choice
 from connector.api.http_request import MOST_HEAD, parse_head
+from connector.api.http_wire import Wire
 from policies.words.carried import in_words
 from policies.words.language import Language
 from schemas.dsp.transfer import TransferState
@@ -375,3 +377,20 @@ def test_not_found_is_told_as_not_found(provider: Provider) -> None:
         provider.url = provider.url.replace("/streams/", "/nothing/")
         with pytest.raises(NotFound):
             provider.client(ticket).read_all()
+
+
+def test_the_end_of_an_answer_leaves_in_one_write_so_that_who_has_heard_it_may_go() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # which keeps writes apart
+    with ours, theirs:
+        Wire(ours, 5.0).finish([b"the ", pa.py_buffer(b"end")], complete=True)
+        assert theirs.recv(1 << 16) == b"7\r\nthe end\r\n0\r\n\r\n"
+        assert theirs.recv(1 << 16) == b""
+
+
+def test_no_broken_connection_is_reported_where_the_reader_has_all_rows(provider: Provider) -> None:
+    ticket = provider.ticket(TABLE)
+    with provider.door(), capture_logs() as told:
+        for _ in range(30):
+            with provider.client(ticket) as stream:
+                assert stream.read_all().num_rows == TABLE.num_rows
+    assert [event for event in told if event["event"] == "connection broke"] == []

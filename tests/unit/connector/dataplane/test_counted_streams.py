@@ -19,7 +19,7 @@ from schemas.dsp.transfer import TransferState
 from schemas.errors import PolicyMismatch, StreamEnded, UnreadableData, UseDenied
 from schemas.usage import UsageKind
 from schemas.vocab import HANSA, ODRL
-from tests.streaming import Provider, end_of, limit
+from tests.streaming import Provider, end_of, limit, offer
 
 ROWS = 5_000
 TABLE = pa.table({"id": range(ROWS), "name": [f"name {i % 7}" * (i % 3) for i in range(ROWS)]})
@@ -195,6 +195,21 @@ class TestEpochs:
         for again in (0, start):
             with pytest.raises(UseDenied, match="1 of 1 epochs"):
                 provider.streams.open(ticket, again)
+
+    @pytest.mark.parametrize("columns", [["no such column"], []])
+    def test_what_could_not_be_opened_costs_no_epoch_of_any_transfer(
+        self, provider: Provider, columns: list[str]
+    ) -> None:
+        own = offer(*counted(1, "epoch"))
+        dataset = provider.publish(TABLE, own).published[0]
+        first = provider.grant(dataset, own)
+        with pytest.raises(PolicyMismatch):
+            provider.streams.open(first, 0, columns)
+        assert provider.usage.totals(provider.agreement).epochs == 0
+        other = provider.start(provider.agreement, dataset)
+        assert provider.read(other).equals(TABLE)
+        with pytest.raises(UseDenied, match="1 of 1 epochs"):
+            provider.streams.open(first)
 
     @pytest.mark.usefixtures("paced")
     def test_while_one_reads_no_other_begins(self, provider: Provider) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import json
 from collections.abc import Sequence
 from decimal import Decimal
@@ -15,13 +14,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from connector.client.stream import Access, DataStream
-from connector.dataplane.masks import mask_key, sample_salt
+from connector.dataplane.masks import mask_key
 from connector.dataplane.question import Question
+from connector.dataplane.sample import sample_salt
 from connector.offering.describe import Publication
 from policies.operands import column_operand, mask_operand
 from schemas.errors import DataspaceError, Malformed, PolicyMismatch, UseDenied, WorldMoved
 from schemas.odrl import Offer
 from schemas.usage import UsageKind
+from tests.naive_plan import drawn
 from tests.streaming import LOOPBACK, TRAIN, Provider, limit, offer
 
 
@@ -197,15 +198,51 @@ def test_columns_that_must_stay_apart_are_never_read_together(provider: Provider
     assert provider.read(ticket, columns=["age"]).column_names == ["age"]
 
 
+def test_who_has_read_one_of_columns_that_must_stay_apart_never_reads_the_rest(provider: Provider) -> None:
+    apart = (
+        limit("notTogether", "isAllOf", ["name", "age", "home"]),
+        limit("notTogether", "isAllOf", ["age", "n"]),
+    )
+    table = pa.table({"name": ["Ann"], "age": [30], "home": ["Bern"], "n": [1]})
+    ticket = provider.ticket(table, *apart)
+    assert provider.read(ticket, columns=["name", "n"]).num_rows == 1
+    before = provider.stores.usage.totals(provider.agreement)
+    why = "'age', 'n' must not be read together, nor one after the other: 'n' was read under this agreement"
+    with pytest.raises(PolicyMismatch, match=why):
+        provider.read(ticket, columns=["age"])
+    assert provider.stores.usage.totals(provider.agreement) == before, "a refused opening counts as none"
+    assert provider.read(ticket, columns=["home", "name"])["home"].to_pylist() == ["Bern"], "two of three"
+    assert provider.stores.usage.totals(provider.agreement).released == {"name", "n", "home"}
+
+    other = provider.start(provider.agreement, provider.stores.transfers.get(provider.transfer).dataset)
+    with pytest.raises(PolicyMismatch, match="nor one after the other"):
+        provider.read(other, columns=["age"])
+    decisions = [one for one in provider.records() if one.kind is UsageKind.ACCESS_DECISION]
+    assert [one.detail["apart"] for one in decisions] == ['["n", "name"]', "[]", '["home", "name"]', "[]"]
+    assert provider.read(provider.ticket(table, *apart), columns=["age"]).num_rows == 1, "another agreement"
+
+
+def test_columns_that_leave_empty_and_openings_that_fail_let_nothing_go(provider: Provider) -> None:
+    apart = limit("notTogether", "isAllOf", ["name", "age"])
+    table = pa.table({"name": ["Ann"], "age": [30]})
+    ticket = provider.ticket(table, apart, limit("mask/name", "eq", "null"))
+    assert provider.read(ticket).num_rows == 1
+    assert provider.stores.usage.totals(provider.agreement).released == {"age"}
+    ticket = provider.ticket(table, apart)
+    for columns in (["name", "nothing"], ["name", "age"], None):
+        with pytest.raises(PolicyMismatch):
+            provider.read(ticket, columns=columns)
+    assert provider.stores.usage.totals(provider.agreement).released == frozenset()
+    assert provider.read(ticket, columns=["age"]).num_rows == 1
+
+
 def test_a_sample_is_the_same_rows_at_every_reading_whatever_columns_are_asked_for(
     provider: Provider,
 ) -> None:
     table = pa.table({"n": range(4000), "m": [str(n) for n in range(4000)]})
     ticket = provider.ticket(table, limit("percentage", "lteq", "12.5"), name="many", row_group_size=500)
     salt = sample_salt(mask_key(b"m" * 32, provider.agreement))
-    expected = [
-        n for n in range(4000) if int(hashlib.sha256(f"{salt}{n}".encode()).hexdigest(), 16) < 2**256 // 8
-    ]
+    expected = [n for n in range(4000) if drawn(salt, n) < 2**64 // 8]
     assert 400 < len(expected) < 600
     assert provider.read(ticket)["n"].to_pylist() == expected
     assert provider.read(ticket, columns=["m"])["m"].to_pylist() == [str(n) for n in expected]
