@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -18,6 +18,8 @@ from policies.compiled import CompiledPolicy, compile_policy
 from policies.decision import Deny, Permit, decide
 from policies.reasons import Reason
 from policies.use import Use, UseTotals
+from policies.words.carried import in_words, spoken
+from policies.words.language import Language, Message, Several, message
 from schemas.errors import DataspaceError, Malformed
 from schemas.odrl import Offer
 from schemas.vocab import ACCESS_RIGHTS, DATA_THEMES, compact_iri
@@ -137,6 +139,11 @@ class Eligibility:
     offer: str | None = None
     statistics: bool = False
 
+    def in_language(self, lang: Language) -> Eligibility:
+        """Return the same answer as its reader is told it; what carries no data stays in English."""
+        reasons = tuple(in_words(reason, lang) for reason in self.reasons)
+        return replace(self, reasons=reasons, next=in_words(self.next, lang) if self.next else None)
+
     def __str__(self) -> str:
         """Say it in one line."""
         tail = self.next if self.answer is Answer.STEP else "; ".join(self.reasons)
@@ -161,28 +168,58 @@ _LISTED = ("hansa:participantGroup", "odrl:spatial", "hansa:environment")
 """Terms that hang on what the authority of the data space states of a participant."""
 
 
-def _mends_by_saying_more(reason: Reason, use: Use) -> bool:
-    """Whether a reason only asks to say what was left unsaid, to come back later, or to be listed.
+_YOURSELF = message("fix.yourself")
 
-    What the member list states of a participant is for its provider to look up: here nothing is known of it.
-    """
-    fix = reason.fix or ""
-    if reason.term in _LISTED or reason.term.startswith("hansa:credential/"):
+
+def _is_listed(reason: Reason) -> bool:
+    """Whether a reason hangs on what the member list states; of a prohibition, that it may stand."""
+    named = reason.term in _LISTED or reason.term.startswith("hansa:credential/")
+    return named or "open.caller" in _ids(reason.why)
+
+
+def _is_unknown(reason: Reason, use: Use) -> bool:
+    """Whether a reason hangs on what the member list states, and nobody knows what that is."""
+    claims = use.claims
+    if not _is_listed(reason):
+        return False
+    if not claims.listed or "open.caller" in _ids(reason.why):
         return True
-    if use.purpose is None and "purpose" in fix:
+    # Who is on the list is in no other group; a place or an environment may be true and not stated.
+    silent = {"odrl:spatial": claims.region is None, "hansa:environment": claims.environment is None}
+    return silent.get(reason.term, False)
+
+
+def _mends_by_saying_more(reason: Reason, use: Use) -> bool:
+    """Whether a reason only asks to say what was left unsaid, to come back later, or to be listed."""
+    if _is_listed(reason):
+        return _is_unknown(reason, use)
+    fixes = _ids(reason.mend) if reason.mend else frozenset()
+    if use.purpose is None and any(id.startswith("fix.purpose") for id in fixes):
         return True
     if not use.participant and reason.term.endswith("participant"):
         return True
-    return fix.startswith("ask again from")
+    return reason.mend is not None and reason.mend.id == "fix.again"
+
+
+def _ids(told: Message) -> frozenset[str]:
+    """Return the ids of a message, and of those that it is made of."""
+    inner = [
+        one
+        for _, value in told.arguments
+        for one in (value.items if isinstance(value, Several) else (value,))
+    ]
+    return frozenset((told.id,)).union(*(_ids(one) for one in inner if isinstance(one, Message)))
 
 
 def _denied(deny: Deny, use: Use, offer: Offer) -> Eligibility:
-    fixes = tuple(dict.fromkeys(reason.fix for reason in deny.reasons if reason.fix))
+    fixes = tuple(dict.fromkeys(reason.mend for reason in deny.reasons if reason.mend))
+    if not use.claims.listed and any(map(_is_listed, deny.reasons)):
+        fixes = (_YOURSELF, *fixes)
     step = bool(deny.reasons) and all(_mends_by_saying_more(reason, use) for reason in deny.reasons)
     return Eligibility(
         answer=Answer.STEP if step else Answer.NO,
-        reasons=tuple(reason.text for reason in deny.reasons),
-        next="; ".join(fixes) or None,
+        reasons=tuple(spoken(reason.why) for reason in deny.reasons),
+        next=spoken(message("fix.several", fixes=Several(fixes, "join.xone"))) if fixes else None,
         offer=offer.id,
     )
 
@@ -190,8 +227,8 @@ def _denied(deny: Deny, use: Use, offer: Offer) -> Eligibility:
 def _figures_only(least: int, offer: Offer) -> Eligibility:
     return Eligibility(
         answer=Answer.STEP,
-        reasons=(f"the offer releases figures over groups of at least {least}, and no rows",),
-        next="ask for groups instead of rows, as the line below does",
+        reasons=(spoken(message("why.figures", n=least)),),
+        next=spoken(message("fix.groups")),
         offer=offer.id,
         statistics=True,
     )
@@ -205,7 +242,7 @@ def judge(offers: str, use: Use, at: datetime) -> Eligibility:
     answers: list[Eligibility] = []
     for offer, policy in compiled_offers(offers):
         if isinstance(policy, DataspaceError) or offer is None:
-            why = f"the catalogue cannot judge this offer: {policy}"
+            why = spoken(message("why.unjudged", problem=str(policy)))
             answers.append(Eligibility(Answer.NO, (why,), None, offer.id if offer else None))
             continue
         match decide(policy, use, UseTotals(), at):
@@ -215,9 +252,8 @@ def judge(offers: str, use: Use, at: datetime) -> Eligibility:
                 return Eligibility(Answer.YOURS, offer=offer.id)
             case Deny() as deny:
                 answers.append(_denied(deny, use, offer))
-    return min(
-        answers, key=lambda item: _ORDER[item.answer], default=Eligibility(Answer.NO, ("it has no offer",))
-    )
+    nothing = Eligibility(Answer.NO, (spoken(message("why.no offer")),))
+    return min(answers, key=lambda item: _ORDER[item.answer], default=nothing)
 
 
 def compiled_only(offers: str) -> Sequence[tuple[Offer, CompiledPolicy]]:

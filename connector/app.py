@@ -17,6 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 from joserfc.jwk import OKPKey
 
+from connector.adapters.catalogues import HttpCatalogues
 from connector.adapters.control_planes import CourierByKind, HttpControlPlanes, KnownPlanes, plane_access
 from connector.adapters.courier import TRANSIENT, HttpCourier
 from connector.adapters.files import files_below, make_folder, write_once
@@ -210,6 +211,7 @@ class Connector:
                 "transfer": self.transfers,
                 "publication": self._push,
                 "dataflow": self.flows,
+                "receipt": self.promises.fulfilments,
             },
             clock=self.clock,
             chores=(
@@ -343,6 +345,7 @@ class Connector:
             us=self._us,
             agreements=self.stores.negotiations,
             entries=self.stores.obligations,
+            receipts=self.stores.receipts,
             usage=self.usage,
             trust=self.trust,
             peers=HttpLedgers(self._world.http, self.trust),
@@ -350,6 +353,7 @@ class Connector:
                 transfers=lambda: self.transfers,
                 flows=lambda: self.flows,
                 remind=lambda due: self.outbox.remind(due),
+                wake=lambda process: self.outbox.wake(process),
             ),
         )
 
@@ -461,7 +465,7 @@ class Connector:
 
     @cached_property
     def _push(self) -> CatalogPush:
-        catalogs = [(each.id, each.url) for each in self.settings.catalogs]
+        catalogs = [(each.id, each.url) for each in self.settings.catalogs if each.push]
         return CatalogPush(
             catalogs=catalogs, holder=self._holder, clock=self.clock, new_id=self._world.new_id
         )
@@ -497,6 +501,9 @@ class Connector:
             promises=self.promises,
             agreement=lambda name: self.stores.negotiations.agreement(name).as_evidence(),
             files=lambda: files_below(self.settings.data.roots, SUFFIXES),
+            catalogues=HttpCatalogues(
+                self._world.http, self.trust, [(each.id, each.url) for each in self.settings.catalogs]
+            ).search,
         )
         api_key = (self._state / API_KEY_FILE).read_bytes().strip()
         open_doors(self.app, behind, Front(self.settings.name, self.settings.public_url, api_key))

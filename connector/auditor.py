@@ -4,7 +4,8 @@ None of the participant's services is trusted. Its DID document says which key m
 it answers is compared with what that key signed.
 
 A copy is a folder: `log.json`, `did.json`, `checkpoint`, `seen` (the last checkpoint that held), the
-files below `tile/`, `records.jsonl` and `agreements.jsonl`.
+files below `tile/`, `records.jsonl`, `agreements.jsonl`, `receipts.jsonl`, and in `signers.jsonl` every DID
+document that was seen of who signed them: a key that is given up later is known all the same.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
+from connector.receipts import fetch_receipts, load_shown, load_signers, merged, save_shown
 from connector.usage.logkey import verifier_keys
 from policies.audit import AuditReport, Evidence, Opened, audit
 from policies.evidence.checkpoint import Checkpoint
 from policies.evidence.note import MAX_NOTE_BYTES, Note
 from policies.evidence.tiles import Bundle, Tile, bundles_for, parse_path, tiles_for
 from policies.findings import Check, Finding
+from policies.receipts import Shown
 from schemas.binding.client import Http, Reply
 from schemas.binding.did import MOST_DOCUMENT
 from schemas.errors import DataspaceError, Malformed, NotFound, PeerRefused, PeerUnavailable, TooLarge
@@ -52,6 +55,7 @@ class LogCopy:
     agreements: Mapping[str, AgreedTerms] = field(repr=False)
     seen: bytes | None = None
     notes: tuple[Finding, ...] = ()
+    shown: Shown = field(default_factory=Shown, repr=False)
 
     def judge(self) -> AuditReport:
         """Audit this copy.
@@ -71,27 +75,30 @@ class LogCopy:
             agreements=self.agreements,
             seen=_checkpoint(self.seen) if self.seen else None,
             notes=self.notes,
+            shown=self.shown,
         )
         return audit(evidence)
 
 
-def audit_url(url: str, http: Http, copies: Path | None = None) -> AuditReport:
+def audit_url(url: str, http: Http, copies: Path | None = None, signers: Http | None = None) -> AuditReport:
     """Fetch a log and audit it; with a folder for copies, also against what was seen of it before.
 
     Args:
         url: Evidence URL with a mandate in its fragment: `https://connector.example/evidence#mandate=…`.
         http: A guarded client.
         copies: Folder that keeps one copy a log.
+        signers: The client that fetches the DID documents of those whom the log names; `http` if left out.
 
     Raises:
         Malformed: if the URL or an answer is not what it should be.
         PeerUnavailable: if something cannot be fetched.
     """
-    copy = fetch(url, http)
+    copy = fetch(url, http, signers)
     if copies is None:
         return copy.judge()
     folder = copies / quote(copy.description.did, safe="")
-    copy = replace(copy, seen=_seen(folder))
+    known = merged(load_signers(folder), copy.shown.documents)
+    copy = replace(copy, seen=_seen(folder), shown=replace(copy.shown, documents=known))
     report = copy.judge()
     save_copy(copy, folder)
     # What contradicts an earlier checkpoint must not take its place.
@@ -100,9 +107,11 @@ def audit_url(url: str, http: Http, copies: Path | None = None) -> AuditReport:
     return report
 
 
-def audit_urls(urls: Iterable[str], http: Http, copies: Path | None = None) -> tuple[AuditReport, ...]:
+def audit_urls(
+    urls: Iterable[str], http: Http, copies: Path | None = None, signers: Http | None = None
+) -> tuple[AuditReport, ...]:
     """Audit several logs, one report each; see `audit_url`."""
-    return tuple(audit_url(url, http, copies) for url in urls)
+    return tuple(audit_url(url, http, copies, signers) for url in urls)
 
 
 def audit_copy(folder: Path) -> AuditReport:
@@ -118,8 +127,8 @@ def audit_copy(folder: Path) -> AuditReport:
 # --- fetching ----------------------------------------------------------------------------------------
 
 
-def fetch(url: str, http: Http) -> LogCopy:
-    """Fetch a log with its records and agreements, all bounded.
+def fetch(url: str, http: Http, signers: Http | None = None) -> LogCopy:
+    """Fetch a log with its records, agreements and receipts, all bounded.
 
     Raises:
         Malformed: if the URL or an answer is not what it should be.
@@ -145,8 +154,16 @@ def fetch(url: str, http: Http) -> LogCopy:
             )
         except (NotFound, Malformed):
             continue  # the audit says at which entry it is missing
+    shown = fetch_receipts(get, signers or http, description.did, records.values())
     return LogCopy(
-        description, document, checkpoint, _fetch_files(get, size), records, agreements, notes=notes
+        description,
+        document,
+        checkpoint,
+        _fetch_files(get, size),
+        records,
+        agreements,
+        notes=notes,
+        shown=shown,
     )
 
 
@@ -243,6 +260,7 @@ def save_copy(copy: LogCopy, folder: Path) -> None:
     lines = [_close(place, opened).wire() for place, opened in sorted(copy.records.items())]
     _write_lines(folder / _RECORDS, lines)
     _write_lines(folder / _AGREEMENTS, [terms.wire() for _, terms in sorted(copy.agreements.items())])
+    save_shown(copy.shown, folder)
     (folder / _CHECKPOINT).write_bytes(copy.checkpoint)
 
 
@@ -278,6 +296,7 @@ def load_copy(folder: Path) -> LogCopy:
         dict(_load_records((folder / _RECORDS).read_bytes().split(b"\n"))),
         agreements,
         _seen(folder),
+        shown=load_shown(folder),
     )
 
 

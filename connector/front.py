@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 
+from connector.api.asking import Ask, asking_router
 from connector.api.console import Parts, install_console
 from connector.api.console_agreements import Book
 from connector.api.console_session import Sessions
@@ -57,6 +58,7 @@ class Behind:
     promises: Promises
     agreement: Callable[[str], AgreedTerms]
     files: Callable[[], Sequence[str]]
+    catalogues: Ask
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,11 @@ def open_doors(app: FastAPI, behind: Behind, front: Front) -> None:
     _open_to_us(app, behind, front)
     us = behind.us
     gate = AuditGate(key=us.key, did=us.did, clock=us.clock, admit=behind.trust.admit)
-    app.include_router(evidence_router(log=behind.usage, agreement=behind.agreement, gate=gate))
+    app.include_router(
+        evidence_router(
+            log=behind.usage, agreement=behind.agreement, receipts=behind.promises.shown, gate=gate
+        )
+    )
     app.include_router(health_router(behind.usage, behind.outbox, lambda: behind.streams.count))
 
 
@@ -113,6 +119,7 @@ def _open_to_us(app: FastAPI, behind: Behind, front: Front) -> None:
         return f"{front.url}/evidence#mandate={mandate(us.key, us.did, us.clock(), days)}"
 
     app.include_router(behind.promises.management_door(front.authorize))
+    app.include_router(asking_router(front.authorize, behind.catalogues))
     app.include_router(
         policy_router(
             authorize=front.authorize,

@@ -15,13 +15,14 @@ from connector.negotiation.ports import NegotiationStore
 from connector.negotiation.revocation import Revocations
 from connector.obligations.entry import OVERDUE_PREFIX
 from connector.obligations.fulfilment import Fulfilments
-from connector.obligations.ports import LedgerStore, Peers
+from connector.obligations.ports import LedgerStore, Peers, ReceiptStore
 from connector.obligations.service import Ledger
 from connector.signaling.service import DataFlows
 from connector.transfer.hold import Held
 from connector.transfer.service import Transfers
 from connector.trust.ports import TrustProfile
 from connector.usage.service import UsageLog
+from schemas.receipts import HeldReceipt
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Rooms:
     transfers: Callable[[], Transfers]
     flows: Callable[[], DataFlows]
     remind: Callable[[datetime], None]
+    wake: Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,14 @@ class Promises:
         us: Us,
         agreements: NegotiationStore,
         entries: LedgerStore,
+        receipts: ReceiptStore,
         usage: UsageLog,
         trust: TrustProfile,
         peers: Peers,
         rooms: Rooms,
     ) -> None:
         self._us, self._agreements, self._entries = us, agreements, entries
+        self._receipts = receipts
         self._usage, self._trust, self._peers, self._rooms = usage, trust, peers, rooms
 
     @cached_property
@@ -90,6 +94,8 @@ class Promises:
         """What we owe others."""
         return Fulfilments(
             agreements=self._agreements,
+            store=self._receipts,
+            wake=self._rooms.wake,
             usage=self._usage,
             peers=self._peers,
             key=self._us.key,
@@ -101,6 +107,10 @@ class Promises:
     def _end_under(self, agreement: str, why: str) -> int:
         ended = self._rooms.transfers().terminate_under(agreement, why)
         return ended + self._rooms.flows().terminate_under(agreement, why)
+
+    def shown(self, agreement: str) -> tuple[HeldReceipt, ...]:
+        """Return the receipts that were taken under an agreement, by us or from us."""
+        return (*self.ledger.shown(agreement), *self.fulfilments.shown(agreement))
 
     def ledger_door(self) -> APIRouter:
         """Return the door for counterparties."""

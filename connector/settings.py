@@ -28,10 +28,11 @@ class _Section(BaseModel):
 
 
 class CatalogSettings(_Section):
-    """A shared catalogue that this connector pushes to."""
+    """A shared catalogue that this connector pushes to, and asks in its own name."""
 
     id: str = Field(description="DID of the catalogue")
     url: str = Field(description="base URL of the catalogue, without a trailing slash")
+    push: bool = Field(default=True, description="push what is offered; else the catalogue is only asked")
 
 
 class StreamSettings(_Section):
@@ -215,7 +216,9 @@ class Settings(ProcessSettings):
         default=None, description="postgresql+psycopg://… ; default: SQLite in data_dir"
     )
     log_level: str = Field(default="info", description="debug, info, warning or error")
-    catalogs: tuple[CatalogSettings, ...] = Field(default=(), description="shared catalogues to push to")
+    catalogs: tuple[CatalogSettings, ...] = Field(
+        default=(), description="shared catalogues to push to and to ask"
+    )
     members: MemberSettings | None = Field(default=None, description="the data space's member list")
     trust: Literal["members", "edc-mock"] = Field(
         default="members",

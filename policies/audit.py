@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from policies.account import UseSummary
@@ -32,6 +32,7 @@ from policies.evidence.tiles import (
 )
 from policies.evidence.tree import leaf_hash, root
 from policies.findings import Check, Finding
+from policies.receipts import Receipts, ReceiptSummary, Shown
 from policies.replay import Refusal, Replay
 from schemas.canonical import canonical
 from schemas.errors import DataspaceError, EvidenceBroken, Malformed, NotFound
@@ -57,6 +58,7 @@ class Evidence:
         agreements: What was agreed, by id.
         seen: The last checkpoint that this auditor saw of the log.
         notes: What was wrong already while the evidence was gathered.
+        shown: The receipts behind the log, and the keys of who signed them.
     """
 
     did: str
@@ -68,6 +70,7 @@ class Evidence:
     agreements: Mapping[str, AgreedTerms]
     seen: Checkpoint | None = None
     notes: tuple[Finding, ...] = ()
+    shown: Shown = field(default_factory=Shown)
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class AuditReport:
     agreements: int
     open_streams: int
     duties: tuple[DutySummary, ...] = ()
+    receipts: tuple[ReceiptSummary, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -128,6 +132,7 @@ class AuditReport:
                 for use in self.uses
             ],
             "duties": [duty.as_json() for duty in self.duties],
+            "receipts": [receipt.as_json() for receipt in self.receipts],
             "refusals": [
                 {
                     "entry": refusal.entry,
@@ -161,24 +166,27 @@ def audit(evidence: Evidence) -> AuditReport:
     findings += _check_history(checkpoint, evidence.seen, leaves)
     findings += _check_tiles(evidence, leaves)
     replay, duties = Replay(evidence.did, evidence.agreements), Duties()
+    receipts = Receipts(evidence.did, evidence.agreements, evidence.shown)
     for entry, opened in enumerate(evidence.records[: checkpoint.size]):
         if opened is not None:
             record = _read_record(opened[0], entry, findings)
             if record is not None:
                 replay.take(entry, record)
                 duties.take(entry, record)
+                receipts.take(entry, record)
     return AuditReport(
         did=evidence.did,
         origin=evidence.origin,
         size=checkpoint.size,
         root=checkpoint.root,
-        findings=(*findings, *replay.findings, *duties.findings),
+        findings=(*findings, *replay.findings, *duties.findings, *receipts.findings),
         uses=replay.summaries,
         refusals=tuple(replay.refusals),
         decisions=replay.decisions,
         agreements=len(evidence.agreements),
         open_streams=replay.open_streams,
         duties=duties.summaries,
+        receipts=tuple(receipts.summaries),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from policies.compiled import CompiledPolicy
 from policies.rules import (
@@ -22,10 +22,21 @@ from policies.rules import (
 from policies.use import NO_CLAIMS, Claims
 from schemas.errors import Malformed
 
+if TYPE_CHECKING:
+    from schemas.identity import Member
+
 CLAIMS = "claims"
 """The member of a record's detail that holds the claims of a decision."""
 
 _Asked = GroupLimit | CredentialLimit | RegionLimit | EnvironmentLimit
+
+
+def stated(member: Member) -> Claims:
+    """Return what a member list states of one of its members."""
+    pairs = ((name, value) for name, values in member.credentials.items() for value in values)
+    return Claims(
+        frozenset(member.groups), tuple(sorted(pairs)), member.region, member.environment, listed=True
+    )
 
 
 def asked(policy: CompiledPolicy, claims: Claims) -> Claims:

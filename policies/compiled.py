@@ -17,6 +17,7 @@ from policies.kinds.durations import Duration
 from policies.kinds.values import read_time, shown
 from policies.profile import ACTIONS, PROFILES, Action, action_named
 from policies.readings import read_fixed, read_interval, read_word
+from policies.refusals import refusal
 from policies.rules import (
     AggregateOnly,
     ByteLimit,
@@ -102,9 +103,9 @@ def compile_policy(policy: Policy) -> CompiledPolicy:
     for named in policy.profile:
         if named not in PROFILES:
             known = ", ".join(sorted(PROFILES))
-            raise UnknownTerm(f"cannot enforce profile {shown(named)}; known: {known}")
+            raise UnknownTerm(refusal("profile", named=shown(named), known=known))
     if not policy.permission and not policy.prohibition:
-        raise PolicyMismatch("policy has neither permission nor prohibition; write at least one permission")
+        raise PolicyMismatch(refusal("no rule"))
     _bound(policy)
     warnings: list[str] = []
     permissions = tuple(_permission(rule, policy, at, warnings) for at, rule in enumerate(policy.permission))
@@ -190,7 +191,7 @@ def _refuse_members(members: Mapping[str, Any] | None, place: str, lenient: froz
     for name in members or {}:
         if name not in lenient:
             known = "permission, prohibition, obligation" if place == "policy" else "action, constraint"
-            raise UnknownTerm(f"cannot enforce {shown(name)} in {place}; known there: {known}")
+            raise UnknownTerm(refusal("policy member", name=shown(name), place=place, known=known))
 
 
 def _refuse_rule_members(rule: Rule, policy: Policy, place: str) -> None:
@@ -199,14 +200,12 @@ def _refuse_rule_members(rule: Rule, policy: Policy, place: str) -> None:
     extra.pop("@id", None)
     said = extra.pop("@type", None)
     if said is not None and str(said).rpartition(":")[2].rpartition("/")[2] != type(rule).__name__:
-        raise UnknownTerm(
-            f"cannot enforce a rule of type {shown(said)} in {place}; known: {type(rule).__name__}"
-        )
+        raise UnknownTerm(refusal("rule type", said=shown(said), place=place, name=type(rule).__name__))
     for name in _PARTIES:
         if name in extra and extra[name] == getattr(policy, name):
             del extra[name]
     if "duty" in extra:
-        raise UnknownTerm(f"cannot enforce 'duty' in {place}; write it as an 'obligation' of the policy")
+        raise UnknownTerm(refusal("duty", place=place))
     _refuse_members(extra, place, frozenset())
 
 
@@ -219,9 +218,7 @@ def _action(rule: Rule, place: str, kind: str) -> Action:
     }[kind]
     if action not in allowed:
         known = ", ".join(row.name for row in allowed)
-        raise UnknownTerm(
-            f"cannot enforce action {shown(rule.action)} in {place}; known in a {kind}: {known}"
-        )
+        raise UnknownTerm(refusal("action", action=shown(rule.action), place=place, kind=kind, known=known))
     return action
 
 
@@ -235,9 +232,7 @@ def _permission(rule: Rule, policy: Policy, index: int, warnings: list[str]) -> 
     for item in direct_constraints(rule.constraint, place, warnings):
         found = read_constraint(*item)
         if isinstance(found, Atom):
-            raise UnknownTerm(
-                f"cannot enforce {found.operand.name} in {found.place}; it stands in an obligation"
-            )
+            raise UnknownTerm(refusal("in obligation", name=found.operand.name, place=found.place))
         if isinstance(found, Revocable):
             revocable.append(found)
         elif isinstance(found, DataLimit):
@@ -245,9 +240,7 @@ def _permission(rule: Rule, policy: Policy, index: int, warnings: list[str]) -> 
         else:
             conditions.append(found)
     if len(revocable) > 1:
-        raise PolicyMismatch(
-            f"{revocable[1].place} repeats {revocable[0].place}; say once that it is revocable"
-        )
+        raise PolicyMismatch(refusal("revocable twice", place=revocable[1].place, place2=revocable[0].place))
     refuse_nothing_left(conditions, limits, place)
     return CompiledPermission(action.iri, tuple(conditions), tuple(limits), place, *revocable)
 
@@ -263,14 +256,10 @@ def _prohibition(rule: Rule, policy: Policy, index: int, warnings: list[str]) ->
         if isinstance(found, RowFilter) and action.permitted:
             filters.append(found)
         elif isinstance(found, RowFilter):
-            raise UnknownTerm(
-                f"cannot enforce a row filter in {found.place}: {action.name} happens out of our sight; "
-                "prohibit odrl:use of these rows, or leave the filter out"
-            )
+            raise UnknownTerm(refusal("out of sight", place=found.place, name=action.name))
         elif isinstance(found, DataLimit | Revocable | Atom):
             raise UnknownTerm(
-                f"cannot enforce {shown(item[0].left_operand)} in {item[1]}; a prohibition takes conditions "
-                "on the use, and row filters (hansa:column/, hansa:rowSpatial/)"
+                refusal("prohibition constraint", left_operand=shown(item[0].left_operand), item=item[1])
             )
         else:
             conditions.append(found)
@@ -288,12 +277,9 @@ def _duty(rule: Duty, policy: Policy, index: int, warnings: list[str]) -> Compil
         if isinstance(found, TimeLimit) and found.until is not None:
             limits.append(found)
         elif not isinstance(found, Atom):
-            raise UnknownTerm(
-                f"cannot enforce this constraint in {item[1]}; an obligation takes odrl:dateTime with lt or "
-                "lteq, odrl:delayPeriod, odrl:timeInterval and hansa:consequence"
-            )
+            raise UnknownTerm(refusal("duty constraint", item=item[1]))
         elif found.operand.iri in said:
-            raise PolicyMismatch(f"{found.where} is said twice; write one")
+            raise PolicyMismatch(refusal("said twice", where=found.where))
         else:
             said[found.operand.iri] = found
     return CompiledDuty(action.iri, tuple(limits), place, *_when_and_what(said, place))
@@ -304,9 +290,7 @@ def _when_and_what(
 ) -> tuple[Duration | None, Duration | None, Consequence]:
     delay, every = said.get(operands.DELAY_PERIOD.iri), said.get(operands.TIME_INTERVAL.iri)
     if delay is not None and every is not None:
-        raise PolicyMismatch(
-            f"{place} is due once after {delay.place}, or again and again by {every.place}; write one of them"
-        )
+        raise PolicyMismatch(refusal("due twice", place=place, place2=delay.place, place3=every.place))
     consequence = said.get(operands.CONSEQUENCE.iri)
     word = Consequence.SUSPEND.value
     if consequence is not None:

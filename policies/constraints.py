@@ -16,6 +16,7 @@ from policies import operands, readings
 from policies.kinds.values import read_scalar, shown
 from policies.operands import OPERANDS, operand_named
 from policies.profile import Operand, Operator, Role, operator_named
+from policies.refusals import refusal
 from policies.rules import (
     AggregateOnly,
     ByteLimit,
@@ -91,9 +92,7 @@ class Scope:
         for atom in self.own.values():
             if atom.place not in self.used:
                 partners = " or ".join(row.name for row in OPERANDS if row.iri in atom.operand.beside)
-                raise PolicyMismatch(
-                    f"{atom.where} explains nothing there; write it beside {partners}, in the same rule"
-                )
+                raise PolicyMismatch(refusal("explains beside", where=atom.where, partners=partners))
 
 
 def direct_constraints(
@@ -137,7 +136,7 @@ def _own(placed: list[tuple[Constraint, str]]) -> dict[str, Atom]:
         atom = _atom_of(constraint, where)
         if atom.operand.iri in own:
             raise PolicyMismatch(
-                f"{atom.where} is said twice, also in {own[atom.operand.iri].place}; write one"
+                refusal("said twice also", where=atom.where, place=own[atom.operand.iri].place)
             )
         own[atom.operand.iri] = atom
     return own
@@ -149,7 +148,7 @@ def _refuse_constraint_members(constraint: Constraint, place: str) -> None:
     if str(extra.get("@type")).rpartition(":")[2] in ("Constraint", "LogicalConstraint"):
         del extra["@type"]
     for name in extra:
-        raise UnknownTerm(f"cannot enforce {shown(name)} in {place}; known there: {_KNOWN_MEMBERS}")
+        raise UnknownTerm(refusal("member", name=shown(name), place=place, known_members=_KNOWN_MEMBERS))
 
 
 def _atom_of(constraint: Constraint, place: str) -> Atom:
@@ -158,14 +157,15 @@ def _atom_of(constraint: Constraint, place: str) -> Atom:
     found = operand_named(spelled)
     if found is None:
         known = ", ".join(operand.name for operand in OPERANDS)
-        raise UnknownTerm(f"cannot enforce {shown(spelled)} in {place}; known: {known}")
+        raise UnknownTerm(refusal("operand", spelled=shown(spelled), place=place, known=known))
     operand, named = found
     operator = operator_named(constraint.operator or "")
     if operator not in operand.operators:
         known = ", ".join(operand.operators)
         raise UnknownTerm(
-            f"cannot enforce operator {shown(constraint.operator)} of {operand.name} in {place}; "
-            f"known: {known}"
+            refusal(
+                "operator", operator=shown(constraint.operator), name=operand.name, place=place, known=known
+            )
         )
     return Atom(operand, named or "", operator, constraint.right_operand, place)
 
@@ -180,7 +180,9 @@ def read_condition(constraint: Constraint, place: str, scope: Scope) -> Conditio
     if isinstance(found, DataLimit | Revocable | Atom):
         operand = operand_named(constraint.left_operand or "")
         stands = operand[0].role.value if operand is not None else Role.DATA.value
-        raise UnknownTerm(f"cannot enforce {shown(constraint.left_operand)} in {place}; it is {stands}")
+        raise UnknownTerm(
+            refusal("stands", left_operand=shown(constraint.left_operand), place=place, stands=stands)
+        )
     return found
 
 
@@ -195,7 +197,7 @@ def read_constraint(
         Malformed: naming a value that cannot be read at all.
     """
     if constraint.and_sequence:
-        raise UnknownTerm(f"cannot enforce 'andSequence' in {place}; known: and, or, xone")
+        raise UnknownTerm(refusal("sequence", place=place))
     for form, parts in (("or", constraint.or_), ("xone", constraint.xone)):
         if parts:
             _refuse_constraint_members(constraint, place)
@@ -216,7 +218,7 @@ def read_constraint(
             notice = scope.beside(operands.NOTICE)
             return Revocable(readings.read_fixed(notice.value, notice.where) if notice else None, place)
         case Role.BESIDE:
-            raise PolicyMismatch(f"{atom.where} explains nothing there; write it directly in the rule")
+            raise PolicyMismatch(refusal("explains directly", where=atom.where))
         case Role.DUTY:
             return atom
         case Role.USE:
@@ -265,7 +267,7 @@ def _data_limit(atom: Atom, scope: Scope) -> DataLimit:
         case operands.NOT_TOGETHER:
             names = readings.names_of(operator, value, where)
             if len(names) < 2:
-                raise PolicyMismatch(f"{where}: one column is never together with itself; write two or more")
+                raise PolicyMismatch(refusal("alone apart", where=where))
             return NotTogether(names, place)
         case operands.PERCENTAGE:
             return Sample(readings.read_percentage(value, where), place)
@@ -284,9 +286,7 @@ def _anonymity(atom: Atom, scope: Scope) -> KAnonymity:
     k = readings.read_group_size(atom.value, atom.where)
     names = scope.beside(operands.QUASI_IDENTIFIERS)
     if names is None:
-        raise PolicyMismatch(
-            f"{atom.where} does not say among which columns; write hansa:quasiIdentifiers isAllOf beside it"
-        )
+        raise PolicyMismatch(refusal("no quasi", where=atom.where))
     return KAnonymity(k, readings.names_of(names.operator, names.value, names.where), atom.place)
 
 

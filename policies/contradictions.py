@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from policies.kinds.masking import MaskKind
 from policies.kinds.values import shown, spell_time
+from policies.refusals import refusal
 from policies.rules import (
     AggregateOnly,
     ColumnList,
@@ -46,14 +47,13 @@ def _no_time(conditions: tuple[Condition, ...], place: str) -> None:
     closes = min((w.until for w in windows if w.until is not None), default=None)
     if opens is not None and closes is not None and opens >= closes:
         raise PolicyMismatch(
-            f"{place}: its time window never opens: it begins at {spell_time(opens)} and has ended at "
-            f"{spell_time(closes)}; change one of the two odrl:dateTime"
+            refusal("never opens", place=place, opens=spell_time(opens), closes=spell_time(closes))
         )
     days = [condition for condition in conditions if isinstance(condition, DayLimit)]
     for zone in {limit.zone for limit in days}:
         here = [set(limit.days) for limit in days if limit.zone == zone]
         if not set.intersection(*here):
-            raise PolicyMismatch(f"{place}: its hansa:dayOfWeek have no day in common; write one list")
+            raise PolicyMismatch(refusal("no days", place=place))
 
 
 def _of(kind: type[_Limit], limits: tuple[DataLimit, ...]) -> list[_Limit]:
@@ -67,26 +67,21 @@ def _no_columns(limits: tuple[DataLimit, ...], place: str) -> None:
         return
     released = set.intersection(*lists)
     if not released:
-        raise PolicyMismatch(
-            f"{place}: its column lists have no column in common, so nothing could be released"
-        )
+        raise PolicyMismatch(refusal("no columns", place=place))
     for mask in _of(ColumnMask, limits):
         if mask.column not in released:
             raise PolicyMismatch(
-                f"{mask.place} masks column {shown(mask.column)}, which the column list of {place} hides; "
-                "add it to the list, or leave the mask out"
+                refusal("hidden mask", place=mask.place, column=shown(mask.column), place2=place)
             )
     for limit in _of(NotTogether, limits):
         if hidden := [name for name in limit.columns if name not in released]:
             raise PolicyMismatch(
-                f"{limit.place} keeps {shown(hidden[0])} apart, which the column list of {place} hides; "
-                "leave it out"
+                refusal("hidden apart", place=limit.place, item=shown(hidden[0]), place2=place)
             )
     for anonymity in _of(KAnonymity, limits):
         if hidden := [name for name in anonymity.quasi_identifiers if name not in released]:
             raise PolicyMismatch(
-                f"{anonymity.place} counts by {shown(hidden[0])}, which the column list of {place} hides; "
-                "name only quasi-identifiers that are released"
+                refusal("hidden quasi", place=anonymity.place, item=shown(hidden[0]), place2=place)
             )
 
 
@@ -95,24 +90,24 @@ def _one_of_a_kind(limits: tuple[DataLimit, ...]) -> None:
     for kind, name in ((RateLimit, "hansa:rate"), (AggregateOnly, "hansa:aggregateOnly")):
         found = [limit for limit in limits if isinstance(limit, kind)]
         if len(found) > 1:
-            raise PolicyMismatch(f"{found[1].place} repeats {name} of {found[0].place}; write one")
+            raise PolicyMismatch(refusal("repeats", place=found[1].place, name=name, place2=found[0].place))
     consents = {limit.column: limit for limit in _of(Consent, limits)}
     if len(consents) > 1:
         one, other = sorted(consents)[:2]
         raise PolicyMismatch(
-            f"{consents[other].place} asks for consent by {shown(other)}, {consents[one].place} by "
-            f"{shown(one)}; name one column of subjects"
+            refusal(
+                "two consents",
+                place=consents[other].place,
+                other=shown(other),
+                place2=consents[one].place,
+                one=shown(one),
+            )
         )
     emptied = {limit.column for limit in _of(ColumnMask, limits) if limit.mask.kind is MaskKind.NULL}
     for anonymity in _of(KAnonymity, limits):
         if told := [name for name in anonymity.quasi_identifiers if name in emptied]:
-            raise PolicyMismatch(
-                f"{anonymity.place} counts by {shown(told[0])}, which is left empty by a mask; "
-                "leave it out of the quasi-identifiers"
-            )
+            raise PolicyMismatch(refusal("emptied quasi", place=anonymity.place, item=shown(told[0])))
     statistics = _of(AggregateOnly, limits)
     for limit in limits if statistics else ():
         if isinstance(limit, KAnonymity):
-            raise PolicyMismatch(
-                f"{limit.place} is about rows, and by {statistics[0].place} no row leaves; leave it out"
-            )
+            raise PolicyMismatch(refusal("no rows", place=limit.place, place2=statistics[0].place))

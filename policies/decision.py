@@ -24,6 +24,7 @@ from policies.reasons import Case, Reason, forbidden, standing, why_not
 from policies.rules import AggregateOnly, CompiledPermission, CompiledProhibition
 from policies.truth import all_hold, applies
 from policies.use import Use, UseTotals
+from policies.words.carried import spoken
 from schemas.errors import Malformed
 
 
@@ -67,6 +68,11 @@ class Deny:
     """No, with every reason."""
 
     reasons: tuple[Reason, ...]
+
+
+def spoken_reasons(denied: Deny) -> tuple[str, ...]:
+    """Return the reasons of a denial as English sentences that carry what they say."""
+    return tuple(spoken(reason.told) for reason in denied.reasons)
 
 
 def decide(policy: CompiledPolicy, use: Use, totals: UseTotals, at: datetime) -> Permit | Deny:

@@ -18,6 +18,7 @@ class Check(StrEnum):
     DECISION = "decision"
     LIMIT = "limit"
     STREAM = "stream"
+    RECEIPT = "receipt"
 
 
 MEANING: dict[Check, str] = {
@@ -30,6 +31,7 @@ MEANING: dict[Check, str] = {
     Check.DECISION: "every decision comes out the same when it is made again",
     Check.LIMIT: "no row went past a limit, a date or a revocation",
     Check.STREAM: "every stream was permitted, and settled once",
+    Check.RECEIPT: "every receipt that is told of is there, signed by who owed, and says what the log says",
 }
 """What it means that a check holds."""
 

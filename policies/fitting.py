@@ -14,6 +14,7 @@ from policies.compiled import CompiledPolicy, columns_of
 from policies.kinds.masking import Masking, MaskKind
 from policies.kinds.values import fit_value, shown
 from policies.profile import Operator
+from policies.refusals import refusal
 from policies.rules import (
     AggregateOnly,
     ColumnFilter,
@@ -54,12 +55,10 @@ def fit_to_columns(compiled: CompiledPolicy, columns: Sequence[Column]) -> None:
         for name in columns_of(limit):
             if name not in types:
                 raise PolicyMismatch(
-                    f"{limit.place} names column {shown(name)}, which the data lack; {_near(name, types)}"
+                    refusal("no column", place=limit.place, name=shown(name), name2=_near(name, types))
                 )
             if name in twice:
-                raise PolicyMismatch(
-                    f"{limit.place} names column {shown(name)}, which the data hold twice; rename one"
-                )
+                raise PolicyMismatch(refusal("column twice", place=limit.place, name=shown(name)))
         _fit(limit, types)
     for permission in compiled.permissions:
         _something_left(permission, types)
@@ -109,8 +108,9 @@ def _fit_filter(limit: ColumnFilter, datatype: str) -> None:
         fitted = fit_value(value, datatype, f"{limit.place} (column {shown(limit.column)})")
         if isinstance(fitted, bool) and limit.operator in _ORDER:
             raise PolicyMismatch(
-                f"{limit.place}: '{limit.operator}' has no meaning for the truth values of "
-                f"{shown(limit.column)}; write eq or neq"
+                refusal(
+                    "truth values", place=limit.place, operator=limit.operator, column=shown(limit.column)
+                )
             )
 
 
@@ -140,41 +140,38 @@ def _fit_mask(mask: Masking, column: str, datatype: str, place: str) -> None:
                 wanted = "a column of dates or timestamps"
     if wanted is not None:
         raise PolicyMismatch(
-            f"{place}: mask '{mask.text}' cannot be kept on column {shown(column)} of type {datatype[:80]}; "
-            f"it takes {wanted}"
+            refusal(
+                "mask column",
+                place=place,
+                text=mask.text,
+                column=shown(column),
+                item=datatype[:80],
+                wanted=wanted,
+            )
         )
 
 
 def _text(column: str, types: dict[str, str], place: str, what: str) -> None:
     if _inner(types[column]) not in _TEXT:
         raise PolicyMismatch(
-            f"{place}: column {shown(column)} is of type {types[column][:80]}; "
-            f"it takes a column of text with {what}"
+            refusal("text column", place=place, column=shown(column), item=types[column][:80], what=what)
         )
 
 
 def _subject(column: str, types: dict[str, str], place: str) -> None:
     datatype = _inner(types[column])
     if datatype not in _TEXT and not _WHOLE.fullmatch(datatype):
-        raise PolicyMismatch(
-            f"{place}: column {shown(column)} of type {datatype[:80]} cannot name subjects; "
-            "it takes a column of text or whole numbers"
-        )
+        raise PolicyMismatch(refusal("subject column", place=place, column=shown(column), item=datatype[:80]))
 
 
 def _groups(column: str, types: dict[str, str], place: str) -> None:
     datatype = _inner(types[column])
     if datatype not in _TEXT and not _PLAIN.fullmatch(datatype):
-        raise PolicyMismatch(
-            f"{place}: rows cannot be grouped by column {shown(column)} of type {datatype[:80]}; "
-            "it takes a column of plain values"
-        )
+        raise PolicyMismatch(refusal("group column", place=place, column=shown(column), item=datatype[:80]))
 
 
 def _something_left(permission: CompiledPermission, types: dict[str, str]) -> None:
     """Refuse statistics on data that have only the subjects themselves to tell about."""
     for limit in permission.limits:
         if isinstance(limit, AggregateOnly) and not set(types) - {limit.subject}:
-            raise PolicyMismatch(
-                f"{limit.place}: besides {shown(limit.subject)} the data have no column to make statistics of"
-            )
+            raise PolicyMismatch(refusal("no statistics", place=limit.place, subject=shown(limit.subject)))

@@ -19,6 +19,7 @@ from policies.kinds.masking import UNITS, Masking, MaskKind
 from policies.kinds.places import countries_in, countries_outside
 from policies.kinds.values import Scalar, fit_value, tagged
 from policies.profile import Operator
+from policies.refusals import refusal
 from policies.rules import (
     AggregateOnly,
     ColumnFilter,
@@ -305,8 +306,7 @@ def _branch(permission: CompiledPermission, purpose: str | None) -> Branch:
     consents = {limit.column for limit in limits if isinstance(limit, Consent)}
     if len(consents) > 1:
         raise PolicyMismatch(
-            f"{permission.place}: consent is asked for in {', '.join(map(repr, sorted(consents)))}; "
-            "name one column of subjects"
+            refusal("consent columns", place=permission.place, repr=", ".join(map(repr, sorted(consents))))
         )
     return Branch(
         columns,
@@ -333,7 +333,7 @@ def _aggregation(limits: Iterable[DataLimit]) -> Aggregation | None:
         return None
     subjects = {limit.subject for limit in wanted} - {None}
     if len(subjects) > 1:
-        raise PolicyMismatch(f"{wanted[0].place}: subjects are counted by several columns; name one")
+        raise PolicyMismatch(refusal("subject columns", place=wanted[0].place))
     return Aggregation(max(limit.min_group for limit in wanted), subjects.pop() if subjects else None)
 
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from policies.kinds.purposes import DPV_VERSION, NARROWER, ROOT
+from policies.refusals import refusal
 from schemas.errors import UnknownTerm
 from schemas.vocab import CC, DPV, HANSA, HANSA_PROFILE, ODRL, compact_iri, expand_iri
 
@@ -244,7 +245,7 @@ def action_iri(name: str) -> str:
     action = action_named(name) or _ACTIONS.get(HANSA + name)
     if action is None:
         known = ", ".join(action.name for action in ACTIONS if action.permitted)
-        raise UnknownTerm(f"unknown action {name[:80]!r}; known: {known}")
+        raise UnknownTerm(refusal("action unknown", item=repr(name[:80]), known=known))
     return action.iri
 
 
@@ -299,7 +300,7 @@ def purpose_iri(name: str) -> str:
     wanted = iri.removeprefix(DPV).lower()
     near = [term for term in PURPOSES if wanted and wanted in term.removeprefix(DPV).lower()][:5]
     shown = ", ".join(compact_iri(term) for term in near or sorted(DPV + child for child in NARROWER[ROOT]))
-    raise UnknownTerm(f"{name[:80]!r} is not a purpose of {DPV_VERSION}; known: {shown}")
+    raise UnknownTerm(refusal("purpose", item=repr(name[:80]), dpv_version=DPV_VERSION, shown=shown))
 
 
 def is_narrower_or_equal(purpose: str, allowed: str) -> bool:

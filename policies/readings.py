@@ -17,6 +17,7 @@ from policies.kinds.places import region_code
 from policies.kinds.values import read_count, read_many, read_scalar, read_text, read_time, shown
 from policies.kinds.zones import zone
 from policies.profile import DAYS, ENVIRONMENTS, Operator
+from policies.refusals import refusal
 from policies.rules import (
     Condition,
     CountUnit,
@@ -64,7 +65,7 @@ def single(value: Any, where: str) -> Any:
     """Return the one value that is meant."""
     items = read_many(value, where)
     if len(items) != 1:
-        raise PolicyMismatch(f"{where}: {len(items)} values where one is meant; write one, or use isAnyOf")
+        raise PolicyMismatch(refusal("single", where=where, items=len(items)))
     return items[0]
 
 
@@ -94,7 +95,7 @@ def read_use_condition(
         case operands.ENVIRONMENT:
             return EnvironmentLimit(tuple(_environment(name, where) for name in names), place)
         case _:
-            raise UnknownTerm(f"cannot enforce {operand.name} in {place}; it is no condition on the use")
+            raise UnknownTerm(refusal("no condition", name=operand.name, place=place))
 
 
 def _purpose(name: str, where: str) -> str:
@@ -106,18 +107,13 @@ def _purpose(name: str, where: str) -> str:
 
 def _participant(name: str, where: str) -> str:
     if not IRI_PATTERN.match(name):
-        raise PolicyMismatch(
-            f"{where}: {shown(name)} is no participant id; write one like did:web:lab.example"
-        )
+        raise PolicyMismatch(refusal("participant", where=where, name=shown(name)))
     return name
 
 
 def _short(name: str, where: str, what: str) -> str:
     if len(name) > MOST_NAMES or name != name.strip() or not name.isprintable():
-        raise PolicyMismatch(
-            f"{where}: {shown(name)} is no {what}; write at most {MOST_NAMES} printable characters, "
-            "without spaces around them"
-        )
+        raise PolicyMismatch(refusal("name", where=where, name=shown(name), what=what, most_names=MOST_NAMES))
     return name
 
 
@@ -125,7 +121,7 @@ def _environment(name: str, where: str) -> str:
     short = name.removeprefix(HANSA)
     if short not in ENVIRONMENTS:
         raise UnknownTerm(
-            f"{where}: no environment is called {shown(name)}; known: {', '.join(ENVIRONMENTS)}"
+            refusal("environment", where=where, name=shown(name), environments=", ".join(ENVIRONMENTS))
         )
     return short
 
@@ -145,7 +141,7 @@ def read_time_limit(operator: Operator, value: Any, place: str, where: str) -> T
         Operator.LTEQ: (None, past),
     }.get(operator, (start, past))
     if operator is Operator.GT and since is None:
-        raise PolicyMismatch(f"{where}: nothing comes after {start.date()}; write an earlier time")
+        raise PolicyMismatch(refusal("after all", where=where, value=start.date()))
     return TimeLimit(operator, start, whole_day, since, until, place)
 
 
@@ -154,7 +150,7 @@ def zoneless(value: Any, where: str) -> str | None:
     said = read_text(value, where)
     if not _ZONELESS.fullmatch(said) or _ZONED.fullmatch(said):
         return None
-    return f"{where}: {shown(said)} names no time zone and is taken as UTC; write {said[:40]}Z to say so"
+    return refusal("zoneless", where=where, said=shown(said), item=said[:40])
 
 
 def _next(instant: datetime) -> datetime | None:
@@ -171,7 +167,7 @@ def read_days(operator: Operator, value: Any, zone_name: str, place: str, where:
     days = []
     for name in names_of(operator, value, where):
         if name not in DAYS:
-            raise PolicyMismatch(f"{where}: {shown(name)} is no day of the week; write {', '.join(DAYS)}")
+            raise PolicyMismatch(refusal("day", where=where, name=shown(name), days=", ".join(DAYS)))
         days.append(DAYS.index(name))
     return DayLimit(tuple(sorted(days)), zone_name, place)
 
@@ -184,14 +180,9 @@ def read_windows(operator: Operator, value: Any, zone_name: str, place: str, whe
         start = time(int(found[1]), int(found[2])) if found else None
         end = time(int(found[3] or 0), int(found[4] or 0)) if found else None
         if start is None or end is None:
-            raise PolicyMismatch(
-                f"{where}: {shown(said)} is no window of the day; write one like 08:00-18:00"
-            )
+            raise PolicyMismatch(refusal("window", where=where, said=shown(said)))
         if start == end:
-            raise PolicyMismatch(
-                f"{where}: {shown(said)} ends when it starts; for the whole day leave it out, "
-                "else write one like 08:00-18:00"
-            )
+            raise PolicyMismatch(refusal("empty window", where=where, said=shown(said)))
         windows.append((start, end))
     return DayTimeLimit(tuple(sorted(windows)), zone_name, place)
 
@@ -212,7 +203,7 @@ def read_interval(value: Any, where: str) -> Duration:
     """Read how often something is due: at least an hour apart."""
     every = read_fixed(value, where)
     if every.fixed is not None and every.fixed < timedelta(hours=1):
-        raise PolicyMismatch(f"{where}: {every.text} is too often; write at least PT1H")
+        raise PolicyMismatch(refusal("often", where=where, text=every.text))
     return every
 
 
@@ -223,14 +214,14 @@ def read_true(value: Any, where: str) -> None:
     """Read that a term stands: only true says something."""
     said = read_scalar(single(value, where), where)
     if said is not True and said != "true":
-        raise PolicyMismatch(f"{where}: {shown(value)} cannot be kept; write true, or leave the term out")
+        raise PolicyMismatch(refusal("only true", where=where, value=shown(value)))
 
 
 def read_most(operator: Operator, value: Any, where: str) -> int:
     """Read the most that is allowed; `lt 5` allows four."""
     most = read_count(single(value, where), where) - (operator is Operator.LT)
     if most < 1:
-        raise PolicyMismatch(f"{where}: 'lt 1' allows nothing; write lteq 1, or leave the permission out")
+        raise PolicyMismatch(refusal("below one", where=where))
     return most
 
 
@@ -239,9 +230,7 @@ def read_unit(value: Any, where: str) -> CountUnit | str:
     said = read_text(single(value, where), where)
     unit = _UNITS.get(expand_iri(said, default=HANSA))
     if unit is None:
-        raise UnknownTerm(
-            f"{where}: cannot count {shown(said)}; known: hansa:request, hansa:epoch, hansa:row, hansa:byte"
-        )
+        raise UnknownTerm(refusal("unit", where=where, said=shown(said)))
     return unit
 
 
@@ -249,7 +238,7 @@ def read_group_size(value: Any, where: str) -> int:
     """Read the least size of a group; alone nobody is hidden."""
     size = read_count(single(value, where), where)
     if size < 2:
-        raise PolicyMismatch(f"{where}: a group of {size} hides nobody; write a whole number from 2")
+        raise PolicyMismatch(refusal("group size", where=where, size=size))
     return size
 
 
@@ -258,12 +247,12 @@ def read_rate(value: Any, where: str) -> tuple[int, timedelta]:
     said = read_text(single(value, where), where)
     found = _RATE.fullmatch(said)
     if not found:
-        raise PolicyMismatch(f"{where}: {shown(said)} is no rate; write rows/period, such as 10000/PT1M")
+        raise PolicyMismatch(refusal("rate", where=where, said=shown(said)))
     rows, period = read_count(int(found[1]), where), read_duration(found[2], where).fixed
     if period is None:
-        raise PolicyMismatch(f"{where}: months differ in length; write the period in days, such as P30D")
+        raise PolicyMismatch(refusal("months", where=where))
     if not timedelta(seconds=1) <= period <= MOST_PERIOD:
-        raise PolicyMismatch(f"{where}: {found[2]} is no period for a rate; write one from PT1S to P366D")
+        raise PolicyMismatch(refusal("rate period", where=where, item=found[2]))
     return rows, period
 
 
@@ -274,9 +263,9 @@ def read_percentage(value: Any, where: str) -> Decimal:
     if isinstance(number, int) and not isinstance(number, bool):
         number = Decimal(number)
     if not isinstance(number, Decimal) or not 0 < number <= 100:
-        raise PolicyMismatch(f"{where}: {shown(said)} is no percentage; write a number above 0 and up to 100")
+        raise PolicyMismatch(refusal("percentage", where=where, said=shown(said)))
     if number != round(number, 4):
-        raise PolicyMismatch(f"{where}: {shown(said)} is finer than 4 decimal digits; write fewer")
+        raise PolicyMismatch(refusal("fine", where=where, said=shown(said)))
     return number.normalize() + 0
 
 
@@ -285,10 +274,7 @@ def read_regions(names: tuple[str, ...], where: str) -> tuple[str, ...]:
     codes = tuple(dict.fromkeys(region_code(name, where) for name in names))
     for code in codes:
         if "-" in code:
-            raise PolicyMismatch(
-                f"{where}: rows are told apart by country, not by subdivisions such as {shown(code)}; "
-                "write a country, or filter with hansa:column/"
-            )
+            raise PolicyMismatch(refusal("subdivision", where=where, code=shown(code)))
     return codes
 
 
@@ -307,6 +293,6 @@ def read_word(value: Any, known: tuple[str, ...], where: str) -> str:
     said = read_text(single(value, where), where)
     if said not in known:
         raise PolicyMismatch(
-            f"{where}: {shown(said)} says nothing here; write {' or '.join(map(repr, known))}"
+            refusal("says nothing", where=where, said=shown(said), repr=" or ".join(map(repr, known)))
         )
     return said

@@ -13,7 +13,6 @@ from policies.kinds.values import spell_time
 from policies.kinds.zones import local_time
 from policies.profile import (
     ACTIONS,
-    DAYS,
     PURPOSES,
     Operator,
     action_of,
@@ -40,11 +39,12 @@ from policies.rules import (
 )
 from policies.truth import all_hold, forbids, holds
 from policies.use import Use, UseTotals
-from policies.words.wording import compact, listed, phrase
+from policies.words.language import Listed, Message, Several, message, say
+from policies.words.wording import said
 from schemas.vocab import DPV, compact_iri
 
 _EXAMPLE = DPV + "ScientificResearch"
-_NEW = "negotiate a new agreement"
+_NEW = message("fix.new")
 _CLOCKED = (TimeLimit, ElapsedLimit, DayLimit, DayTimeLimit)
 
 
@@ -60,14 +60,41 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why not, what would make it pass (if anything would), and the term that it hangs on."""
+    """Why not, what would make it pass (if anything would), and the term that it hangs on.
 
-    text: str
-    fix: str | None
+    `why` and `mend` are messages that every language has words for; `text` and `fix` are the English ones.
+    """
+
+    why: Message
+    mend: Message | None
     term: str
 
+    @property
+    def text(self) -> str:
+        """Return why not."""
+        return say(self.why)
+
+    @property
+    def fix(self) -> str | None:
+        """Return what would make it pass."""
+        return None if self.mend is None else say(self.mend)
+
+    @property
+    def told(self) -> Message:
+        """Return both as one message."""
+        return self.why if self.mend is None else message("why.fix", why=self.why, fix=self.mend)
+
     def __str__(self) -> str:
-        return f"{self.text}; {self.fix}" if self.fix else self.text
+        return say(self.told)
+
+
+def _names(iris: Iterable[str], word: str = "or") -> Listed:
+    """Return IRIs in their short spelling, in a row."""
+    return Listed(tuple(compact_iri(iri) for iri in iris), word)
+
+
+def _who(use: Use, unnamed: str = "nobody") -> str | Message:
+    return use.participant or message(f"who.{unnamed}")
 
 
 def standing(case: Case) -> tuple[Reason, ...]:
@@ -75,22 +102,12 @@ def standing(case: Case) -> tuple[Reason, ...]:
     policy, use = case.policy, case.use
     row = action_of(use.action)
     if row is None or not row.permitted:
-        known = compact(action.iri for action in ACTIONS if action.permitted)
-        return (
-            Reason(
-                f"action {compact_iri(use.action)} cannot be granted here",
-                f"use {known}",
-                compact_iri(use.action),
-            ),
-        )
+        known = _names(action.iri for action in ACTIONS if action.permitted)
+        why = message("why.action.unknown", action=compact_iri(use.action))
+        return (Reason(why, message("fix.action.known", actions=known), compact_iri(use.action)),)
     if policy.assignee is not None and use.participant != policy.assignee:
-        return (
-            Reason(
-                f"the policy is for {policy.assignee}, not for {use.participant or 'an unnamed participant'}",
-                "negotiate an agreement of your own",
-                "odrl:assignee",
-            ),
-        )
+        why = message("why.party", party=policy.assignee, who=_who(use))
+        return (Reason(why, message("fix.own"), "odrl:assignee"),)
     return ()
 
 
@@ -105,16 +122,12 @@ def forbidden(case: Case) -> tuple[Reason, ...]:
 
 def _prohibited(case: Case, prohibition: CompiledProhibition) -> Reason:
     use, totals, at = case.use, case.totals, case.at
-    named = compact_iri(prohibition.action)
-    words = [phrase(condition) for condition in prohibition.conditions]
-    text = f"{named} is prohibited" + (" " + " and ".join(words) if words else "")
-    if all_hold(prohibition.conditions, use, totals, at) is None:
-        text += f" ({_open(case, prohibition)})"
+    named, why = compact_iri(prohibition.action), _prohibition(case, prohibition)
     if is_action_within(use.action, prohibition.action):
         example, opens = _example(case), _opens(case)
         if example:
-            return Reason(text, f"state another purpose, for example {example}", named)
-        return Reason(text, f"ask again from {spell_time(opens)}" if opens else None, named)
+            return Reason(why, message("fix.purpose.other", purpose=example), named)
+        return Reason(why, message("fix.again", when=spell_time(opens)) if opens else None, named)
     others = [
         row.iri
         for row in ACTIONS
@@ -125,17 +138,30 @@ def _prohibited(case: Case, prohibition: CompiledProhibition) -> Reason:
             forbids(other, replace(use, action=row.iri), totals, at) for other in case.policy.prohibitions
         )
     ]
-    fix = f"ask for {compact(others)} instead" if others else None
-    return Reason(f"{text}, and {compact_iri(use.action)} includes it", fix, named)
+    fix = message("fix.action.instead", actions=_names(others)) if others else None
+    return Reason(message("why.includes", prohibition=why, action=compact_iri(use.action)), fix, named)
 
 
-def _open(case: Case, prohibition: CompiledProhibition) -> str:
+def _prohibition(case: Case, prohibition: CompiledProhibition) -> Message:
+    """Say what is prohibited, and what leaves open whether it is, if that is so."""
+    named = compact_iri(prohibition.action)
+    if not prohibition.conditions:
+        return message("why.prohibited", action=named)
+    conditions = Several(tuple(said(condition) for condition in prohibition.conditions), "join.and")
+    if all_hold(prohibition.conditions, case.use, case.totals, case.at) is not None:
+        return message("why.prohibited.when", action=named, conditions=conditions)
+    return message(
+        "why.prohibited.open", action=named, conditions=conditions, open=_left_open(case, prohibition)
+    )
+
+
+def _left_open(case: Case, prohibition: CompiledProhibition) -> Message:
     """Say what is stated, and leaves open whether a prohibition stands."""
     unknown = [c for c in prohibition.conditions if holds(c, case.use, case.totals, case.at) is None]
     if any(_is_on_purpose(condition) for condition in unknown):
-        stated = compact_iri(case.use.purpose) if case.use.purpose else "no purpose"
-        return f"{stated} is stated, which leaves open whether that is so"
-    return f"what is known of {case.use.participant or 'the caller'} leaves open whether that is so"
+        purpose = case.use.purpose
+        return message("open.purpose", purpose=compact_iri(purpose)) if purpose else message("open.unstated")
+    return message("open.caller", who=_who(case.use, "caller"))
 
 
 def _is_on_purpose(condition: Condition) -> bool:
@@ -201,7 +227,7 @@ def _used_up(permission: CompiledPermission, totals: UseTotals) -> Iterable[Reas
         (permission.epochs, totals.epochs, "epochs", "odrl:count"),
     ):
         if most is not None and used >= most:
-            yield Reason(f"{used:,} of {most:,} {what} of this agreement are used up", _NEW, term)
+            yield Reason(message(f"why.used.{what}", used=used, most=most), _NEW, term)
 
 
 def _once(conditions: Iterable[Condition], use: Use) -> Iterable[Condition]:
@@ -218,9 +244,9 @@ def _once(conditions: Iterable[Condition], use: Use) -> Iterable[Condition]:
 def _no_permission(policy: CompiledPolicy, use: Use) -> Reason:
     named = compact_iri(use.action)
     if not policy.permissions:
-        return Reason("the policy permits nothing", "ask for an offer with a permission", named)
-    permitted = compact(dict.fromkeys(permission.action for permission in policy.permissions))
-    return Reason(f"action {named} is not permitted", f"ask for {permitted}", named)
+        return Reason(message("why.nothing"), message("fix.offer"), named)
+    permitted = _names(dict.fromkeys(permission.action for permission in policy.permissions))
+    return Reason(message("why.action", action=named), message("fix.action", actions=permitted), named)
 
 
 def _unmet(case: Case, condition: Condition) -> Reason:
@@ -243,26 +269,27 @@ def _unmet_combination(case: Case, condition: Combination) -> Reason:
     unmet = [part for part in condition.parts if holds(part, case.use, case.totals, case.at) is not True]
     if len(condition.parts) == 1 and unmet:
         return _unmet(case, unmet[0])
-    words = "; ".join(phrase(part) for part in condition.parts)
+    parts = Several(tuple(said(part) for part in condition.parts), "join.xone")
     if condition.form == "xone" and len(unmet) < len(condition.parts):
-        return Reason(f"not exactly one of these holds: {words}", None, "odrl:xone")
+        return Reason(message("why.not one", parts=parts), None, "odrl:xone")
     inner = [_unmet(case, part) for part in unmet]
-    lead, word = ("not all", ", and ") if condition.form == "and" else ("none", ", or ")
-    fixes = dict.fromkeys(reason.fix for reason in inner if reason.fix)
-    return Reason(f"{lead} of these holds: {words}", word.join(fixes) or None, inner[0].term)
+    lead, word = ("why.not all", "join.fix.and") if condition.form == "and" else ("why.none", "join.fix.or")
+    fixes = tuple(dict.fromkeys(reason.mend for reason in inner if reason.mend))
+    mend = message("fix.several", fixes=Several(fixes, word)) if fixes else None
+    return Reason(message(lead, parts=parts), mend, inner[0].term)
 
 
-def _again(case: Case, otherwise: str = _NEW) -> str:
+def _again(case: Case, otherwise: Message = _NEW) -> Message:
     opens = _opens(case)
-    return f"ask again from {spell_time(opens)}" if opens else otherwise
+    return message("fix.again", when=spell_time(opens)) if opens else otherwise
 
 
 def _out_of_time(case: Case, limit: TimeLimit) -> Reason:
     now = spell_time(case.at.replace(microsecond=0))
     if limit.since is not None and case.at < limit.since:
-        fix = _again(case, f"ask again from {spell_time(limit.since)}")
-        return Reason(f"use is allowed {phrase(limit)}, and it is {now}", fix, "odrl:dateTime")
-    return Reason(f"use was allowed {phrase(limit)}, and it is {now}", _again(case), "odrl:dateTime")
+        fix = _again(case, message("fix.again", when=spell_time(limit.since)))
+        return Reason(message("why.early", condition=said(limit), now=now), fix, "odrl:dateTime")
+    return Reason(message("why.late", condition=said(limit), now=now), _again(case), "odrl:dateTime")
 
 
 def _elapsed(case: Case, limit: ElapsedLimit) -> Reason:
@@ -270,19 +297,18 @@ def _elapsed(case: Case, limit: ElapsedLimit) -> Reason:
     term = "odrl:elapsedTime" if is_agreement else "hansa:elapsedSinceDelivery"
     start = case.totals.agreed if is_agreement else case.totals.first_delivery
     if start is None:
-        text = f"use is allowed {phrase(limit)}, and it is not known when that was"
-        return Reason(text, "negotiate an agreement that states its time", term)
+        return Reason(message("why.elapsed.unknown", condition=said(limit)), message("fix.dated"), term)
     now = spell_time(case.at.replace(microsecond=0))
     began = spell_time(start.replace(microsecond=0))
-    text = f"use was allowed {phrase(limit)}, which was at {began}, and it is {now}"
-    return Reason(text, _NEW, term)
+    return Reason(message("why.elapsed", condition=said(limit), began=began, now=now), _NEW, term)
 
 
 def _out_of_hours(case: Case, limit: DayLimit | DayTimeLimit) -> Reason:
     local = local_time(case.at, limit.zone)
     term = "hansa:dayOfWeek" if isinstance(limit, DayLimit) else "hansa:timeOfDay"
-    text = f"use is allowed {phrase(limit)}, and there it is {DAYS[local.weekday()]} {local:%H:%M}"
-    return Reason(text, _again(case), term)
+    day = message(f"weekday.{local.weekday()}")
+    why = message("why.hours", condition=said(limit), day=day, time=f"{local:%H:%M}")
+    return Reason(why, _again(case), term)
 
 
 def _not_them(
@@ -290,53 +316,61 @@ def _not_them(
     condition: ParticipantLimit | GroupLimit | CredentialLimit | RegionLimit | EnvironmentLimit,
 ) -> Reason:
     """Say what is known of the caller, and what would have to be stated of it."""
-    who, claims = use.participant or "an unnamed participant", use.claims
+    who, claims = _who(use), use.claims
     match condition:
         case ParticipantLimit():
-            text = f"{who} is not among the participants of this permission"
-            return Reason(text, f"it is open to {listed(condition.participants)}", "hansa:participant")
+            fix = message("fix.participants", participants=Listed(condition.participants, "or"))
+            return Reason(message("why.participant", who=who), fix, "hansa:participant")
         case GroupLimit():
-            named = compact(condition.groups)
-            fix = f"ask the authority of the data space to list you in {named}"
-            return Reason(f"{who} is not known to be in {named}", fix, "hansa:participantGroup")
+            named = _names(condition.groups)
+            fix = message("fix.group", groups=named)
+            return Reason(message("why.group", who=who, groups=named), fix, "hansa:participantGroup")
         case CredentialLimit():
-            wanted = f"{condition.claim!r} as {listed(map(repr, condition.values))}"
-            stated = [value for name, value in claims.credentials if name == condition.claim]
-            known = f"; it states {listed(map(repr, stated), 'and')}" if stated else ""
-            text = f"the member list does not state {wanted} of {who}{known}"
-            fix = f"ask the authority of the data space to state {wanted}"
-            return Reason(text, fix, "hansa:credential/" + condition.claim)
+            return _not_stated(use, condition)
         case RegionLimit():
-            place = (
-                f"the place of {who} is {claims.region}" if claims.region else f"no place of {who} is known"
-            )
-            fix = f"ask the authority of the data space to state a place in {listed(condition.regions)}"
-            return Reason(f"{place}, and use is allowed {phrase(condition)}", fix, "odrl:spatial")
+            why = message("why.region.unknown", who=who, condition=said(condition))
+            if claims.region:
+                why = message("why.region", who=who, place=claims.region, condition=said(condition))
+            return Reason(why, message("fix.region", regions=Listed(condition.regions, "or")), "odrl:spatial")
         case EnvironmentLimit():
-            place = f"{who} is known to process data in a {claims.environment}"
-            if claims.environment is None:
-                place = f"no environment of {who} is known"
-            fix = f"attest to the authority of the data space a {listed(condition.environments)}"
-            return Reason(f"{place}, and use is allowed {phrase(condition)}", fix, "hansa:environment")
+            why = message("why.environment.unknown", who=who, condition=said(condition))
+            if claims.environment is not None:
+                place = claims.environment
+                why = message("why.environment", who=who, environment=place, condition=said(condition))
+            fix = message("fix.environment", environments=Listed(condition.environments, "or"))
+            return Reason(why, fix, "hansa:environment")
         case _:
             assert_never(condition)
+
+
+def _not_stated(use: Use, condition: CredentialLimit) -> Reason:
+    name, values = repr(condition.claim), Listed(tuple(map(repr, condition.values)), "or")
+    stated = tuple(repr(value) for claim, value in use.claims.credentials if claim == condition.claim)
+    why = message("why.credential", name=name, values=values, who=_who(use))
+    if stated:
+        others = Listed(stated, "and")
+        why = message("why.credential.other", name=name, values=values, who=_who(use), stated=others)
+    return Reason(
+        why, message("fix.credential", name=name, values=values), "hansa:credential/" + condition.claim
+    )
 
 
 def _wrong_purpose(case: Case, limit: PurposeLimit) -> Reason:
     use = case.use
     if use.purpose is None:
-        text = f"no purpose is stated, and use is allowed {phrase(limit)}"
-    elif not is_purpose(use.purpose):
-        text = f"purpose {compact_iri(use.purpose)} is unknown here, and use is allowed {phrase(limit)}"
+        why = message("why.purpose.unstated", condition=said(limit))
     else:
-        text = f"purpose {compact_iri(use.purpose)} does not fit: use is allowed {phrase(limit)}"
+        id = "why.purpose" if is_purpose(use.purpose) else "why.purpose.unknown"
+        why = message(id, purpose=compact_iri(use.purpose), condition=said(limit))
     example = _example(case)
-    more = f", for example {example}" if example else ""
     wide = any(has_narrower(purpose) for purpose in limit.purposes)
     if limit.operator is Operator.IS_NONE_OF:
-        fix = f"use a purpose wholly outside {compact(limit.purposes, 'and')}{more}"
+        id, purposes = "fix.purpose.outside", _names(limit.purposes, "and")
     elif limit.operator is Operator.EQ or not wide:
-        fix = f"use the purpose {compact(limit.purposes)}"
+        return Reason(why, message("fix.purpose", purposes=_names(limit.purposes)), "odrl:purpose")
     else:
-        fix = f"use a purpose under {compact(limit.purposes)}{more}"
-    return Reason(text, fix, "odrl:purpose")
+        id, purposes = "fix.purpose.under", _names(limit.purposes)
+    mend = message(id, purposes=purposes)
+    if example:
+        mend = message("fix.example", fix=mend, example=example)
+    return Reason(why, mend, "odrl:purpose")

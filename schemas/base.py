@@ -20,6 +20,7 @@ from pydantic.alias_generators import to_camel
 
 from schemas.errors import Malformed
 from schemas.vocab import DSP_CONTEXT
+from schemas.worded import TOLD
 
 IRI_PATTERN = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`]+$")
 
@@ -193,12 +194,16 @@ class Message(Document):
 
 
 class CodeMessage(Message):
-    """A message that ends or pauses a process, with an optional code and reasons (any JSON)."""
+    """A message that ends or pauses a process, with an optional code and reasons (any JSON).
+
+    `told` is what the reasons carry, see `schemas.worded`.
+    """
 
     provider_pid: str
     consumer_pid: str
     code: str | None = None
     reason: Annotated[tuple[Any, ...], Many] = ()
+    told: Any = Field(default=None, alias=TOLD)
 
 
 class Role(StrEnum):

@@ -37,6 +37,27 @@ class Receipt(Document):
     rows: int | None = Field(default=None, ge=0, lt=2**53)
 
 
+class HeldReceipt(Document):
+    """A receipt as a log's keeper shows it to an auditor.
+
+    `token` is its signed text, `key` the public key (JWK) by which the keeper checked it when it came; `duty`
+    and `period` are what it fulfilled in the keeper's ledger. A consumer shows its own, without these three.
+    """
+
+    id: str = Field(min_length=1, max_length=200)
+    agreement: str = Field(min_length=1, max_length=512)
+    token: str = Field(min_length=1, max_length=8192)
+    duty: str | None = Field(default=None, max_length=200)
+    period: int | None = None
+    key: dict[str, str] | None = Field(default=None, max_length=16)
+
+
+class HeldReceipts(Document):
+    """The receipts that were taken under an agreement."""
+
+    receipts: tuple[HeldReceipt, ...] = ()
+
+
 def sign_receipt(receipt: Receipt, key: OKPKey, did: str, audience: str, at: datetime) -> str:
     """Sign a receipt as the participant `did`, for one provider."""
     issued = int(at.timestamp())

@@ -27,6 +27,7 @@ from schemas.canonical import digest
 from schemas.errors import Unauthenticated
 from schemas.identity import did_for, document_for, generate_key
 from schemas.odrl import DeclaredUse
+from schemas.receipts import HeldReceipt
 from schemas.usage import UsageKind, UsageRecord
 from schemas.vocab import HANSA
 from tests.log_builders import DATASET, agreement
@@ -54,6 +55,7 @@ class Audited:
         )
         self.agreed = agreement().model_copy(update={"assigner": self.did})
         self.auditors: dict[str, Caller] = {}
+        self.receipts: list[HeldReceipt] = []
 
     def clock(self) -> datetime:
         """Tell the time, which passes at every look."""
@@ -123,6 +125,7 @@ class Audited:
             evidence_router(
                 log=self.log,
                 agreement=lambda name: self.stores.negotiations.agreement(name).as_evidence(),
+                receipts=lambda name: [one for one in self.receipts if one.agreement == name],
                 gate=gate,
             )
         )

@@ -1,8 +1,8 @@
 """A process of its own that leases mail and pushes, so that a test can kill it while it holds the lease.
 
 `python -m tests.lease_holder <database> <folder of who lives> <name>...` leases the oldest message of each
-process of these names, or the push of the flow or transfer, for a minute from `NOW`; says the ids of what it has in a
-line of JSON, and waits until its input ends.
+process of these names, or the push of the flow or transfer, for a minute from `NOW`; says the ids of what it
+has in a line of JSON, and waits until its input ends.
 """
 
 from __future__ import annotations

@@ -21,8 +21,10 @@ from catalog.api.search import (
     Answered,
     Question,
     Searching,
+    asker_of,
     dataset_url,
     hit_view,
+    personal,
     read_query,
     read_question,
     reader_door,
@@ -37,6 +39,7 @@ from catalog.search import Eligibility, Facets, Found, Query, compiled_offers
 from catalog.shapes import findings
 from policies.compiled import CompiledPolicy
 from policies.explain import explain
+from policies.words.language import Language, language
 from schemas.dcat import Dataset
 from schemas.errors import (
     DataspaceError,
@@ -46,6 +49,7 @@ from schemas.errors import (
     Unauthenticated,
     UnknownTerm,
 )
+from schemas.identity import Member
 from schemas.vocab import compact_iri
 
 _EXPORT_PAGE = 100
@@ -77,7 +81,7 @@ class Pages:
     def search(self, request: Request) -> Response:
         """Show the search page, or its results alone where htmx asks for them."""
         params = request.query_params
-        answered = self._answer(params)
+        answered = self._answer(params, asker_of(request))
         partial = request.headers.get("hx-request") == "true" and not request.headers.get(
             "hx-history-restore-request"
         )
@@ -105,12 +109,12 @@ class Pages:
             url=lambda **changed: _url(asked, changed),
             pages=-(-min(found.total, 10_000) // answered.query.size),
         )
-        response.headers["Vary"] = "HX-Request"
+        response.headers.update({"Vary": "HX-Request", **personal(asker_of(request))})
         return response
 
-    def _answer(self, params: Mapping[str, str]) -> Answered:
+    def _answer(self, params: Mapping[str, str], asker: Member | None) -> Answered:
         """Answer even what cannot be asked: with a sentence above the form instead of an error page."""
-        question = read_question(params)
+        question = read_question(params, asker)
         try:
             return self.searching.answer(read_query(params), question)
         except UnknownTerm as error:
@@ -139,13 +143,13 @@ class Pages:
                 else Response(turtle(document), media_type=MEDIA_TURTLE)
             )
         else:
-            question = read_question(request.query_params)
+            question = read_question(request.query_params, asker_of(request))
             response = (
                 self._dataset_json(record, question)
                 if form == "json"
-                else self._dataset_html(record, parsed, question)
+                else self._dataset_html(record, parsed, question, language_of(request))
             )
-        response.headers["Vary"] = "Accept"
+        response.headers.update({"Vary": "Accept, Accept-Language", **personal(asker_of(request))})
         return response
 
     def _dataset_json(self, record: CatalogRecord, question: Question) -> Response:
@@ -161,13 +165,20 @@ class Pages:
         ]
         answer = self.searching.judge(record, question)
         return JSONResponse(
-            {**hit_view(record, answer, url), "document": record.document(), "history": history}
+            {
+                **hit_view(record, answer, url),
+                "decidedFor": question.decided_for(),
+                "document": record.document(),
+                "history": history,
+            }
         )
 
-    def _dataset_html(self, record: CatalogRecord, parsed: Dataset, question: Question) -> Response:
+    def _dataset_html(
+        self, record: CatalogRecord, parsed: Dataset, question: Question, lang: Language
+    ) -> Response:
         problem, answer = None, None
         try:
-            answer = self.searching.judge(record, question)
+            answer = self.searching.judge(record, question).in_language(lang)
         except UnknownTerm as error:
             problem = str(error)
         return self.render(
@@ -180,7 +191,8 @@ class Pages:
             problem=problem,
             path=dataset_url(record),
             line=open_line(self.about.root, record, question, answer),
-            offers=_terms(record.entry.offers),
+            offers=_terms(record.entry.offers, lang),
+            lang=lang.value,
             charts=[(column, figures.bars(column)) for column in parsed.columns],
             quality=assess(parsed),
             findings=findings(parsed),
@@ -263,12 +275,23 @@ def _url(asked: Mapping[str, str], changed: Mapping[str, Any]) -> str:
     return "/?" + urlencode(query) if query else "/"
 
 
-def _terms(offers: str) -> list[dict[str, Any]]:
+def language_of(request: Request) -> Language:
+    """Return in which language terms and reasons are told: by `?lang=`, else by what the reader prefers."""
+    wanted = request.headers.get("accept-language", "").split(",")[:10]
+    for name in (request.query_params.get("lang", ""), *(one.partition(";")[0] for one in wanted)):
+        try:
+            return language(name)
+        except Malformed:
+            continue
+    return Language.EN
+
+
+def _terms(offers: str, lang: Language) -> list[dict[str, Any]]:
     """Return each offer with its sentences, or with why it cannot be read."""
     return [
         {
             "id": offer.id if offer else None,
-            "sentences": explain(rules) if isinstance(rules, CompiledPolicy) else (),
+            "sentences": explain(rules, lang) if isinstance(rules, CompiledPolicy) else (),
             "problem": None if isinstance(rules, CompiledPolicy) else str(rules),
         }
         for offer, rules in compiled_offers(offers)

@@ -20,9 +20,12 @@ from catalog.members import Callers
 from catalog.ports import Finder
 from catalog.records import CatalogRecord
 from catalog.search import Eligibility, Found, Query, judge
+from policies.claims import stated
 from policies.profile import action_iri, purpose_iri
-from policies.use import Use
+from policies.use import NO_CLAIMS, Use
 from schemas.errors import Malformed
+from schemas.identity import Member
+from schemas.worded import told_json
 
 DEFAULT_ACTION = "train"
 EVERYTHING = Query()
@@ -30,13 +33,29 @@ _FACETS = ("theme", "publisher", "access")
 
 
 def reader_door(about: About, callers: Callers) -> Callable[..., None]:
-    """Return a dependency: search and pages are open, or for members only, as the operator set it."""
+    """Return a dependency: search and pages are open, or for members only, as the operator set it.
 
-    def check(authorization: Authorization = None) -> None:
-        if not about.public_search:
-            callers.identify(authorization)
+    Who shows a token is answered for itself; a token that proves nothing is refused, and never ignored.
+    """
+
+    def check(request: Request, authorization: Authorization = None) -> None:
+        shown = (authorization or "").partition(" ")[0].lower() == "bearer"
+        # Other schemes are those of a gateway in front of a public catalogue, and not meant for us.
+        known = callers.identify(authorization) if shown or not about.public_search else None
+        request.state.asker = known
 
     return check
+
+
+def asker_of(request: Request) -> Member | None:
+    """Return the member that asks, as `reader_door` found it; None for somebody who shows nothing."""
+    asker: Member | None = getattr(request.state, "asker", None)
+    return asker
+
+
+def personal(asker: Member | None) -> dict[str, str]:
+    """Return the headers of an answer that may hang on who asks: no cache gives it to somebody else."""
+    return {"Cache-Control": "private, no-store"} if asker else {}
 
 
 def dataset_url(record: CatalogRecord, *, ambiguous: bool = False, **more: str | None) -> str:
@@ -48,11 +67,16 @@ def dataset_url(record: CatalogRecord, *, ambiguous: bool = False, **more: str |
 
 @dataclass(frozen=True)
 class Question:
-    """What a reader means to do, as asked and as absolute IRIs."""
+    """What a reader means to do, as asked and as absolute IRIs.
+
+    `asker` is who proved that it asks for itself; only then the claims of the member list count. Anybody may
+    ask about anyone, and then nothing is known of them.
+    """
 
     action: str = DEFAULT_ACTION
     purpose: str = ""
     participant: str = ""
+    asker: Member | None = None
 
     def use(self) -> Use:
         """Return the use that policies judge.
@@ -64,12 +88,28 @@ class Question:
             participant=self.participant,
             action=action_iri(self.action),
             purpose=purpose_iri(self.purpose) if self.purpose else None,
+            claims=stated(self.asker) if self.asker else NO_CLAIMS,
         )
 
+    def view(self) -> dict[str, str]:
+        """Return it in JSON, as it was asked."""
+        return {"action": self.action, "purpose": self.purpose, "participant": self.participant}
 
-def read_question(params: Mapping[str, str]) -> Question:
-    """Read action, purpose and participant; an absent action means training."""
+    def decided_for(self) -> str | None:
+        """Return the member by whose claims it is decided; None where nobody proved who asks."""
+        return self.asker.id if self.asker else None
+
+
+def read_question(params: Mapping[str, str], asker: Member | None = None) -> Question:
+    """Read action, purpose and participant; an absent action means training.
+
+    Args:
+        params: as asked.
+        asker: who proved itself; its claims count where it asks for itself, and not about somebody else.
+    """
     told = {name: params.get(name, "").strip()[:512] for name in ("action", "purpose", "participant")}
+    if asker is not None and told["participant"] in ("", asker.id):
+        return Question(told["action"] or DEFAULT_ACTION, told["purpose"], asker.id, asker)
     return Question(told["action"] or DEFAULT_ACTION, told["purpose"], told["participant"])
 
 
@@ -154,7 +194,9 @@ def eligibility_view(answer: Eligibility) -> dict[str, Any]:
     return {
         "answer": answer.answer.value,
         "reasons": list(answer.reasons),
+        "told": told_json(answer.reasons),
         "next": answer.next,
+        "nextTold": next(iter(told_json([answer.next or ""])), None),
         "offer": answer.offer,
     }
 
@@ -198,7 +240,8 @@ def answered_view(answered: Answered, root: str) -> dict[str, Any]:
         "total": found.total,
         "page": answered.query.page,
         "size": answered.query.size,
-        "question": asdict(answered.question),
+        "question": answered.question.view(),
+        "decidedFor": answered.question.decided_for(),
         "milliseconds": answered.milliseconds,
     }
 
@@ -209,9 +252,8 @@ def search_router(about: About, searching: Searching, callers: Callers) -> APIRo
 
     @router.get("/search")
     def search(request: Request) -> JSONResponse:
-        params = request.query_params
-        return JSONResponse(
-            answered_view(searching.answer(read_query(params), read_question(params)), about.root)
-        )
+        params, asker = request.query_params, asker_of(request)
+        answered = searching.answer(read_query(params), read_question(params, asker))
+        return JSONResponse(answered_view(answered, about.root), headers=personal(asker))
 
     return router

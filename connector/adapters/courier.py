@@ -16,6 +16,7 @@ from schemas.errors import (
     PeerUnavailable,
     TooLarge,
 )
+from schemas.worded import TOLD, read_told, worded
 
 MOST_ANSWER = 1 << 20
 """Bytes of an answer to a message."""
@@ -157,7 +158,8 @@ def _problem(reply: Reply) -> tuple[str, tuple[str, ...]]:
     if not isinstance(said, dict):
         return "", ()
     reason = said.get("reason") or said.get("reasons") or said.get("detail") or []
-    reasons = tuple(str(item)[:400] for item in (reason if isinstance(reason, list) else [reason])[:8])
+    texts = tuple(str(item)[:400] for item in (reason if isinstance(reason, list) else [reason])[:8])
+    reasons = worded(texts, read_told(said.get(TOLD, said.get("told")), len(texts)))
     code = said.get("code") or said.get("title")
     words = "; ".join(filter(None, (f"({str(code)[:80]})" if code else "", *reasons[:2])))
     return (f" {words}" if words else ""), reasons

@@ -9,8 +9,8 @@ from urllib.parse import quote
 from connector.negotiation.ports import SignedAgreement
 from connector.outbox.letter import shorten
 from connector.trust.ports import TrustProfile
-from schemas.binding.client import Http, Reply
-from schemas.binding.paths import LEDGER_PATH, RECEIPTS_PATH, join
+from schemas.binding.client import Http
+from schemas.binding.paths import LEDGER_PATH, join
 from schemas.errors import EgressForbidden, PeerRefused, PeerUnavailable
 
 MOST_ANSWER = 1 << 20
@@ -28,25 +28,17 @@ class HttpLedgers:
     def owed(self, agreement: SignedAgreement) -> Sequence[dict[str, Any]]:
         """Return what the provider of an agreement says that we owe under it."""
         asked = f"{LEDGER_PATH}?agreement={quote(agreement.agreement.id, safe='')}"
-        document = self._read(agreement, self._http.get, asked)
+        document = self._read(agreement, asked)
         rows = document.get("obligations")
         if not isinstance(rows, list):
             raise PeerUnavailable(f"{agreement.counterparty} answered without a list of obligations")
         return [_plain(row) for row in rows[:MOST_OWED] if isinstance(row, dict)]
 
-    def hand_over(self, agreement: SignedAgreement, receipt: str) -> dict[str, Any]:
-        """Give a signed receipt to the provider."""
-
-        def post(url: str, headers: dict[str, str], most: int) -> Reply:
-            return self._http.post(url, {"receipt": receipt}, headers, most)
-
-        return _plain(self._read(agreement, post, RECEIPTS_PATH))
-
-    def _read(self, agreement: SignedAgreement, ask: Any, path: str) -> dict[str, Any]:
+    def _read(self, agreement: SignedAgreement, path: str) -> dict[str, Any]:
         url = join(agreement.callback, path)
         try:
             proof = self._trust.prove(agreement.counterparty)
-            reply: Reply = ask(url, {"Authorization": proof}, MOST_ANSWER)
+            reply = self._http.get(url, {"Authorization": proof}, MOST_ANSWER)
         except EgressForbidden as error:
             raise PeerRefused(str(error)) from None
         document = reply.json() if reply.body else None
@@ -60,7 +52,7 @@ class HttpLedgers:
         problem = f"{agreement.counterparty} answered {reply.status}"
         if reply.status >= 500 or reply.ok:
             raise PeerUnavailable(f"{problem} at {url}")
-        keeps_none = "; it keeps no ledger that takes receipts" if reply.status == 404 and not texts else ""
+        keeps_none = "; it keeps no ledger" if reply.status == 404 and not texts else ""
         told = f": {'; '.join(texts)}" if texts else keeps_none
         raise PeerRefused(f"{problem}{told}", peer_status=reply.status, reasons=texts)
 

@@ -12,6 +12,7 @@ from connector.adapters.sql_obligations import SqlObligations
 from connector.adapters.sql_offerings import SqlOfferings
 from connector.adapters.sql_outbox import SqlOutbox, SqlReplay
 from connector.adapters.sql_processes import SqlFlows, SqlNegotiations, SqlTransfers
+from connector.adapters.sql_receipts import SqlReceipts
 from connector.adapters.sql_usage import Salts, SqlUsage
 from connector.transfer.ports import Transfer
 from policies.evidence.commitment import SALT_BYTES
@@ -40,10 +41,10 @@ class Started:
 class SqlStores:
     """The stores of one connector over one database, so that what belongs together is saved together.
 
-    `replay`, `outbox`, `offerings`, `negotiations`, `transfers`, `flows`, `usage` and `obligations` keep the
-    promises of the ports of the same name; `started` is what streams look into; `worker` is the name under
-    which this process shows that it lives. All may be used by any number of threads, and by several
-    processes.
+    `replay`, `outbox`, `offerings`, `negotiations`, `transfers`, `flows`, `usage`, `obligations` and
+    `receipts` keep the promises of the ports of the same name; `started` is what streams look into; `worker`
+    is the name under which this process shows that it lives. All may be used by any number of threads, and
+    by several processes.
 
     Args:
         url: `sqlite:////absolute/file.db`, or `postgresql://user:password@host/name`.
@@ -69,6 +70,7 @@ class SqlStores:
         self.started = Started(self.transfers, self.flows)
         self.usage = SqlUsage(self.database, salts)
         self.obligations = SqlObligations(self.database, salts)
+        self.receipts = SqlReceipts(self.database, salts)
 
     def changes(self) -> SqlChanges:
         """Return a listener for one thread."""

@@ -40,7 +40,7 @@ from sqlalchemy import (
 from schemas.errors import Malformed
 
 SCHEMA_OWNER = "connector"
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """Raised with every change of a table; a database of another version is refused, never altered in passing."""
 
 MOST_NAME = 2048
@@ -197,6 +197,16 @@ Index(
     obligations.c.due,
     sqlite_where=obligations.c.fulfilled.is_(False),
     postgresql_where=obligations.c.fulfilled.is_(False),
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("id", Name, primary_key=True),
+    Column("agreement", Name, nullable=False, index=True),
+    Column("signed", BigInteger, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("value", Text, nullable=False),
 )
 
 books = Table(

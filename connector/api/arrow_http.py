@@ -29,6 +29,7 @@ from connector.dataplane.service import Streams
 from connector.dataplane.stream import OpenStream
 from schemas.binding.server import problem, reasons_of
 from schemas.errors import DataspaceError, Malformed, NotFound, Unauthenticated, Unavailable
+from schemas.worded import Worded
 
 PATH = "/streams/"
 MOST_STREAMS = 64
@@ -241,9 +242,10 @@ class ArrowHttpDoor:
             wire.finish(complete=False)  # without a word: who reads comes again, and goes on where it was
             return
         empty = pa.RecordBatch.from_pylist([], schema=stream.schema)
-        writer.write_batch(
-            empty, custom_metadata={"end": end.kind, "reason": end.reason, "rows": str(end.rows)}
-        )
+        told = {"end": end.kind, "reason": str(end.reason), "rows": str(end.rows)}
+        if isinstance(end.reason, Worded):
+            told["told"] = end.reason.told
+        writer.write_batch(empty, custom_metadata=told)
         if end.kind == "complete":
             writer.close()
         wire.finish(sink.take(), complete=end.kind == "complete")

@@ -25,7 +25,7 @@ from connector.api import console_draft as drafts
 from connector.api.console_agreements import Book
 from connector.api.console_forms import SOMEBODY, form_of, language_of, number_of, target_of, use_of
 from connector.api.console_session import Sessions, check_origin
-from connector.api.console_words import words
+from connector.api.console_words import Line, line, words
 from connector.api.policies import decision_view, sight_view, touched_view
 from connector.dataplane.preview import Previews, Target
 from connector.offering.describe import Publication
@@ -41,6 +41,7 @@ from policies.words.language import Language, message, say
 from schemas.errors import DataspaceError, Malformed, Refused
 from schemas.odrl import Offer
 from schemas.vocab import compact_iri
+from schemas.worded import wording
 
 HERE = Path(__file__).resolve().parent
 SHOWN_ROWS = 10
@@ -74,16 +75,16 @@ class Parts:
 class Reading:
     """What a draft says, and what came of trying it; `problem` is why it cannot be published."""
 
-    problem: str | None = None
+    problem: Line | None = None
     sentences: list[dict[str, Any]] = field(default_factory=list)
-    warnings: tuple[str, ...] = ()
-    conflicts: tuple[str, ...] = ()
+    warnings: tuple[Line, ...] = ()
+    conflicts: tuple[Line, ...] = ()
     decision: dict[str, Any] | None = None
     sight: dict[str, Any] | None = None
     touched: list[dict[str, Any]] | None = None
     columns: dict[str, str] = field(default_factory=dict)
     odrl: str = ""
-    data_problem: str | None = None
+    data_problem: Line | None = None
     published: str | None = None
 
 
@@ -132,7 +133,7 @@ class Console:
             if do == "publish":
                 reading.published = self._publish(draft.offer(reading.columns), form, lang)
         except DataspaceError as error:
-            reading.problem = str(error)
+            reading.problem = line(wording(error), lang)
         values = self._page(draft, form, reading, lang) | {
             "session": session,
             "token": self.parts.sessions.token(session),
@@ -151,7 +152,7 @@ class Console:
                 )
                 return RedirectResponse(f"{where}#{quote(revoked, safe=':')}", 303, headers=_HEADERS)
             except DataspaceError as error:
-                problem = str(error)
+                problem = line(wording(error), lang)
         shown = self.parts.book.page(start, lang)
         told = request.query_params.get("revoked")
         states = [one["state"] for one in shown["agreements"] if told and one["id"] == told]
@@ -211,7 +212,7 @@ class Console:
                 found = self.parts.previews.columns(target)
                 reading.columns = {column.name: column.datatype for column in found}
             except DataspaceError as error:
-                reading.data_problem, target = str(error), None
+                reading.data_problem, target = line(wording(error), lang), None
         if not draft.rules:
             return reading
         try:
@@ -219,11 +220,11 @@ class Console:
             policy = compile_policy(offer)
             reading.odrl = json.dumps(_bare(offer), indent=2, ensure_ascii=False)
             reading.sentences = explain_as_data(policy, lang)
-            reading.warnings = policy.warnings
-            reading.conflicts = tuple(str(clash) for clash in clashes_in(policy))
+            reading.warnings = tuple(line(warning, lang) for warning in policy.warnings)
+            reading.conflicts = tuple(line(clash.why, lang) for clash in clashes_in(policy))
             self._try(reading, target, policy, form, lang)
         except Refused as error:
-            reading.problem = str(error)
+            reading.problem = line(wording(error), lang)
         return reading
 
     def _try(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
+from policies.words.carried import in_words
 from policies.words.language import Language
 
 WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -347,3 +349,16 @@ def words(lang: Language) -> Mapping[str, str]:
     at = list(Language).index(lang)
     found = {name: both[at] for name, both in WORDS.items()}
     return found | {f"form.{form}": found[f"kind.{kind}"] for form, kind in _FORMS.items()}
+
+
+class Line(NamedTuple):
+    """A sentence on a page, and the language that it is in."""
+
+    text: str
+    lang: str
+
+
+def line(text: str, lang: Language) -> Line:
+    """Return a sentence in the language of the page, or as it is, if it carries nothing."""
+    told = in_words(text, lang)
+    return Line(told, (Language.EN if told == text else lang).value)

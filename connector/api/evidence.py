@@ -6,6 +6,7 @@ GET /evidence/tile/…                 tiles and entry bundles           everybo
 GET /evidence/log.json               what the log says about itself    everybody
 GET /evidence/entries?start=&most=   records and salts                 auditors
 GET /evidence/agreements/{id}        an agreement                      auditors
+GET /evidence/receipts?agreement=    the receipts taken under it       auditors
 ```
 
 Source: C2SP tlog-tiles.
@@ -14,7 +15,7 @@ Source: C2SP tlog-tiles.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
@@ -24,6 +25,7 @@ from connector.usage.mandate import AuditGate
 from connector.usage.service import UsageLog
 from schemas.binding.server import answer
 from schemas.errors import NotFound
+from schemas.receipts import HeldReceipt, HeldReceipts
 from schemas.usage import AgreedTerms, LogDescription, OpenedEntries, OpenedEntry
 
 PREFIX = "/evidence"
@@ -36,12 +38,19 @@ _FRESH = "no-cache"
 Authorization = Annotated[str | None, Header()]
 
 
-def evidence_router(*, log: UsageLog, agreement: Callable[[str], AgreedTerms], gate: AuditGate) -> APIRouter:
+def evidence_router(
+    *,
+    log: UsageLog,
+    agreement: Callable[[str], AgreedTerms],
+    receipts: Callable[[str], Sequence[HeldReceipt]],
+    gate: AuditGate,
+) -> APIRouter:
     """Make the door.
 
     Args:
         log: The usage log.
         agreement: Returns an agreement by its id, or raises NotFound.
+        receipts: Returns the receipts that were taken under an agreement.
         gate: Says who may read records.
     """
     router = APIRouter(prefix=PREFIX, tags=["evidence"])
@@ -84,5 +93,12 @@ def evidence_router(*, log: UsageLog, agreement: Callable[[str], AgreedTerms], g
     def agreed(agreement_id: str, authorization: Authorization = None) -> JSONResponse:
         gate.check(authorization)
         return answer(agreement(agreement_id))
+
+    @router.get("/receipts")
+    def shown(
+        agreement: Annotated[str, Query(min_length=1, max_length=512)], authorization: Authorization = None
+    ) -> JSONResponse:
+        gate.check(authorization)
+        return answer(HeldReceipts(receipts=tuple(receipts(agreement))))
 
     return router

@@ -23,6 +23,7 @@ from connector.dataplane.service import Streams
 from connector.dataplane.stream import OpenStream
 from schemas.binding.server import reasons_of
 from schemas.errors import DataspaceError, Malformed, Unauthenticated
+from schemas.worded import told_json
 
 MOST_TICKET = 32 << 10
 """Bytes of a Flight ticket."""
@@ -202,7 +203,9 @@ class _Sent:
         self.close()
         end = self._stream.end
         if end is not None and end.kind != "complete":
-            told = json.dumps({"end": end.kind, "reason": end.reason, "rows": end.rows}).encode()
+            carried = told_json([end.reason])
+            said = {"end": end.kind, "reason": end.reason, "rows": end.rows}
+            told = json.dumps(said | ({"told": carried[0]} if carried else {})).encode()
             kind = fl.FlightUnavailableError if end.passing else fl.FlightCancelledError
             raise kind(f"{end.kind}: {end.reason}", told)
         raise StopIteration
@@ -255,7 +258,10 @@ def read_ticket(ticket: bytes) -> dict[str, Any]:
 
 def flight_error(error: DataspaceError) -> fl.FlightError:
     """Return the Flight error that tells of one of ours, with code and reasons as JSON beside it."""
-    told = json.dumps({"code": error.code, "status": error.status, "reasons": reasons_of(error)}).encode()
+    reasons = reasons_of(error)
+    said = {"code": error.code, "status": error.status, "reasons": reasons}
+    carried = told_json(reasons)
+    told = json.dumps(said | ({"told": carried} if carried else {})).encode()
     match error.status:
         case 401:
             kind = fl.FlightUnauthenticatedError

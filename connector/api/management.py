@@ -31,6 +31,7 @@ from schemas.base import Document, Role
 from schemas.binding.server import bounded_body, parse_json
 from schemas.errors import Malformed, Refused, Unauthenticated
 from schemas.odrl import DeclaredUse, Offer
+from schemas.worded import told_json, wording
 
 MOST_BODY = 32 << 20
 MOST_ITEMS = 10_000
@@ -170,12 +171,15 @@ def _offer_doors(router: APIRouter, offerings: Offerings) -> None:
             try:
                 items.append(_publication(item))
             except Refused as error:
-                refused.append((str(item.get("source", "?"))[:400], str(error)))
+                refused.append((str(item.get("source", "?"))[:400], wording(error)))
         report = offerings.publish(items)
         return {
             "published": list(report.published),
             "unchanged": list(report.unchanged),
-            "refused": [{"source": source, "reason": why} for source, why in (*refused, *report.refused)],
+            "refused": [
+                {"source": source, "reason": why} | ({"told": told_json([why])} if told_json([why]) else {})
+                for source, why in (*refused, *report.refused)
+            ],
         }
 
     @router.get("/offers")

@@ -93,6 +93,7 @@ def obligations_router(
         return {
             "owedToUs": [views.obligation(one) for one in ledger.owed()],
             "owedByUs": list(fulfilments.owed()),
+            "receipts": list(fulfilments.sent()),
         }
 
     @router.post("/obligations/fulfilments", status_code=201)

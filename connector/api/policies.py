@@ -20,7 +20,8 @@ from policies.explain import explain_as_data, explain_decision
 from policies.profile import action_iri, purpose_iri
 from policies.remedies import Question, against_sentences, remedies
 from policies.use import Claims, Use, UseTotals
-from policies.words.language import Language, language, message, sentence
+from policies.words.carried import in_words
+from policies.words.language import Language, language, message, say, sentence
 from schemas.base import Document
 from schemas.binding.server import bounded_body, parse_json
 from schemas.errors import Malformed, NotFound
@@ -75,7 +76,7 @@ def decision_view(question: Question, decision: Permit | Deny, lang: Language) -
     if isinstance(decision, Permit):
         return view | {"sentences": list(explain_decision(decision, lang)), "remedies": []}
     view["sentences"] = list(against_sentences(question, lang))
-    view["reasons"] = [str(reason) for reason in decision.reasons]
+    view["reasons"] = [say(reason.told, lang) for reason in decision.reasons]
     view["remedies"] = [list(one.sentences(lang)) for one in remedies(question)]
     return view
 
@@ -147,7 +148,7 @@ def policy_router(
         question = Question(policy, use, UseTotals(agreed=at), at)
         return {
             "sentences": explain_as_data(policy, lang),
-            "warnings": list(policy.warnings),
+            "warnings": [in_words(warning, lang) for warning in policy.warnings],
             "decision": decision_view(question, sight.decision, lang),
             **sight_view(sight, lang),
         }

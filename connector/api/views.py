@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from connector.negotiation.service import Negotiations
 from connector.outbox.service import Outbox
 from connector.transfer.service import Transfers
+from schemas.worded import told_json
 
 if TYPE_CHECKING:
     from schemas.odrl import DeclaredUse
@@ -45,6 +46,7 @@ def process(process: Any, room: Negotiations | Transfers, outbox: Outbox) -> dic
         "use": declared(process.use),
         "problem": process.problem,
         "reasons": list(process.reasons),
+        "told": told_json(process.reasons),
         "turn": turn,
         "since": instant(process.updated),
         "path": [{"state": station.state, "at": instant(station.at)} for station in process.path],
@@ -97,6 +99,7 @@ def flow(found: Any) -> dict[str, Any]:
         "profile": found.profile,
         "problem": found.problem,
         "reasons": list(found.reasons),
+        "told": told_json(found.reasons),
         "since": instant(found.updated),
     }
     if found.role.value == "consumer" and found.address is not None:

@@ -65,10 +65,11 @@ def open(  # noqa: PLR0913 - the one line that the README shows: connector.open(
     use = {"action": action_iri(action), "purpose": purpose_iri(purpose) if purpose else None}
     own, clock = setup(connector, key), Stopwatch()
     http = own_http(PATIENCE + timeout)
+    management = Management(own.connector, own.key, http)
     try:
         with clock.step("search"):
-            hit = find(catalogue, dataset, http=http, purpose=purpose, action=action)
-        desk = Desk(Management(own.connector, own.key, http), use, timeout)
+            hit = find(catalogue, dataset, http=http, purpose=purpose, action=action, own=management)
+        desk = Desk(management, use, timeout)
         agreement = None if renegotiate else desk.standing(hit)
         if agreement is None:
             with clock.step("negotiation"):

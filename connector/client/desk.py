@@ -25,6 +25,7 @@ from schemas.errors import (
 )
 from schemas.odrl import Agreement
 from schemas.vocab import FORMAT_ARROW_HTTP
+from schemas.worded import read_told, worded
 
 _OVER = frozenset({"COMPLETED", "TERMINATED"})
 PATIENCE = 10.0
@@ -151,7 +152,8 @@ class Desk:
 def _refused(view: Mapping[str, Any]) -> DataspaceError:
     """Return what the provider's refusal means for the user."""
     problem = str(view.get("problem") or "terminated")
-    reasons = [str(reason) for reason in view.get("reasons") or ()]
+    texts = [str(reason) for reason in view.get("reasons") or ()]
+    reasons = worded(texts, read_told(view.get("told"), len(texts)))
     if problem.startswith("use-denied"):
         return UseDenied(reasons or [problem])
     said = "; ".join([problem, *reasons])

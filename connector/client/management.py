@@ -17,6 +17,7 @@ from schemas.errors import (
     Refused,
     Unauthenticated,
 )
+from schemas.worded import read_told, worded
 
 _BY_STATUS: dict[int, type[DataspaceError]] = {
     400: Refused,
@@ -68,11 +69,14 @@ class Management:
             return document
         problem = document if isinstance(document, dict) else {}
         detail = str(problem.get("detail") or f"{self.url} answered {reply.status}")
+        said = problem.get("reasons")
+        texts = [str(one) for one in said] if isinstance(said, list) else [detail]
+        reasons = worded(texts, read_told(problem.get("told"), len(texts)))
         if reply.status in _BY_STATUS:
-            raise _BY_STATUS[reply.status](detail)
-        if reply.status >= 500:
+            raise _BY_STATUS[reply.status](reasons[0] if len(reasons) == 1 else detail)
+        if reply.status >= 500 and problem.get("title") != PeerRefused.code:
             raise PeerUnavailable(detail)
-        raise PeerRefused(detail, peer_status=reply.status, reasons=tuple(problem.get("reasons") or ()))
+        raise PeerRefused(detail, peer_status=reply.status, reasons=reasons if isinstance(said, list) else ())
 
 
 def quoted(identifier: str) -> str:

@@ -56,6 +56,16 @@ def setup(connector: str | None = None, key: str | None = None) -> Setup:
     return Setup(str(url).rstrip("/"), str(secret).strip(), tuple(egress) if isinstance(egress, list) else ())
 
 
+def setup_if_any() -> Setup | None:
+    """Find the user's connector, if one is named anywhere; None where nobody speaks for the user.
+
+    Raises:
+        Misconfigured: if one is named and cannot be used, saying what to set.
+    """
+    named = os.environ.get("HANSA_CONNECTOR") or _saved().get("connector")
+    return setup() if named else None
+
+
 def _saved() -> Mapping[str, Any]:
     path = CONFIG.expanduser()
     try:

@@ -30,6 +30,7 @@ from schemas.errors import (
     UseDenied,
 )
 from schemas.vocab import MEDIA_ARROW_STREAM
+from schemas.worded import read_told, worded
 
 MOST_TRIES = 8
 """Connections in a row that may bring nothing before a stream is given up; a provider may restart in it."""
@@ -200,6 +201,8 @@ class DataStream:
         self._is_over = True
         self._disconnect()
         if kind != "complete":
+            carried = told.get(b"told", b"").decode(errors="replace")
+            (reason,) = worded((reason,), read_told(f"[{carried}]", 1))
             self._ended = StreamEnded(reason or "no reason was given", end=kind, rows=self.rows)
         elif said != str(got):
             raise UnreadableData(f"the provider says that it sent {said!r} rows, but {got} arrived")
@@ -317,7 +320,8 @@ def error_from(status: int, told: Mapping[str, Any]) -> DataspaceError:
     """
     text = str(told.get("detail") or f"the provider answered {status}")[:2000]
     said = told.get("reasons")
-    reasons: Sequence[str] = [str(reason)[:500] for reason in said[:20]] if isinstance(said, list) else [text]
+    texts = [str(reason)[:500] for reason in said[:20]] if isinstance(said, list) else [text]
+    reasons: Sequence[str] = worded(texts, read_told(told.get("told"), len(texts)))
     kind = _ERRORS.get(str(told.get("title")))
     if kind is UseDenied:
         return UseDenied(reasons)
@@ -325,4 +329,4 @@ def error_from(status: int, told: Mapping[str, Any]) -> DataspaceError:
         return PeerUnavailable(text)
     if kind is None or kind in (PeerRefused, StreamEnded) or status >= 500:
         return PeerRefused(text, peer_status=status, reasons=reasons)
-    return kind(text)
+    return kind(reasons[0] if len(reasons) == 1 else text)

@@ -14,6 +14,7 @@ from schemas.errors import StreamEnded
 app = typer.Typer(help="Find data, see whether you may use it, and stream it.", no_args_is_help=True)
 
 Catalogue = Annotated[str, typer.Argument(help="URL of the catalogue.")]
+Lang = Annotated[str, typer.Option("--lang", help="Language of reasons and refusals: en or de.")]
 Purpose = Annotated[str | None, typer.Option(help="What for, e.g. dpv:ScientificResearch.")]
 Action = Annotated[str, typer.Option(help="What you mean to do: train, fineTune, evaluate or analyse.")]
 
@@ -27,16 +28,38 @@ def search(  # noqa: PLR0913 - one argument for each option of the verb
     action: Action = "train",
     most: Annotated[int, typer.Option(help="How many to list.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    anonymous: Annotated[
+        bool, typer.Option("--anonymous", help="Do not ask through your connector: the answer is anybody's.")
+    ] = False,
+    lang: Lang = "en",
 ) -> None:
-    """Search a catalogue, and see of each dataset whether you may use it."""
-    from connector.client.find import search as find
+    """Search a catalogue, and see of each dataset whether you may use it.
 
-    found = find(catalogue, text, purpose=purpose, action=action, size=most)
+    Where HANSA_CONNECTOR names your connector, it asks in your name, and the catalogue decides by what the
+    member list states of you. Else what hangs on that is shown as a step.
+    """
+    from connector.client.asking import find_for_user
+    from connector.client.find import read_hit
+    from policies.words.carried import in_words
+    from policies.words.language import language
+
+    wanted = language(lang)
+    found = find_for_user(catalogue, text, (purpose, action), most, anonymous=anonymous)
     if as_json:
         print_json(found)
         return
     rows = [(hit["title"], hit["id"], hit.get("rows"), hit["eligibility"]["answer"]) for hit in found["hits"]]
     print_table(("title", "dataset", "rows", "may I?"), rows, "Nothing found; try fewer words.")
+    for hit in map(read_hit, found["hits"]):
+        why = in_words(hit.next or "", wanted) if hit.answer == "after a step" else ""
+        why = why or "; ".join(in_words(reason, wanted) for reason in hit.reasons)
+        if why and hit.answer != "yours now":
+            out.print(f"{hit.title}: {hit.answer}: {shorten(why, 400)}", style="faint", markup=False)
+    whom = found.get("decidedFor")
+    said = f"decided for {whom}" if whom else "decided for nobody in particular"
+    out.print(said, style="faint", markup=False)
+    if found.get("note"):
+        err.print(str(found["note"]), style="waiting", markup=False)
     if found["total"] > len(rows):
         out.print(f"{len(rows)} of {found['total']:,}", style="faint")
 
@@ -66,6 +89,7 @@ def open_(  # noqa: PLR0913 - one argument for each option of the verb
         list[str] | None,
         typer.Option(help="What to measure of each group, such as count or mean:age; may be repeated."),
     ] = None,
+    lang: Lang = "en",
 ) -> None:
     """Negotiate, transfer and stream a dataset: to a Parquet file, or to look at it.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -51,7 +52,8 @@ def audit(
         reports: tuple[AuditReport, ...] = (audit_copy(copy),)
     else:
         # An auditor reads what was named on the command line; plain http stays for loopback.
-        reports = audit_urls(urls or [], Http(Egress.allowing(("0.0.0.0/0", "::/0")), timeout=60), save)
+        http = Http(Egress.allowing(("0.0.0.0/0", "::/0")), timeout=60)
+        reports = audit_urls(urls or [], http, save, _for_signers(urls or []))
     if as_json:
         print_json([report.as_json() for report in reports])
     else:
@@ -59,6 +61,13 @@ def audit(
             _print(report)
     if not all(report.holds for report in reports):
         raise typer.Exit(4)
+
+
+def _for_signers(urls: list[str]) -> Http:
+    """Return the client for those whom a log names: public places, and loopback if the log is there too."""
+    hosts = [urlsplit(url).hostname for url in urls]
+    is_here = bool(hosts) and all(host in ("localhost", "127.0.0.1", "::1") for host in hosts)
+    return Http(Egress.allowing(("127.0.0.0/8", "::1/128") if is_here else ()), timeout=10)
 
 
 def _print(report: AuditReport) -> None:
@@ -98,6 +107,11 @@ def _print(report: AuditReport) -> None:
         late = ", late" if duty.was_overdue and duty.state == "fulfilled" else ""
         style = "denied" if duty.state == "overdue" else "faint"
         out.print(f"  duty {duty.duty} of {duty.agreement}: {duty.state}{late}", style=style, markup=False)
+    for receipt in report.receipts[:MOST_SHOWN]:
+        style = {"confirmed": "faint", "unconfirmed": "waiting", "broken": "denied"}[receipt.standing]
+        note = f": {receipt.note}" if receipt.note else ""
+        text = f"  receipt at entry {receipt.entry} from {receipt.signer}: {receipt.standing.value}{note}"
+        out.print(text, style=style, markup=False)
     for refusal in report.refusals[:MOST_SHOWN]:
         asked = " for ".join(compact_iri(term) for term in (refusal.action, refusal.purpose) if term)
         name = refusal.dataset.rsplit(":", 1)[-1]

@@ -42,8 +42,9 @@ def owed_to_us(config: Config = HERE, as_json: Json = False) -> None:
 
 @reporting
 def owed_by_us(config: Config = HERE, as_json: Json = False) -> None:
-    """List what this participant owes to providers, and by when."""
-    answered = opened(load(config)).get("/obligations")["owedByUs"]
+    """List what this participant owes to providers, and by when; and receipts that no provider has taken."""
+    found = opened(load(config)).get("/obligations")
+    answered = found["owedByUs"]
     if as_json:
         print_json(answered)
         return
@@ -60,6 +61,13 @@ def owed_by_us(config: Config = HERE, as_json: Json = False) -> None:
     ]
     columns = ("agreement", "duty", "to", "due", "stage", "says")
     print_table(columns, rows, "We owe nothing.")
+    for sent in found["receipts"]:
+        if sent["fate"] != "taken":
+            why = f": {sent['problem']}" if sent["problem"] else ""
+            text = (
+                f"receipt {sent['receipt']} to {sent['to']} ({_named(sent['action'])}): {sent['fate']}{why}"
+            )
+            out.print(text, style="waiting" if sent["fate"] == "waiting" else "denied", markup=False)
 
 
 @reporting
@@ -99,7 +107,10 @@ def _fulfil(config: Path, agreement: str, action: str, **said: Any) -> None:
         name: value for name, value in said.items() if value is not None
     }
     answered = opened(load(config)).post("/obligations/fulfilments", document)
-    out.print(f"[granted]receipt taken[/] by {answered['to']}: {_named(answered['action'])}")
+    if answered["fate"] == "waiting":
+        out.print(f"[waiting]receipt saved[/], on its way to {answered['to']}: {_named(answered['action'])}")
+    else:
+        out.print(f"[granted]receipt taken[/] by {answered['to']}: {_named(answered['action'])}")
     out.print(f"receipt {answered['receipt']}", style="faint", markup=False)
 
 

@@ -19,6 +19,7 @@ from schemas.binding.client import Egress, Http
 from schemas.binding.lean import starting
 from schemas.errors import Malformed, Misconfigured, NotFound
 from schemas.identity import did_for
+from schemas.worded import read_told, worded
 
 app = typer.Typer(help="Run a participant's connector, and publish through it.", no_args_is_help=True)
 
@@ -151,6 +152,7 @@ def publish(  # noqa: PLR0913 - one argument for each option of the verb
     description: Annotated[str | None, typer.Option(help="What is in it.")] = None,
     keyword: Annotated[list[str] | None, typer.Option(help="A keyword; may be repeated.")] = None,
     consent: Annotated[str | None, typer.Option(help="Consent table beside the data.")] = None,
+    lang: Annotated[str, typer.Option("--lang", help="Language of refusals: en or de.")] = "en",
     config: Config = HERE,
     as_json: Json = False,
 ) -> None:
@@ -158,6 +160,10 @@ def publish(  # noqa: PLR0913 - one argument for each option of the verb
 
     Every term of the offer is checked against the data first; one that cannot be kept is refused by name.
     """
+    from policies.words.carried import in_words
+    from policies.words.language import language
+
+    wanted = language(lang)
     item: dict[str, Any] = {
         "source": source,
         "title": title,
@@ -174,7 +180,8 @@ def publish(  # noqa: PLR0913 - one argument for each option of the verb
             out.print(f"[granted]published[/] {dataset}")
         for refused in answered["refused"]:
             err.print(f"[denied]refused[/] {refused['source']}: ", end="")
-            err.print(refused["reason"], markup=False)
+            (reason,) = worded((refused["reason"],), read_told(refused.get("told"), 1))
+            err.print(in_words(reason, wanted), markup=False)
     if answered["refused"]:
         raise typer.Exit(1)
 

@@ -16,6 +16,7 @@ from connector.commands.policy_files import read_file
 from connector.commands.terminal import out, print_json, reporting
 from connector.settings import load
 from policies.profile import Label
+from policies.words.carried import in_words
 from policies.words.language import Language, language, message, say, sentence
 from schemas.errors import Malformed
 
@@ -144,8 +145,8 @@ def check(  # noqa: PLR0913 - one argument for each option of the verb
         _fit(compiled, data)
     document: dict[str, Any] = {
         "terms": len(explain_as_data(compiled, wanted)),
-        "warnings": list(compiled.warnings),
-        "conflicts": [str(clash) for clash in clashes_in(compiled)],
+        "warnings": [in_words(warning, wanted) for warning in compiled.warnings],
+        "conflicts": [in_words(clash.why, wanted) for clash in clashes_in(compiled)],
     }
     if action is not None or purpose is not None:
         use = _use(participant, action or "use", purpose, claim or [])
@@ -217,7 +218,7 @@ def _decided(policy: CompiledPolicy, use: Use, rows: int, at: datetime, lang: La
     return {
         "permitted": False,
         "sentences": list(against_sentences(question, lang)),
-        "reasons": [str(reason) for reason in decision.reasons],
+        "reasons": [say(reason.told, lang) for reason in decision.reasons],
         "remedies": [list(one.sentences(lang)) for one in remedies(question)],
     }
 
@@ -227,7 +228,7 @@ def _print_check(document: dict[str, Any], lang: Language) -> None:
     out.print(f"[granted]{first}[/],{rest}")
     for word, style, found in (("warning", "waiting", "warnings"), ("conflict", "denied", "conflicts")):
         for text in document[found]:
-            out.print(f"[{style}]{word}[/] ", end="")
+            out.print(f"[{style}]{say(message(f'label.{word}'), lang)}[/] ", end="")
             out.print(text, markup=False)
     if "decision" in document:
         print_decision(document["decision"], lang)

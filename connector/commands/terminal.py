@@ -17,7 +17,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.theme import Theme
 
-from schemas.errors import DataspaceError, EvidenceBroken, UseDenied
+from policies.words.carried import in_words
+from policies.words.language import Language, language, message, say
+from schemas.errors import DataspaceError, EvidenceBroken, Malformed, PeerRefused, StreamEnded, UseDenied
+from schemas.worded import Worded, wording
 
 ACCENT = "#1F5A8C"
 THEME = Theme(
@@ -45,28 +48,46 @@ def exit_code(error: DataspaceError) -> int:
 
 
 def reporting(command: Callable[P, R]) -> Callable[P, R]:
-    """Print an error of our tree as a sentence, not as a traceback."""
+    """Print an error of our tree as a sentence, not as a traceback; in the language of `--lang`."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
         except DataspaceError as error:
-            tell(error)
+            tell(error, spoken_language(kwargs.get("lang")))
             raise typer.Exit(exit_code(error)) from None
 
     return run
 
 
-def tell(error: DataspaceError) -> None:
+def spoken_language(name: object) -> Language:
+    """Return the language of a command; English where it has none, or one that we do not speak."""
+    try:
+        return language(name) if isinstance(name, str) else Language.EN
+    except Malformed:
+        return Language.EN
+
+
+def tell(error: DataspaceError, lang: Language = Language.EN) -> None:
     """Print an error: its code, then what happened; a denial one reason a line."""
     if isinstance(error, UseDenied):
         err.print(f"[denied]denied[/] ({error.code})")
         for reason in error.reasons:
-            err.print(f"  {reason}", markup=False)
+            err.print(f"  {in_words(reason, lang)}", markup=False)
         return
     err.print(f"[denied]{error.code}[/]: ", end="")
-    err.print(str(error), markup=False)
+    err.print(_said(error, lang), markup=False)
+
+
+def _said(error: DataspaceError, lang: Language) -> str:
+    if isinstance(error, StreamEnded):
+        why = in_words(error.reason, lang)
+        return say(message("end.stream", n=error.rows, kind=error.end, reason=why), lang)
+    if isinstance(error, PeerRefused) and lang is not Language.EN:
+        carried = [in_words(reason, lang) for reason in error.reasons if isinstance(reason, Worded)]
+        return "\n  ".join((str(error), *carried))
+    return in_words(wording(error), lang)
 
 
 def print_json(document: Any) -> None:

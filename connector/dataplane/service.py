@@ -27,7 +27,7 @@ from connector.transfer.ticket import Ticket, verify
 from connector.usage.ports import Sent
 from policies.claims import claims_detail
 from policies.compiled import CompiledPolicy, compile_policy
-from policies.decision import Deny, Permit, decide
+from policies.decision import Deny, Permit, decide, spoken_reasons
 from policies.plan import DataPlan
 from policies.use import NO_CLAIMS, Claims, Use, UseTotals
 from schemas.base import Role
@@ -370,4 +370,4 @@ def _fields(ticket: Ticket, agreement: SignedAgreement, stream: str) -> dict[str
 
 
 def _texts(decision: Deny) -> tuple[str, ...]:
-    return tuple(shorten(str(reason)) for reason in decision.reasons[:8])
+    return tuple(shorten(reason) for reason in spoken_reasons(decision)[:8])

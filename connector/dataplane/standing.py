@@ -14,6 +14,8 @@ from policies.compiled import CompiledPolicy
 from policies.counting import Bound
 from policies.decision import Deny, Permit, decide
 from policies.use import NO_CLAIMS, Claims, Use, UseTotals
+from policies.words.carried import spoken
+from policies.words.language import Several, message
 from schemas.dsp.transfer import TransferState
 
 EndKind = Literal[
@@ -54,16 +56,16 @@ class Granted:
         """
         if asked(self.policy, claims) == asked(self.policy, self.use.claims):
             return None
-        changed = f"what the data space states of {self.use.participant[:120]} has changed"
         totals = UseTotals(first_delivery=self.first_delivery)
         match decide(self.policy, replace(self.use, claims=claims), totals, at):
             case Deny(reasons=reasons):
-                return f"{changed}: {'; '.join(str(reason) for reason in reasons[:4])}"
+                told = Several(tuple(reason.told for reason in reasons[:4]), "join.xone")
+                return spoken(message("end.changed", who=self.use.participant[:120], reasons=told))
             case Permit() as found:
                 before, now = self.permit, found
                 if (now.plan, now.rules) == (before.plan, before.rules) and not _earlier(now, before):
                     return None
-                return f"{changed}, and with it what may be read; open the stream anew, from its first row"
+                return spoken(message("end.outgrown", who=self.use.participant[:120]))
 
 
 def _earlier(one: Permit, other: Permit) -> bool:
@@ -76,7 +78,8 @@ def stop(
 ) -> tuple[EndKind, str] | None:
     """Say why a stream may not go on, if it may not."""
     if agreement.has_ended(at):
-        return "revoked", f"agreement {ticket.agreement} was revoked: {agreement.end_reason}"
+        why = str(agreement.end_reason)
+        return "revoked", spoken(message("end.revoked", agreement=ticket.agreement, reason=why))
     if not agreement.final or agreement.epoch != ticket.epoch:
         changed = f" ({agreement.changed})" if agreement.changed else ""
         return "revoked", (
@@ -92,10 +95,10 @@ def stop(
         case TransferState.STARTED:
             return None
         case TransferState.SUSPENDED:
-            return "suspended", f"transfer {transfer.pid} is suspended: {why}"
+            return "suspended", spoken(message("end.suspended", transfer=transfer.pid, reason=why))
         case TransferState.TERMINATED:
-            return "terminated", f"transfer {transfer.pid} was terminated: {why}"
+            return "terminated", spoken(message("end.terminated", transfer=transfer.pid, reason=why))
         case TransferState.COMPLETED:
-            return "terminated", f"transfer {transfer.pid} was completed; ask for a new one"
+            return "terminated", spoken(message("end.completed", transfer=transfer.pid))
         case TransferState.REQUESTED:
-            return "terminated", f"transfer {transfer.pid} is not started yet"
+            return "terminated", spoken(message("end.not started", transfer=transfer.pid))

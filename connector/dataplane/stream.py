@@ -28,9 +28,13 @@ from connector.transfer.ticket import Ticket
 from connector.usage.ports import Reservation, Sent
 from policies.counting import Amount, Bound
 from policies.decision import Limits
+from policies.kinds.durations import Duration
 from policies.use import Claims
+from policies.words.carried import spoken
+from policies.words.language import Span, message
 from schemas.errors import DataspaceError, EnginesDisagree, Forbidden, Unavailable, WorldMoved
 from schemas.usage import UsageKind
+from schemas.worded import Worded
 
 LOOK_EVERY = timedelta(milliseconds=500)
 """How long a stream goes on without looking whether it may."""
@@ -47,7 +51,8 @@ _log = structlog.get_logger("connector.dataplane")
 
 def shorten(reason: str) -> str:
     """Cut a reason to a length that the log and the wire take."""
-    return reason[:_MOST_REASON]
+    short = reason[:_MOST_REASON]
+    return Worded(short, reason.told) if isinstance(reason, Worded) else short
 
 
 @dataclass(frozen=True)
@@ -302,11 +307,9 @@ class OpenStream:
         """Say which limit lets nothing more leave."""
         most = self._admission.most
         if most.rows is not None and self._meter.left == 0 and found.total + found.rows >= most.rows:
-            return "row-limit", f"the agreement allows {most.rows} rows in all, and they are used"
+            return "row-limit", spoken(message("end.rows", most=most.rows))
         left = self._meter.left_bytes
-        return "byte-limit", (
-            f"the agreement allows {most.bytes} bytes in all; the {left} that are left hold no further row"
-        )
+        return "byte-limit", spoken(message("end.bytes", most=most.bytes or 0, left=left))
 
     def _pace(self, wait: timedelta, until: datetime) -> None:
         """Wait for the rate, still looking whether to halt; end the stream where it would take too long."""
@@ -314,9 +317,9 @@ class OpenStream:
         rate = self._admission.most.rate
         if rate is not None and now + wait > until:
             at = (now + wait).isoformat(timespec="seconds")
-            text = f"the agreement allows {rate.rows} rows per {rate.period}; go on from {at}"
+            span = Span(Duration(0, rate.period).text)
             # Not passing: who comes again at once would only wait again, so the reader is told when.
-            self._finish("rate-limit", text)
+            self._finish("rate-limit", spoken(message("end.rate", n=rate.rows, span=span, when=at)))
             return
         self._room.wait(self._look, min(wait, LOOK_EVERY))
 
@@ -334,7 +337,7 @@ class OpenStream:
         until = self._admission.limits.until
         if until is None or now < until:
             return None
-        return "expired", f"the permission ended at {until.isoformat(timespec='seconds')}"
+        return "expired", spoken(message("end.expired", when=until.isoformat(timespec="seconds")))
 
     def _finish(self, kind: EndKind, reason: str, *, passing: bool = False) -> None:
         if self.end is None:

@@ -146,13 +146,19 @@ def _toml_value(value: Any) -> str:
     return json.dumps(value)
 
 
-def prepare(home: Path, data: Path, ports: Mapping[str, int] | None = None) -> Space:
+def prepare(
+    home: Path,
+    data: Path,
+    ports: Mapping[str, int] | None = None,
+    stated: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Space:
     """Write settings, keys and the signed member list of every participant below `home`.
 
     Args:
         home: an empty folder.
         data: a folder with one folder of data files a provider.
         ports: a port for `catalog` and each participant; free ones where left out.
+        stated: what the member list states of participants, such as groups and a region.
     """
     chosen = dict(ports or {})
     missing = [name for name in ("catalog", *NAMES) if name not in chosen]
@@ -178,18 +184,16 @@ def prepare(home: Path, data: Path, ports: Mapping[str, int] | None = None) -> S
             "members": {"url": f"{catalog.url}/members.jwt", "authority": jwk},
             "egress": {"allow": list(LOOPBACK)},
             "log_level": "warning",
+            "catalogs": [{"id": catalog.did, "url": catalog.url, "push": name not in (CRAWLED, "developer")}],
         }
         if name != "developer":
             settings["data"] = {"roots": [str(data / name)]}
             settings["stream"] = {"flight_port": 0} if name == "mobility" else {}
-            if name != CRAWLED:
-                settings["catalogs"] = [{"id": catalog.did, "url": catalog.url}]
         place.folder.mkdir(parents=True, mode=0o700, exist_ok=True)
         (place.folder / "hansa.toml").write_text(to_toml(settings), encoding="utf-8")
         thumbprint = _make_key(place.folder / "state" / KEY_FILE)
-        members.append(
-            _member(place.did, thumbprint, "consumer" if name == "developer" else "provider", title)
-        )
+        member = _member(place.did, thumbprint, "consumer" if name == "developer" else "provider", title)
+        members.append(member.model_copy(update=dict((stated or {}).get(name, {}))))
         space.participants[name] = place
     _prepare_catalog(space, chosen["catalog"], jwk)
     now = datetime.now(UTC)

@@ -16,7 +16,7 @@ from connector.negotiation.machine import MOVES, TURN, Said
 from connector.outbox.rules import Do, Hold, Rule, Rules, Where, possible
 from policies.compare.clashes import refuse_contradictions
 from policies.compiled import compile_policy
-from policies.decision import Deny, decide
+from policies.decision import Deny, decide, spoken_reasons
 from policies.subsumption import Misfit, covers, matches
 from policies.use import NO_CLAIMS, Claims, Use, UseTotals
 from schemas.base import Role
@@ -24,6 +24,7 @@ from schemas.dsp.negotiation import NegotiationState as State
 from schemas.errors import Refused
 from schemas.foreign import as_repeated
 from schemas.odrl import Agreement, DeclaredUse, Offer, terms
+from schemas.worded import wording
 
 MOST_ROUNDS = 16
 """Requests of one negotiation before we end it."""
@@ -242,8 +243,8 @@ def denials(case: Case) -> tuple[str, ...]:
     try:
         decision = decide(compile_policy(case.offer), use, UseTotals(), case.at)
     except Refused as error:
-        return (str(error),)
-    return tuple(str(reason) for reason in decision.reasons) if isinstance(decision, Deny) else ()
+        return (wording(error),)
+    return spoken_reasons(decision) if isinstance(decision, Deny) else ()
 
 
 def _no_agreement() -> Say:
@@ -263,7 +264,7 @@ def _too_wide(case: Case) -> tuple[str, ...]:
     try:
         refuse_contradictions(compile_policy(case.offer))
     except Refused as error:
-        return (str(error),)
+        return (wording(error),)
     found = []
     for offer in (_ours(case), *case.published):
         fit = covers(case.offer, offer)

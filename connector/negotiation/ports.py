@@ -13,6 +13,7 @@ from schemas.base import Role
 from schemas.dsp.negotiation import ContractNegotiation, NegotiationState
 from schemas.odrl import Agreement, DeclaredUse, Offer
 from schemas.usage import AgreedTerms, UsageRecord
+from schemas.worded import Reasons
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Negotiation:
     wanted: Offer | None = None
     held: str | None = None
     problem: str | None = None
-    reasons: tuple[str, ...] = ()
+    reasons: Reasons = ()
     seen: tuple[str, ...] = ()
     path: Path = ()
     version: int = 0

@@ -12,7 +12,15 @@ from typing import Any
 from connector.negotiation.judge import Say
 from connector.negotiation.machine import MOVES, TURN, Said, move, said
 from connector.negotiation.ports import Negotiation, SignedAgreement
-from connector.outbox.letter import bounded, checked_callback, loggable, readable, remember, shorten
+from connector.outbox.letter import (
+    bounded,
+    checked_callback,
+    heard_reasons,
+    loggable,
+    remember,
+    said_reasons,
+    shorten,
+)
 from connector.outbox.path import arrive
 from schemas.base import Message, Role
 from schemas.canonical import digest
@@ -108,7 +116,7 @@ def heard(negotiation: Negotiation, message: Message, at: datetime) -> Negotiati
         case words.ContractNegotiationTerminationMessage():
             code = shorten(message.code, 120) if message.code else "terminated"
             return replace(
-                moved, problem=f"{code}, says {negotiation.counterparty}", reasons=readable(message.reason)
+                moved, problem=f"{code}, says {negotiation.counterparty}", reasons=heard_reasons(message)
             )
         case _:
             return moved
@@ -159,7 +167,9 @@ def spoken(negotiation: Negotiation, say: Say, pen: Pen) -> tuple[Negotiation, M
             )
         case Said.TERMINATION:
             moved = replace(moved, problem=say.code or "terminated", reasons=say.reasons)
-            message = words.ContractNegotiationTerminationMessage(**pids, code=say.code, reason=say.reasons)
+            message = words.ContractNegotiationTerminationMessage(
+                **pids, code=say.code, **said_reasons(say.reasons)
+            )
     return moved, message if negotiation.counter_pid else None
 
 

@@ -40,7 +40,8 @@ class Entry:
 
     `place` is the duty in the agreement, `period` counts how often it was owed. `since` is from when its
     time runs: the last delivery, or the end of the period before. `due` is None where there is no date.
-    `receipt_id` and `receipt` are the receipt that fulfilled it, and its signed text. `version` counts saves.
+    `receipt_id` and `receipt` are the receipt that fulfilled it, and its signed text; `receipt_key` is the
+    public key (JWK) by which it was checked. `version` counts saves.
     """
 
     agreement: str
@@ -57,6 +58,7 @@ class Entry:
     fulfilled: datetime | None = None
     receipt_id: str | None = None
     receipt: str | None = None
+    receipt_key: dict[str, str] | None = None
     version: int = 0
 
     @property

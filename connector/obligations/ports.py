@@ -8,6 +8,9 @@ from typing import Any, Protocol
 
 from connector.negotiation.ports import SignedAgreement
 from connector.obligations.entry import Entry
+from connector.obligations.sent import SentReceipt
+from connector.outbox.ports import Outgoing
+from connector.trust.ports import Signed
 from policies.use import UseTotals
 from schemas.base import Role
 from schemas.usage import UsageKind, UsageRecord
@@ -56,6 +59,44 @@ class LedgerStore(Protocol):
         ...
 
 
+class ReceiptStore(Protocol):
+    """Keeps our receipts, and what became of them."""
+
+    def add(self, receipt: SentReceipt, outgoing: Outgoing) -> None:
+        """Save a new receipt with the message that hands it over: both or neither.
+
+        Raises:
+            AlreadyExists: if there is one of that id; nothing was saved.
+            StorageUnavailable: if nothing was saved.
+        """
+        ...
+
+    def get(self, receipt_id: str) -> SentReceipt:
+        """Return a receipt.
+
+        Raises:
+            NotFound: naming the id.
+        """
+        ...
+
+    def save(self, receipt: SentReceipt, records: Sequence[UsageRecord] = ()) -> None:
+        """Replace a receipt that was read at its version, with the records of what became of it.
+
+        Raises:
+            StaleState: if it was changed meanwhile; nothing was saved.
+            StorageUnavailable: if nothing was saved.
+        """
+        ...
+
+    def of(self, agreement: str) -> Sequence[SentReceipt]:
+        """Return the receipts under an agreement, oldest first."""
+        ...
+
+    def recent(self, most: int) -> Sequence[SentReceipt]:
+        """Return the latest receipts, newest first."""
+        ...
+
+
 class Agreed(Protocol):
     """Knows agreements."""
 
@@ -91,8 +132,8 @@ class Log(Protocol):
 class Signatures(Protocol):
     """Knows the keys of participants."""
 
-    def verified(self, issuer: str, token: str) -> dict[str, Any]:
-        """Return the claims of a token that a participant signed.
+    def verified(self, issuer: str, token: str) -> Signed:
+        """Return the claims of a token that a participant signed, and the key that did.
 
         Raises:
             Unauthenticated: saying which check failed.
@@ -129,14 +170,5 @@ class Peers(Protocol):
 
         Raises:
             PeerUnavailable: if it cannot say so now, or keeps no ledger.
-        """
-        ...
-
-    def hand_over(self, agreement: SignedAgreement, receipt: str) -> dict[str, Any]:
-        """Give a signed receipt to the provider, and return what it fulfilled.
-
-        Raises:
-            PeerRefused: carrying the provider's reasons.
-            PeerUnavailable: if it cannot be reached; nothing was changed.
         """
         ...

@@ -23,7 +23,7 @@ from policies.obligations import Obligation, obligations_of
 from policies.rules import Consequence
 from schemas.base import Role
 from schemas.errors import DataspaceError, IllegalMove, Malformed, NotFound, StaleState
-from schemas.receipts import Receipt, read_receipt
+from schemas.receipts import HeldReceipt, Receipt, read_receipt
 from schemas.usage import UsageKind, UsageRecord
 
 LOOK = timedelta(seconds=10)
@@ -212,7 +212,8 @@ class Ledger:
             NotFound: if there is no such agreement, or it is not the caller's: the same answer.
             IllegalMove: if nothing of the kind is owed.
         """
-        receipt = read_receipt(self._signatures.verified(caller, token), caller, self._did)
+        signed = self._signatures.verified(caller, token)
+        receipt = read_receipt(signed.claims, caller, self._did)
         held = self._given(caller, receipt)
         self.enter(held.agreement.id)
         entries = [one for one in self._store.of(held.agreement.id) if one.action == receipt.action]
@@ -226,7 +227,7 @@ class Ledger:
                 f"receipt: no {named(receipt.action)[:60]!r} is owed under {held.agreement.id} now; "
                 f"duties entered so far: {', '.join(known)}"
             )
-        return self._fulfil(waiting[0], receipt, token)
+        return self._fulfil(replace(waiting[0], receipt=token, receipt_key=signed.key), receipt)
 
     def _given(self, caller: str, receipt: Receipt) -> SignedAgreement:
         missing = NotFound(f"no agreement {receipt.agreement[:120]!r} of yours here")
@@ -242,7 +243,22 @@ class Ledger:
             )
         return held
 
-    def _fulfil(self, entry: Entry, receipt: Receipt, token: str) -> Entry:
+    def shown(self, agreement: str) -> tuple[HeldReceipt, ...]:
+        """Return the receipts that were taken under an agreement, as an auditor is shown them."""
+        return tuple(
+            HeldReceipt(
+                id=one.receipt_id,
+                agreement=agreement,
+                token=one.receipt,
+                duty=one.place,
+                period=one.period,
+                key=one.receipt_key,
+            )
+            for one in self._store.of(agreement)
+            if one.receipt_id is not None and one.receipt is not None
+        )
+
+    def _fulfil(self, entry: Entry, receipt: Receipt) -> Entry:
         now = self._clock()
         if receipt.done > now + LEEWAY:
             raise Malformed(
@@ -256,9 +272,7 @@ class Ledger:
             )
         # Never ahead of our clock: else what is delivered until then would be owed by nobody.
         done = min(receipt.done, now)
-        fulfilled = replace(
-            entry, stage=Stage.FULFILLED, fulfilled=done, receipt_id=receipt.id, receipt=token
-        )
+        fulfilled = replace(entry, stage=Stage.FULFILLED, fulfilled=done, receipt_id=receipt.id)
         self._store.put([fulfilled], [self._told(fulfilled, UsageKind.OBLIGATION_FULFILLED, receipt)])
         self._undrawn.pop(entry.id, None)
         if self.hindrance(entry.agreement) is None:

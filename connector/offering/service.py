@@ -37,6 +37,7 @@ from schemas.dcat import Catalog, ColumnStatistics, Dataset
 from schemas.errors import AlreadyExists, NotFound, PolicyMismatch, Refused, WorldMoved
 from schemas.odrl import terms
 from schemas.usage import UsageKind, UsageRecord
+from schemas.worded import wording
 
 BATCH = 200
 """Publications that are saved in one transaction."""
@@ -101,7 +102,7 @@ class Offerings:
                 try:
                     offering, is_new = self._prepare(item, ChainMap(batch, dict(held)), batch)
                 except (Refused, WorldMoved) as error:
-                    refused.append((item.source, str(error)))
+                    refused.append((item.source, wording(error)))
                     continue
                 if is_new:
                     batch[offering.dataset.id] = offering

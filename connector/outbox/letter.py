@@ -9,9 +9,10 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from connector.outbox.ports import DSP_KINDS, Kind, Outgoing, Process
-from schemas.base import Message
+from schemas.base import CodeMessage, Message
 from schemas.binding.paths import join, path_for
 from schemas.errors import Malformed
+from schemas.worded import Worded, read_told, told_text, worded
 
 PATIENCE = timedelta(minutes=15)
 """How long a message is tried before its process is given up."""
@@ -83,7 +84,9 @@ def failed(outgoing: Outgoing, problem: str) -> str:
 
 
 def unnamed(outgoing: Outgoing) -> frozenset[str]:
-    """Return the members that an answer has to hold: the process ids that the message could not name."""
+    """Return the members that an answer has to hold: process ids that we could not name, or a stage."""
+    if outgoing.kind == "receipt":
+        return frozenset({"stage"})  # whoever answers without it has entered nothing
     if outgoing.kind not in DSP_KINDS:
         return frozenset()
     return frozenset({"consumerPid", "providerPid"} - outgoing.document.keys())
@@ -144,6 +147,17 @@ def checked_callback(url: str | None) -> str:
     return str(url)
 
 
+def heard_reasons(message: CodeMessage) -> tuple[str, ...]:
+    """Return the reasons that a peer gave, with what they carry as far as it is short enough to be kept."""
+    texts = readable(message.reason)
+    return worded(texts, read_told(message.told, len(texts)))
+
+
+def said_reasons(reasons: Sequence[str]) -> dict[str, Any]:
+    """Return the members of a message that give these reasons."""
+    return {"reason": tuple(map(str, reasons)), "told": told_text(reasons)}
+
+
 def readable(reasons: Sequence[Any]) -> tuple[str, ...]:
     """Return the reasons that a peer gave (any JSON) as short texts."""
     texts = []
@@ -157,7 +171,8 @@ def readable(reasons: Sequence[Any]) -> tuple[str, ...]:
 def shorten(text: str, most: int = MOST_REASON) -> str:
     """Return a text on one line and of at most `most` characters."""
     line = " ".join("".join(mark if mark.isprintable() else " " for mark in text).split())
-    return line if len(line) <= most else line[: most - 1] + "…"
+    short = line if len(line) <= most else line[: most - 1] + "…"
+    return Worded(short, text.told) if isinstance(text, Worded) else short
 
 
 def loggable(reasons: Sequence[str]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from connector.outbox.path import Path
 from connector.outbox.refusal import Verdict
 from schemas.base import Role
 
-Kind = Literal["negotiation", "transfer", "publication", "dataflow"]
+Kind = Literal["negotiation", "transfer", "publication", "dataflow", "receipt"]
 DSP_KINDS: frozenset[Kind] = frozenset({"negotiation", "transfer"})
 """What is said in the Dataspace Protocol, whose paths, process ids and states we know."""
 

@@ -14,7 +14,7 @@ from connector.signaling.ports import ControlPlane, ControlPlanes, DataFlow, Off
 from connector.transfer.starts import Totals
 from connector.transfer.ticket import granted, issue, lasting
 from policies.compiled import compile_policy
-from policies.decision import Deny, decide
+from policies.decision import Deny, decide, spoken_reasons
 from policies.use import NO_CLAIMS, Claims, Use
 from schemas.base import Role
 from schemas.dps import FlowState as State
@@ -83,7 +83,7 @@ class Decisions:
             self._clock(),
         )
         if isinstance(decision, Deny):
-            raise UseDenied(tuple(map(str, decision.reasons)))
+            raise UseDenied(spoken_reasons(decision))
         return Begun(held, earlier is None, decision.limits.until)
 
     def held(self, flow: DataFlow) -> SignedAgreement | None:

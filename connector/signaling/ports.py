@@ -17,6 +17,7 @@ from schemas.dps import FlowState
 from schemas.dsp.transfer import DataAddress, TransferState
 from schemas.odrl import Agreement, DeclaredUse
 from schemas.usage import UsageRecord
+from schemas.worded import Reasons
 
 Dialect = Literal["dps", "edc-0.15"]
 """How a control plane speaks; see `dialects`."""
@@ -74,7 +75,7 @@ class DataFlow:
     pushing: datetime | None = None
     pusher: str | None = None
     problem: str | None = None
-    reasons: tuple[str, ...] = ()
+    reasons: Reasons = ()
     received: Received | None = None
     version: int = 0
 

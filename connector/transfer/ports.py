@@ -13,6 +13,7 @@ from schemas.base import Role
 from schemas.dsp.transfer import DataAddress, TransferProcess, TransferState
 from schemas.odrl import DeclaredUse
 from schemas.usage import UsageRecord
+from schemas.worded import Reasons
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Transfer:
     address: DataAddress | None = None
     held: str | None = None
     problem: str | None = None
-    reasons: tuple[str, ...] = ()
+    reasons: Reasons = ()
     seen: tuple[str, ...] = ()
     path: Path = ()
     received: Received | None = None

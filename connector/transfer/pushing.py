@@ -1,7 +1,7 @@
 """Transfers whose data we push to where the consumer takes it: what is pushed, and what became of it.
 
-What a crash leaves behind: a push that counts as under way until its process is known to have died, or its lease
-is over; then it is begun again, from the first row.
+What a crash leaves behind: a push that counts as under way until its process is known to have died, or its
+lease is over; then it is begun again, from the first row.
 """
 
 from __future__ import annotations

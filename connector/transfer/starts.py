@@ -16,10 +16,11 @@ from connector.transfer.ports import Transfer
 from connector.transfer.steps import DENIED
 from connector.transfer.ticket import granted, issue, lasting
 from policies.compiled import compile_policy
-from policies.decision import Deny, decide
+from policies.decision import Deny, decide, spoken_reasons
 from policies.use import NO_CLAIMS, Claims, Use, UseTotals
 from schemas.dsp.transfer import DataAddress
 from schemas.errors import Refused
+from schemas.worded import wording
 
 
 class Totals(Protocol):
@@ -72,7 +73,7 @@ class Starts:
             totals = self._usage.totals(transfer.agreement, transfer.pid)
             decision = decide(compile_policy(held.agreement), use, totals, at)
             if isinstance(decision, Deny):
-                return Say(Said.TERMINATION, code=DENIED, reasons=tuple(map(str, decision.reasons)))
+                return Say(Said.TERMINATION, code=DENIED, reasons=spoken_reasons(decision))
             if direction_of(transfer.format) == "push":
                 return Say(Said.START)
             ticket = granted(
@@ -80,7 +81,7 @@ class Starts:
             )
             address = self._addresses(transfer, issue(ticket, self._ticket_key))
         except Refused as error:
-            return Say(Said.TERMINATION, code=error.code, reasons=(str(error),))
+            return Say(Said.TERMINATION, code=error.code, reasons=(wording(error),))
         return Say(Said.START, address=address)
 
     def ticket(self, transfer: Transfer) -> str:

@@ -11,7 +11,15 @@ from typing import Any
 
 from connector.negotiation.ports import SignedAgreement
 from connector.negotiation.steps import checked_use
-from connector.outbox.letter import bounded, checked_callback, loggable, readable, remember, shorten
+from connector.outbox.letter import (
+    bounded,
+    checked_callback,
+    heard_reasons,
+    loggable,
+    remember,
+    said_reasons,
+    shorten,
+)
 from connector.outbox.path import arrive
 from connector.transfer.direction import direction_of
 from connector.transfer.judge import Say
@@ -97,11 +105,11 @@ def heard(transfer: Transfer, message: Message, at: datetime) -> Transfer:
             takes = transfer.role is Role.CONSUMER and message.data_address is not None
             return replace(moved, address=message.data_address if takes else transfer.address, reasons=())
         case words.TransferSuspensionMessage():
-            return replace(moved, reasons=readable(message.reason))
+            return replace(moved, reasons=heard_reasons(message))
         case words.TransferTerminationMessage():
             code = shorten(message.code, 120) if message.code else "terminated"
             problem = f"{code}, says {transfer.counterparty}"
-            return replace(moved, problem=problem, reasons=readable(message.reason), held=None)
+            return replace(moved, problem=problem, reasons=heard_reasons(message), held=None)
         case _:
             return moved
 
@@ -145,10 +153,10 @@ def spoken(transfer: Transfer, say: Say, *, message_id: str, at: datetime) -> tu
             message = words.TransferCompletionMessage(**pids)
         case Said.SUSPENSION:
             moved = replace(moved, held=say.reasons[0] if say.reasons else "suspended", reasons=say.reasons)
-            message = words.TransferSuspensionMessage(**pids, code=say.code, reason=say.reasons)
+            message = words.TransferSuspensionMessage(**pids, code=say.code, **said_reasons(say.reasons))
         case Said.TERMINATION:
             moved = replace(moved, problem=say.code or "terminated", reasons=say.reasons)
-            message = words.TransferTerminationMessage(**pids, code=say.code, reason=say.reasons)
+            message = words.TransferTerminationMessage(**pids, code=say.code, **said_reasons(say.reasons))
         case Said.REQUEST:
             raise IllegalMove("a transfer is requested once, when it is opened")
     return moved, message if transfer.counter_pid else None

@@ -17,8 +17,9 @@ from typing import Any
 import structlog
 from joserfc.jwk import OKPKey
 
-from connector.trust.ports import Caller, ReplayStore
+from connector.trust.ports import Caller, ReplayStore, Signed
 from policies import use
+from policies.claims import stated
 from schemas.binding.client import Http
 from schemas.binding.did import DidResolver
 from schemas.dsp.version import Auth
@@ -237,8 +238,8 @@ class MembersTrust:
             return str(error)
         return None
 
-    def verified(self, issuer: str, token: str) -> dict[str, Any]:
-        """Return the claims of a token that a member signed with its listed key; whoever brought it.
+    def verified(self, issuer: str, token: str) -> Signed:
+        """Return the claims of a token that a member signed with its listed key, and that key.
 
         Raises:
             Unauthenticated: saying which check failed.
@@ -250,7 +251,8 @@ class MembersTrust:
         for fresh in (False, True):
             document = _only_listed(self._resolve(member.id, fresh=fresh), member)
             if document.verification_method:
-                return verify_claims(token, speaking_keys(document), now)
+                claims = verify_claims(token, speaking_keys(document), now)
+                return Signed(claims, dict(document.verification_method[0].public_key_jwk))
         raise Unauthenticated(f"no key of {member.id} has the thumbprint of the member list")
 
     def _list(self, *, wait: bool) -> MemberList:
@@ -312,14 +314,6 @@ def _standing(did: str, member: Member | None, now: datetime) -> Member:
         until = member.valid_to.isoformat(timespec="seconds")
         raise Forbidden(f"the membership of {did[:120]} ended at {until}; ask the data space to renew it")
     return member
-
-
-def stated(member: Member) -> use.Claims:
-    """Return what a member list states of one of its members."""
-    pairs = ((name, value) for name, values in member.credentials.items() for value in values)
-    return use.Claims(
-        frozenset(member.groups), tuple(sorted(pairs)), member.region, member.environment, listed=True
-    )
 
 
 def _only_listed(document: DidDocument, member: Member) -> DidDocument:

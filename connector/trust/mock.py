@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from connector.trust.ports import Caller
+from connector.trust.ports import Caller, Signed
 from policies.use import NO_CLAIMS, Claims
 from schemas.dsp.version import Auth
 from schemas.errors import Forbidden, Unauthenticated
@@ -55,7 +55,7 @@ class MockTrust:
         """Say nothing against anybody."""
         return None
 
-    def verified(self, issuer: str, token: str) -> dict[str, Any]:
+    def verified(self, issuer: str, token: str) -> Signed:
         """Refuse: nobody has a key here.
 
         Raises:

@@ -18,6 +18,14 @@ class Caller:
     roles: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
+class Signed:
+    """The claims of a token whose signature was checked, and the key that made it (public JWK)."""
+
+    claims: dict[str, Any]
+    key: dict[str, str]
+
+
 class TrustProfile(Protocol):
     """One way in which participants prove themselves to each other."""
 
@@ -60,7 +68,7 @@ class TrustProfile(Protocol):
         """
         ...
 
-    def verified(self, issuer: str, token: str) -> dict[str, Any]:
+    def verified(self, issuer: str, token: str) -> Signed:
         """Return the claims of a token that a participant signed, whoever brought it.
 
         Raises:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from policies.algebra.formulas import ALWAYS, Every, Formula, Impossible, Negated, can_hold
 from policies.compare.extents import USE_FACTS, Extents, rows_of, sorts_of
-from policies.compare.fit import words_of
+from policies.compare.fit import short_said
 from policies.compare.tightness import are_rows_within, filters_of
 from policies.compiled import CompiledPolicy
 from policies.profile import is_action_within
 from policies.rules import CompiledPermission, CompiledProhibition
+from policies.words.carried import spoken
+from policies.words.language import Message, Several, message
 from schemas.errors import PolicyMismatch
 
 
@@ -20,7 +22,12 @@ class Clash:
     """Rules that contradict each other, or one that contradicts itself: their places, and why."""
 
     places: tuple[str, ...]
-    why: str
+    told: Message
+
+    @property
+    def why(self) -> str:
+        """Return why, in English, carrying what it says."""
+        return spoken(self.told)
 
     def __str__(self) -> str:
         return self.why
@@ -32,9 +39,9 @@ def clashes_in(policy: CompiledPolicy) -> tuple[Clash, ...]:
     found = []
     for permission in policy.permissions:
         if (why := _never(permission, extents)) is not None:
-            found.append(Clash((permission.place,), f"{permission.place} can never hold: {why}"))
+            found.append(Clash((permission.place,), message("clash.never", place=permission.place, why=why)))
             continue
-        found += _forbidden(permission, policy.prohibitions, extents, "")
+        found += _forbidden(permission, policy.prohibitions, extents, "clash.forbidden")
     return tuple(found)
 
 
@@ -48,7 +55,7 @@ def clashes_between(one: CompiledPolicy, other: CompiledPolicy) -> tuple[Clash, 
     found = []
     for mine, theirs in ((one, other), (other, one)):
         for permission in mine.permissions:
-            found += _forbidden(permission, theirs.prohibitions, extents, "of the other policy ")
+            found += _forbidden(permission, theirs.prohibitions, extents, "clash.forbidden.other")
     pairs = [
         (mine, theirs)
         for mine in one.permissions
@@ -60,7 +67,7 @@ def clashes_between(one: CompiledPolicy, other: CompiledPolicy) -> tuple[Clash, 
         found += [
             Clash(
                 (mine.place, theirs.place),
-                f"{mine.place} and {theirs.place} of the other policy never hold together: {why}",
+                message("clash.apart", place=mine.place, other=theirs.place, why=why or ""),
             )
             for mine, theirs, why in apart
         ]
@@ -75,7 +82,8 @@ def refuse_contradictions(policy: CompiledPolicy) -> None:
     """
     found = clashes_in(policy)
     if found:
-        raise PolicyMismatch("; ".join(str(clash) for clash in found) + "; change or remove one of them")
+        told = Several(tuple(clash.told for clash in found), "join.xone")
+        raise PolicyMismatch(spoken(message("clash.refused", clashes=told)))
 
 
 def _never(permission: CompiledPermission, extents: Extents) -> str | None:
@@ -104,14 +112,19 @@ def _apart(one: CompiledPermission, other: CompiledPermission, extents: Extents)
 
 
 def _forbidden(
-    permission: CompiledPermission, prohibitions: Iterable[CompiledProhibition], extents: Extents, whose: str
+    permission: CompiledPermission, prohibitions: Iterable[CompiledProhibition], extents: Extents, id: str
 ) -> list[Clash]:
     """Return the prohibitions that always stand where a permission holds: it never permits anything."""
     return [
         Clash(
             (permission.place, rule.place),
-            f"{permission.place} ({words_of(permission)}) is always forbidden by {rule.place} {whose}"
-            f"({words_of(rule)})",
+            message(
+                id,
+                place=permission.place,
+                rule=short_said(permission),
+                other=rule.place,
+                prohibition=short_said(rule),
+            ),
         )
         for rule in prohibitions
         if _always_stands(rule, permission, extents)

@@ -25,7 +25,9 @@ from policies.rules import (
     Consequence,
     DataLimit,
 )
-from policies.words.wording import compact, phrase
+from policies.words.language import Message, Several, message, say
+from policies.words.wording import compact, phrase, said
+from schemas.vocab import compact_iri
 
 
 def misfits(requested: CompiledPolicy, offered: CompiledPolicy) -> tuple[str, ...]:
@@ -184,15 +186,22 @@ def _is_as_short(mine: Duration | None, theirs: Duration | None) -> bool:
 
 def words_of(rule: CompiledRule) -> str:
     """Put a rule shortly into words: its action and its terms."""
-    parts = [phrase(term) for term in rule.conditions]
+    return say(short_said(rule))
+
+
+def short_said(rule: CompiledRule) -> Message:
+    """Return what a rule says shortly, as a message."""
+    parts = [said(term) for term in rule.conditions]
     if isinstance(rule, CompiledPermission):
-        parts += [phrase(limit) for limit in rule.limits]
-        parts += [_notice(rule)] if rule.revocable else []
+        parts += [said(limit) for limit in rule.limits]
+        parts += [message("text", text=_notice(rule))] if rule.revocable else []
     elif isinstance(rule, CompiledProhibition):
-        parts += [phrase(limit) for limit in rule.filters]
+        parts += [said(limit) for limit in rule.filters]
     else:
-        parts += _duty_words(rule)
-    return compact([rule.action]) + (f" ({'; '.join(parts)})" if parts else "")
+        parts += [message("text", text=words) for words in _duty_words(rule)]
+    if not parts:
+        return message("rule.bare", action=compact_iri(rule.action))
+    return message("rule.terms", action=compact_iri(rule.action), parts=Several(tuple(parts), "join.xone"))
 
 
 def _duty_words(duty: CompiledDuty) -> list[str]:

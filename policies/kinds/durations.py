@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from policies.kinds.values import read_text, shown
+from policies.refusals import refusal
 from schemas.errors import PolicyMismatch
 from schemas.vocab import XSD, expand_iri
 
@@ -95,7 +96,7 @@ def read_duration(value: Any, place: str) -> Duration:
     found = _DURATION.fullmatch(text) if declared in _TYPES else None
     if found is None:
         kind = f" of type {declared[:80]}" if declared not in _TYPES else ""
-        raise PolicyMismatch(f"{place}: {shown(text)}{kind} is not a duration; write one like P30D or PT12H")
+        raise PolicyMismatch(refusal("duration", place=place, text=shown(text), kind=kind))
     years, months, weeks, days, hours, minutes = (int(part or 0) for part in found.groups()[:6])
     micro = int(Decimal(found[7] or 0) * 1_000_000)
     total = years * 12 + months
@@ -104,7 +105,7 @@ def read_duration(value: Any, place: str) -> Duration:
     except OverflowError:
         rest = _MOST + timedelta(days=1)
     if total > MOST_YEARS * 12 or rest > _MOST:
-        raise PolicyMismatch(f"{place}: {shown(text)} is longer than {MOST_YEARS} years; write a shorter one")
+        raise PolicyMismatch(refusal("long duration", place=place, text=shown(text), most_years=MOST_YEARS))
     if not total and not rest:
-        raise PolicyMismatch(f"{place}: {shown(text)} lasts no time; write one like P30D or PT12H")
+        raise PolicyMismatch(refusal("no duration", place=place, text=shown(text)))
     return Duration(total, rest)

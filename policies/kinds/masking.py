@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from policies.kinds.values import read_scalar, read_text, shown
+from policies.refusals import refusal
 from schemas.errors import PolicyMismatch
 
 REDACTED = "[redacted]"
@@ -66,7 +67,7 @@ class Masking:
         found = _FORM.fullmatch(said)
         name, argument = (found[1], found[2]) if found else (said, None)
         if name not in MaskKind._value2member_map_ or not found:
-            raise PolicyMismatch(f"{place}: no mask is called {shown(said)}; write {MASKS}")
+            raise PolicyMismatch(refusal("mask", place=place, said=shown(said), masks=MASKS))
         kind = MaskKind(name)
         return cls(kind, _argument(kind, argument, place))
 
@@ -75,27 +76,22 @@ def _argument(kind: MaskKind, said: str | None, place: str) -> Decimal | str | N
     match kind:
         case MaskKind.HASH | MaskKind.NULL | MaskKind.REDACT:
             if said is not None:
-                raise PolicyMismatch(f"{place}: mask {kind} takes no argument; leave {shown(said)} out")
+                raise PolicyMismatch(refusal("mask argument", place=place, kind=kind, said=shown(said)))
             return None
         case MaskKind.TRUNCATE:
             if said not in UNITS:
                 raise PolicyMismatch(
-                    f"{place}: cannot truncate to {shown(said)}; write one of {', '.join(UNITS)}, "
-                    "for example 'truncate:month'"
+                    refusal("mask truncate", place=place, said=shown(said), units=", ".join(UNITS))
                 )
             return said
         case MaskKind.BUCKET:
             number = read_scalar({"@value": said or "", "@type": "xsd:decimal"}, f"{place}, bucket")
             if not isinstance(number, Decimal) or number <= 0:
-                raise PolicyMismatch(
-                    f"{place}: a bucket of {shown(said)} has no width; write a number above 0, "
-                    "for example 'bucket:10'"
-                )
+                raise PolicyMismatch(refusal("mask bucket", place=place, said=shown(said)))
             return number
         case MaskKind.ROUND:
             if said is None or not _DIGITS.fullmatch(said) or abs(int(said)) > MOST_DIGITS:
                 raise PolicyMismatch(
-                    f"{place}: cannot round to {shown(said)} digits; write a whole number from "
-                    f"-{MOST_DIGITS} to {MOST_DIGITS}, for example 'round:2'"
+                    refusal("mask round", place=place, said=shown(said), most_digits=MOST_DIGITS)
                 )
             return Decimal(int(said))

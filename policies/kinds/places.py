@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable
 from types import MappingProxyType
 
+from policies.refusals import refusal
 from schemas.errors import UnknownTerm
 
 REGIONS_VERSION = "2026-11"
@@ -71,10 +72,7 @@ def region_code(name: str, place: str) -> str:
     found = _SUBDIVISION.fullmatch(code)
     if code in COUNTRIES or code in UNIONS or (found and found[1] in COUNTRIES):
         return code
-    raise UnknownTerm(
-        f"{place}: {name[:80]!r} is no region that we know; write an ISO 3166-1 code such as DE, "
-        f"a subdivision such as DE-BY, or one of {', '.join(UNIONS)}"
-    )
+    raise UnknownTerm(refusal("region", place=place, item=repr(name[:80]), unions=", ".join(UNIONS)))
 
 
 def is_region(code: str) -> bool:

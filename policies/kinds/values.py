@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from policies.refusals import refusal
 from schemas.errors import Malformed, PolicyMismatch
 from schemas.vocab import XSD, expand_iri
 
@@ -52,9 +53,9 @@ def read_many(value: Any, place: str) -> tuple[Any, ...]:
             value = value[wrapper]
     items = tuple(value) if isinstance(value, list | tuple) else (value,)
     if not items:
-        raise Malformed(f"{place}: no value; write at least one")
+        raise Malformed(refusal("no value", place=place))
     if len(items) > MOST_VALUES:
-        raise Malformed(f"{place}: {len(items)} values; at most {MOST_VALUES} are taken")
+        raise Malformed(refusal("many values", place=place, items=len(items), most_values=MOST_VALUES))
     return items
 
 
@@ -69,9 +70,9 @@ def read_text(value: Any, place: str) -> str:
     elif isinstance(value, Mapping) and "@value" in value and set(value) <= {"@value", "@type"}:
         value = value["@value"]
     if not isinstance(value, str) or not value:
-        raise Malformed(f"{place}: {shown(value)} is not text; write a non-empty string")
+        raise Malformed(refusal("text", place=place, value=shown(value)))
     if len(value) > MOST_TEXT:
-        raise Malformed(f"{place}: text of {len(value)} characters; at most {MOST_TEXT} are taken")
+        raise Malformed(refusal("long text", place=place, value=len(value), most_text=MOST_TEXT))
     return value
 
 
@@ -87,7 +88,7 @@ def read_count(value: Any, place: str) -> int:
     if isinstance(number, Decimal) and number == number.to_integral_value():
         number = int(number)
     if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number < 2**53:
-        raise PolicyMismatch(f"{place}: {shown(value)} is not a count; write a whole number from 1 to 2^53")
+        raise PolicyMismatch(refusal("count", place=place, value=shown(value)))
     return number
 
 
@@ -112,7 +113,7 @@ def read_time(value: Any, place: str) -> tuple[datetime, datetime | None]:
     except (ValueError, OverflowError):
         pass  # a well-shaped text that is no point in time, such as 30 February: refused below
     kind = f" of type {declared[:80]}" if declared else ""
-    raise PolicyMismatch(f"{place}: {shown(text)}{kind} is not a time; write one like 2026-12-01T00:00:00Z")
+    raise PolicyMismatch(refusal("time", place=place, text=shown(text), kind=kind))
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -143,12 +144,12 @@ def read_scalar(value: Any, place: str) -> Scalar:
 
 
 def _no_scalar(value: Any, place: str) -> Scalar:
-    raise Malformed(f"{place}: {shown(value)} is not a plain value; write text, a number, true or false")
+    raise Malformed(refusal("plain", place=place, value=shown(value)))
 
 
 def _sized(number: int, place: str) -> int:
     if abs(number) >= 2**64:
-        raise Malformed(f"{place}: {shown(number)} is beyond 64 bits; write a smaller number")
+        raise Malformed(refusal("wide", place=place, number=shown(number)))
     return number
 
 
@@ -158,17 +159,15 @@ def _decimal(text: str, place: str) -> Decimal:
     except InvalidOperation:
         number = None
     if number is None:
-        raise PolicyMismatch(f"{place}: {shown(text)} is not a number; write one like 12.5")
+        raise PolicyMismatch(refusal("number", place=place, text=shown(text)))
     if len(number.as_tuple().digits) > _MOST_DIGITS or not -300 <= number.adjusted() <= 300:
-        raise PolicyMismatch(
-            f"{place}: {shown(text)} is too long or too large; {_MOST_DIGITS} digits are exact here"
-        )
+        raise PolicyMismatch(refusal("digits", place=place, text=shown(text), most_digits=_MOST_DIGITS))
     return number.normalize() + 0
 
 
 def _typed(text: str, datatype: str, place: str) -> Scalar:
     if len(text) > MOST_TEXT:
-        raise Malformed(f"{place}: text of {len(text)} characters; at most {MOST_TEXT} are taken")
+        raise Malformed(refusal("long value", place=place, text=len(text), most_text=MOST_TEXT))
     if datatype == XSD + "string":
         return text
     if datatype in _INTEGERS and _INTEGER.fullmatch(text):
@@ -185,17 +184,14 @@ def _typed(text: str, datatype: str, place: str) -> Scalar:
 
 
 def _no_type(text: str, datatype: str, place: str) -> Scalar:
-    raise PolicyMismatch(
-        f"{place}: {shown(text)} is not a value of type {datatype[:80]}; "
-        "write an xsd:string, integer, decimal, boolean, date or dateTime that fits"
-    )
+    raise PolicyMismatch(refusal("typed", place=place, text=shown(text), item=datatype[:80]))
 
 
 def _date(text: str, place: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise PolicyMismatch(f"{place}: {shown(text)} is not a date; write one like 2026-12-01") from None
+        raise PolicyMismatch(refusal("date", place=place, text=shown(text))) from None
 
 
 def spell_time(moment: datetime) -> str:
@@ -268,15 +264,12 @@ def fit_value(value: Scalar, datatype: str, place: str) -> Scalar | float:
         return day if is_day else _no_fit(value, datatype, "a date like 2026-12-01", place)
     if datatype.startswith("timestamp"):
         return _fit_timestamp(value, datatype, place)
-    raise PolicyMismatch(
-        f"{place}: a column of type {datatype[:80]} cannot be compared with a value; "
-        "filter on a column of text, numbers, truth values, dates or timestamps"
-    )
+    raise PolicyMismatch(refusal("incomparable", place=place, item=datatype[:80]))
 
 
 def _no_fit(value: Scalar, datatype: str, wanted: str, place: str) -> Scalar:
     raise PolicyMismatch(
-        f"{place}: {spell(value)[:120]} does not fit a column of type {datatype[:80]}; write {wanted}"
+        refusal("unfit", place=place, item=spell(value)[:120], item2=datatype[:80], wanted=wanted)
     )
 
 

@@ -13,6 +13,7 @@ from functools import cache
 from importlib.resources import files
 from zoneinfo import ZoneInfo
 
+from policies.refusals import refusal
 from schemas.errors import PolicyMismatch
 
 _STEP = timedelta(days=1)
@@ -42,7 +43,7 @@ def zone(name: str, place: str = "time zone") -> tzinfo:
         wanted = name.rpartition("/")[2].lower()
         near = sorted(known for known in zone_names() if wanted and wanted in known.lower())[:4]
         hint = f"did you mean {' or '.join(near)}?" if near else "write one like Europe/Berlin, or UTC"
-        raise PolicyMismatch(f"{place}: no time zone is called {name[:80]!r}; {hint}")
+        raise PolicyMismatch(refusal("zone", place=place, item=repr(name[:80]), hint=hint))
     return _loaded(name)
 
 

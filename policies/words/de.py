@@ -179,6 +179,125 @@ MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "forbidden": "verboten: {rule}",
         "not permitted": "nicht erlaubt: {action}",
         "not for you": "die Vereinbarung gilt allein für {party}",
+        # --- warum nicht, und was es möglich machte
+        "why.fix": "{why}; {fix}",
+        "who.nobody": "ein ungenannter Teilnehmer",
+        "who.caller": "dem Anfragenden",
+        "why.action.unknown": "die Handlung {action} kann hier nicht erlaubt werden",
+        "why.party": "die Regeln gelten für {party}, nicht für: {who}",
+        "why.prohibited": "{action} ist verboten",
+        "why.prohibited.when": "{action} ist {conditions} verboten",
+        "why.prohibited.open": "{action} ist {conditions} verboten ({open})",
+        "why.includes": "{prohibition}, und {action} schließt das ein",
+        "open.purpose": "angegeben ist {purpose}, was offen lässt, ob das zutrifft",
+        "open.unstated": "kein Zweck ist angegeben, was offen lässt, ob das zutrifft",
+        "open.caller": "was von {who} bekannt ist, lässt offen, ob das zutrifft",
+        "why.used.rows": "{used} von {most} Zeilen dieser Vereinbarung sind verbraucht",
+        "why.used.bytes": "{used} von {most} Bytes dieser Vereinbarung sind verbraucht",
+        "why.used.requests": "{used} von {most} Datenströmen dieser Vereinbarung sind verbraucht",
+        "why.used.epochs": "{used} von {most} Durchgängen dieser Vereinbarung sind verbraucht",
+        "why.nothing": "die Regeln erlauben nichts",
+        "why.action": "die Handlung {action} ist nicht erlaubt",
+        "why.not one": "nicht genau eine dieser Bedingungen gilt: {parts}",
+        "why.not all": "nicht alle diese Bedingungen gelten: {parts}",
+        "why.none": "keine dieser Bedingungen gilt: {parts}",
+        "why.early": "die Nutzung ist {condition} erlaubt, und es ist {now}",
+        "why.late": "die Nutzung war {condition} erlaubt, und es ist {now}",
+        "why.elapsed": "die Nutzung war {condition} erlaubt, das war um {began}, und es ist {now}",
+        "why.elapsed.unknown": "die Nutzung ist {condition} erlaubt, und es ist nicht bekannt, wann das war",
+        "why.hours": "die Nutzung ist {condition} erlaubt, und dort ist es {day}, {time} Uhr",
+        "weekday.0": "Montag",
+        "weekday.1": "Dienstag",
+        "weekday.2": "Mittwoch",
+        "weekday.3": "Donnerstag",
+        "weekday.4": "Freitag",
+        "weekday.5": "Samstag",
+        "weekday.6": "Sonntag",
+        "why.participant": "{who} gehört nicht zu den Teilnehmern dieser Erlaubnis",
+        "why.group": "es ist nicht bekannt, dass {who} zu {groups} gehört",
+        "why.credential": "die Mitgliederliste nennt {name} nicht als {values}: {who}",
+        "why.credential.other": (
+            "die Mitgliederliste nennt {name} nicht als {values}, sondern als {stated}: {who}"
+        ),
+        "why.region": "der Sitz ist {place} ({who}), und die Nutzung ist {condition} erlaubt",
+        "why.region.unknown": "kein Sitz ist bekannt ({who}), und die Nutzung ist {condition} erlaubt",
+        "why.environment": (
+            "die bekannte Verarbeitungsumgebung ist {environment} ({who}), und die Nutzung ist "
+            "{condition} erlaubt"
+        ),
+        "why.environment.unknown": (
+            "keine Verarbeitungsumgebung ist bekannt ({who}), und die Nutzung ist {condition} erlaubt"
+        ),
+        "why.purpose": "der Zweck {purpose} passt nicht: die Nutzung ist {condition} erlaubt",
+        "why.purpose.unknown": (
+            "der Zweck {purpose} ist hier unbekannt, und die Nutzung ist {condition} erlaubt"
+        ),
+        "why.purpose.unstated": "kein Zweck ist angegeben, und die Nutzung ist {condition} erlaubt",
+        "join.fix.and": ", und ",
+        "join.fix.or": ", oder ",
+        "fix.several": "{fixes}",
+        "fix.example": "{fix}, zum Beispiel {example}",
+        "fix.new": "handeln Sie eine neue Vereinbarung aus",
+        "fix.own": "handeln Sie eine eigene Vereinbarung aus",
+        "fix.dated": "handeln Sie eine Vereinbarung aus, die ihre Zeit nennt",
+        "fix.offer": "bitten Sie um ein Angebot mit einer Erlaubnis",
+        "fix.again": "fragen Sie ab {when} noch einmal",
+        "fix.action": "bitten Sie um {actions}",
+        "fix.action.known": "nennen Sie {actions}",
+        "fix.action.instead": "bitten Sie stattdessen um {actions}",
+        "fix.purpose": "nennen Sie den Zweck {purposes}",
+        "fix.purpose.under": "nennen Sie einen Zweck unter {purposes}",
+        "fix.purpose.outside": "nennen Sie einen Zweck ganz außerhalb von {purposes}",
+        "fix.purpose.other": "nennen Sie einen anderen Zweck, zum Beispiel {purpose}",
+        "fix.participants": "offen ist es für {participants}",
+        "fix.group": "bitten Sie die Aufsicht des Datenraums, Sie in {groups} aufzunehmen",
+        "fix.credential": "bitten Sie die Aufsicht des Datenraums, {name} als {values} zu nennen",
+        "fix.region": "bitten Sie die Aufsicht des Datenraums, einen Sitz in {regions} zu nennen",
+        "fix.environment": "weisen Sie der Aufsicht des Datenraums nach: {environments}",
+        "why.figures": "das Angebot gibt Kennzahlen über Gruppen von mindestens {n} frei, und keine Zeilen",
+        "why.no offer": "es gibt kein Angebot dafür",
+        "why.unjudged": "der Katalog kann dieses Angebot nicht beurteilen: {problem}",
+        "fix.groups": "bitten Sie um Gruppen statt um Zeilen, wie die Zeile unten es tut",
+        "fix.yourself": (
+            "es hängt davon ab, was die Mitgliederliste über Sie sagt: fragen Sie über Ihren Connector"
+        ),
+        # --- warum ein Datenstrom vor den Daten endet
+        "end.stream": (
+            "der Datenstrom endete nach {n} Zeile ({kind}): {reason}",
+            "der Datenstrom endete nach {n} Zeilen ({kind}): {reason}",
+        ),
+        "end.rows": "die Vereinbarung erlaubt insgesamt {most} Zeilen, und sie sind verbraucht",
+        "end.bytes": (
+            "die Vereinbarung erlaubt insgesamt {most} Bytes; in die übrigen {left} passt keine Zeile mehr"
+        ),
+        "end.rate": (
+            "die Vereinbarung erlaubt {n} Zeile in {span}; weiter geht es ab {when}",
+            "die Vereinbarung erlaubt {n} Zeilen in {span}; weiter geht es ab {when}",
+        ),
+        "end.expired": "die Erlaubnis endete um {when}",
+        "end.revoked": "die Vereinbarung {agreement} wurde widerrufen: {reason}",
+        "end.suspended": "die Übertragung {transfer} ist ausgesetzt: {reason}",
+        "end.terminated": "die Übertragung {transfer} wurde beendet: {reason}",
+        "end.completed": "die Übertragung {transfer} ist abgeschlossen; bitten Sie um eine neue",
+        "end.not started": "die Übertragung {transfer} hat noch nicht begonnen",
+        "end.changed": "was der Datenraum über {who} sagt, hat sich geändert: {reasons}",
+        "end.outgrown": (
+            "was der Datenraum über {who} sagt, hat sich geändert, und damit, was gelesen werden darf; "
+            "öffnen Sie den Datenstrom neu, von der ersten Zeile an"
+        ),
+        # --- Widersprüche
+        "text": "{text}",
+        "rule.bare": "{action}",
+        "rule.terms": "{action} ({parts})",
+        "clash.never": "{place} kann nie gelten: {why}",
+        "clash.forbidden": "{place} ({rule}) ist durch {other} immer verboten ({prohibition})",
+        "clash.forbidden.other": (
+            "{place} ({rule}) ist durch {other} der anderen Policy immer verboten ({prohibition})"
+        ),
+        "clash.apart": "{place} und {other} der anderen Policy gelten nie zugleich: {why}",
+        "clash.refused": "{clashes}; ändern oder entfernen Sie eines davon",
+        "label.warning": "Warnung",
+        "label.conflict": "Widerspruch",
         # --- um eine Entscheidung herum
         "note.varies": (
             "jede Vereinbarung hat eigene Hashwerte und eine eigene Stichprobe; diese gehören zu keiner"

@@ -13,6 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
 
+from policies.refusals import table
 from policies.words import de, en
 from schemas.errors import Malformed
 
@@ -67,7 +68,7 @@ def message(id: str, **arguments: Argument) -> Message:
 
 
 TABLES: Mapping[Language, Mapping[str, str | tuple[str, str]]] = MappingProxyType(
-    {Language.EN: en.MESSAGES, Language.DE: de.MESSAGES}
+    {Language.EN: {**en.MESSAGES, **table(0)}, Language.DE: {**de.MESSAGES, **table(1)}}
 )
 _UNITS = MappingProxyType({Language.EN: en.UNITS, Language.DE: de.UNITS})
 _SIGNS = MappingProxyType({Language.EN: (",", "."), Language.DE: (".", ",")})

@@ -15,6 +15,7 @@ from schemas.dsp.catalog import CatalogError
 from schemas.dsp.negotiation import ContractNegotiationError
 from schemas.dsp.transfer import TransferError
 from schemas.errors import DataspaceError, Malformed, PeerRefused, TooLarge, UseDenied
+from schemas.worded import told_json, told_text, wording
 
 MOST_MESSAGE = 1 << 20
 """Bytes of a DSP message."""
@@ -108,7 +109,7 @@ def reasons_of(error: Exception) -> list[str]:
     """Return the reasons that an error carries, or its message as the only one."""
     if isinstance(error, UseDenied | PeerRefused) and error.reasons:
         return list(error.reasons)
-    return [str(error)]
+    return [wording(error)]
 
 
 def _pids(request: Request) -> dict[str, str]:
@@ -133,7 +134,8 @@ def dsp_error(request: Request, code: str, reasons: list[str]) -> Message | None
                 provider_pid=pids["providerPid"],
                 consumer_pid=pids["consumerPid"],
                 code=code,
-                reason=tuple(reasons),
+                reason=tuple(map(str, reasons)),
+                told=told_text(reasons),
             )
     return None
 
@@ -144,7 +146,9 @@ def problem(status: int, code: str, reasons: list[str]) -> dict[str, Any]:
     Source: RFC 9457.
     """
     told = {"type": f"urn:hansa:error:{code}", "title": code, "status": status, "detail": "; ".join(reasons)}
-    return {**told, "reasons": reasons} if len(reasons) > 1 else told
+    more: dict[str, Any] = {"reasons": reasons} if len(reasons) > 1 else {}
+    carried = told_json(reasons)
+    return {**told, **more, **({"told": carried} if carried else {})}
 
 
 _HEADERS = {503: {"Retry-After": "5"}, 401: {"WWW-Authenticate": "Bearer"}}

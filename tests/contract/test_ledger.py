@@ -13,10 +13,11 @@ from connector.adapters.sql import SqlStores
 from connector.obligations import service
 from connector.obligations.entry import Stage
 from connector.obligations.service import LOOK, LOOK_AGAIN, Ledger
+from connector.trust.ports import Signed
 from policies.use import UseTotals
 from schemas.base import Role
 from schemas.errors import Forbidden, IllegalMove, Malformed, NotFound, StorageUnavailable
-from schemas.identity import generate_key, verify_claims
+from schemas.identity import generate_key, public_jwk, verify_claims
 from schemas.odrl import Duty
 from schemas.receipts import Receipt, sign_receipt
 from schemas.usage import UsageKind, UsageRecord
@@ -101,10 +102,10 @@ class Office:
     def totals(self, agreement: str) -> UseTotals:
         return UseTotals(agreed=NOW, first_delivery=self.delivered, last_delivery=self.delivered)
 
-    def verified(self, issuer: str, token: str) -> dict[str, Any]:
+    def verified(self, issuer: str, token: str) -> Signed:
         if issuer != PEER:
             raise Forbidden(f"{issuer} is no member")
-        return verify_claims(token, self.key, self.now)
+        return Signed(verify_claims(token, self.key, self.now), public_jwk(self.key))
 
     # --- what happens
 

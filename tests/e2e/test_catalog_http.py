@@ -671,3 +671,20 @@ def test_an_offer_for_one_participant_is_judged_by_who_asks(
     asked = {"purpose": "ScientificResearch", "participant": consumer.did}
     assert space.search(**asked)["hits"][0]["eligibility"]["answer"] == "yours now"
     assert space.search(**{**asked, "participant": provider.did})["hits"][0]["eligibility"]["answer"] == "no"
+
+
+def test_terms_and_reasons_are_told_in_the_language_of_the_reader(space: Space, provider: Provider) -> None:
+    told = dataset("urn:german", hasPolicy=[offer(RESEARCH_ONLY, id="urn:offer:german")])
+    assert space.push(provider, [told]).status_code == 200
+    url, page = f"{space.url}/datasets/urn:german", {"Accept": "text/html"}
+    english = space.http.get(url, headers=page)
+    assert '<span lang="en">You may ' in english.text
+    for german in (
+        space.http.get(f"{url}?lang=de", headers=page),
+        space.http.get(url, headers={**page, "Accept-Language": "fr, de-AT;q=0.8"}),
+    ):
+        assert '<span lang="de">Sie dürfen ' in german.text
+        assert "kein Zweck ist angegeben, und die Nutzung ist für einen Zweck unter" in german.text
+        assert german.headers["vary"].startswith("Accept, Accept-Language")
+    assert space.http.get(f"{url}?lang=xx", headers=page).status_code == 200
+    assert space.withdraw(provider, "urn:german").status_code == 200

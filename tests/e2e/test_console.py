@@ -251,6 +251,25 @@ def test_contradictions_and_times_without_a_zone_are_told(page: Page) -> None:
     row.get_by_label("Value").fill("2031-01-01T00:00")
     row.get_by_label("Value").press("Tab")
     expect(page.get_by_text("Look at this")).to_be_visible()
+    warning = page.locator("#reading .warning li")
+    expect(warning).to_contain_text("names no time zone")
+    page.get_by_role("button", name="Deutsch").click()
+    expect(warning).to_contain_text("nennt keine Zeitzone und gilt als UTC")
+    expect(warning).to_have_attribute("lang", "de")
+    page.get_by_role("button", name="Verbot hinzufügen").click()
+    expect(page.locator("#reading .problem li")).to_contain_text("ist durch prohibition[0] immer verboten")
+
+
+def test_a_refusal_is_told_in_the_language_of_the_page(page: Page) -> None:
+    page.get_by_role("button", name="Deutsch").click()
+    page.get_by_role("button", name="Erlaubnis hinzufügen").click()
+    page.get_by_role("button", name="Bedingung hinzufügen").first.click()
+    page.locator("select[name=r0c0-operand]").select_option(value="http://www.w3.org/ns/odrl/2/dateTime")
+    page.locator("input[name=r0c0-value]").fill("bald")
+    page.locator("input[name=r0c0-value]").press("Tab")
+    problem = page.locator("#reading .problem span")
+    expect(problem).to_contain_text("ist kein Zeitpunkt; schreiben Sie zum Beispiel")
+    expect(problem).to_have_attribute("lang", "de")
 
 
 def test_a_dataset_is_published_from_the_page_and_named(page: Page, desk: Desk) -> None:

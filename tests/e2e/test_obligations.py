@@ -14,11 +14,14 @@ from typing import Any
 
 import pytest
 
+from connector.adapters.courier import HttpCourier
 from connector.client.stream import Access, DataStream
 from connector.offering.describe import Publication
+from connector.outbox.ports import Outgoing
 from connector.transfer.ports import Transfer
 from schemas.base import Role
 from schemas.binding.client import Egress
+from schemas.binding.paths import RECEIPTS_PATH
 from schemas.dsp.negotiation import NegotiationState as N
 from schemas.dsp.transfer import TransferState as T
 from schemas.errors import DataspaceError, IllegalMove, PeerRefused
@@ -174,6 +177,25 @@ def forged(space: FaultySpace, agreement: str, **changes: Any) -> str:
     return sign_receipt(receipt, key, did, changes.get("audience", provider.did), changes.get("at", at))
 
 
+def hand_over(space: FaultySpace, token: str) -> Any:
+    """Bring a receipt to the provider's door, as our own courier does."""
+    provider, consumer = space.sides
+    at = consumer.connector.clock()
+    letter = Outgoing(
+        id="urn:receipt:letter",
+        kind="receipt",
+        process="urn:test",
+        recipient=provider.did,
+        method="POST",
+        url=provider.dsp + RECEIPTS_PATH,
+        document={"receipt": token},
+        created=at,
+        deadline=at,
+        due=at,
+    )
+    return HttpCourier(consumer.connector._world.http, consumer.connector.trust).carry(letter).document
+
+
 def read_claims(token: str) -> dict[str, Any]:
     payload = token.split(".")[1]
     claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
@@ -183,8 +205,6 @@ def read_claims(token: str) -> dict[str, Any]:
 def test_forged_receipts_are_refused_with_the_reason_and_change_nothing(space: FaultySpace) -> None:
     provider, consumer = space.sides
     agreement = agreed(consumer, provider, duty("attribute"))
-    held = consumer.connector.stores.negotiations.agreement(agreement)
-    peers = consumer.connector.promises.fulfilments._peers
     until(provider.connector.promises.ledger.owed, "nothing was entered")
     late = "2999-01-01T00:00:00Z"
     good = forged(space, agreement)
@@ -206,18 +226,18 @@ def test_forged_receipts_are_refused_with_the_reason_and_change_nothing(space: F
     }
     for reason, token in cases.items():
         with pytest.raises(PeerRefused, match=reason.strip()):
-            peers.hand_over(held, token)
+            hand_over(space, token)
     (owed,) = provider.connector.promises.ledger.owed()
     assert owed.version == 1
     assert kinds(provider) == []
     # Somebody else's proof beside a receipt of ours does not help it either.
     with pytest.raises(DataspaceError):
         provider.connector.promises.ledger.receive(provider.did, good)
-    first, second = peers.hand_over(held, good), peers.hand_over(held, good)
+    first, second = hand_over(space, good), hand_over(space, good)
     assert first == second
     assert kinds(provider) == ["obligation.fulfilled"]
     with pytest.raises(PeerRefused, match="no 'attribute' is owed"):
-        peers.hand_over(held, forged(space, agreement, receipt={"id": "urn:receipt:2"}))
+        hand_over(space, forged(space, agreement, receipt={"id": "urn:receipt:2"}))
 
 
 def test_only_duties_of_the_agreement_are_signed_and_only_by_who_owes_them(space: FaultySpace) -> None:

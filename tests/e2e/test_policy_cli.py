@@ -110,6 +110,11 @@ def test_warnings_and_conflicts_are_told_and_conflicts_fail(tmp_path: Path) -> N
     assert "names no time zone" in hansa("check", str(doubtful))
     doubtful.write_text(json.dumps({"permission": [use], "prohibition": [{"action": "odrl:use"}]}))
     assert "conflict" in hansa("check", str(doubtful), code=1)
+    german = hansa("check", str(doubtful), "--lang", "de", code=1)
+    assert "Warnung permission[0].constraint[0]" in german
+    assert "nennt keine Zeitzone und gilt als UTC" in german
+    assert "Widerspruch permission[0] (odrl:use (vor 2031" in german
+    assert "ist durch prohibition[0] immer verboten (odrl:use)" in german
 
 
 BAD: dict[str, tuple[Any, str]] = {
@@ -117,6 +122,14 @@ BAD: dict[str, tuple[Any, str]] = {
     "operator": ({"leftOperand": "odrl:purpose", "operator": "gt", "rightOperand": "x"}, "'gt'"),
     "type": ({"leftOperand": "odrl:dateTime", "operator": "lt", "rightOperand": "soon"}, "soon"),
     "unit": ({"leftOperand": "odrl:percentage", "operator": "lteq", "rightOperand": "120"}, "120"),
+}
+
+
+GERMAN = {
+    "operand": "kann nicht durchgesetzt werden; bekannt: ",
+    "operator": "der Operator 'gt' von odrl:purpose in permission[0].constraint[0]",
+    "type": "ist kein Zeitpunkt; schreiben Sie zum Beispiel 2026-12-01T00:00:00Z",
+    "unit": "ist kein Prozentsatz; schreiben Sie eine Zahl über 0 und bis 100",
 }
 
 
@@ -128,6 +141,9 @@ def test_what_cannot_be_kept_is_refused_by_name_and_place(name: str, tmp_path: P
     told = hansa("check", str(file), code=1)
     assert named in told
     assert "permission[0].constraint[0]" in told
+    german = hansa("check", str(file), "--lang", "de", code=1)
+    assert named in german
+    assert GERMAN[name] in german
 
 
 MARKETING = json.dumps(
@@ -187,6 +203,12 @@ def test_a_data_file_lacks_what_the_policy_names(running_town: Town, tmp_path: P
     told = hansa("check", str(file), "--data", data, code=1)
     assert "names column 'salary'" in told
     assert "'age', 'bmi'" in told
+    german = hansa("check", str(file), "--data", data, "--lang", "de", code=1)
+    assert "nennt die Spalte 'salary', die den Daten fehlt" in german
+    config = str(running_town.space.participants["hospital"].folder / "hansa.toml")
+    made = ["publish", "patients.parquet", "--title", "No such column", "--offer", str(file)]
+    refused = hansa(*made, "--config", config, "--lang", "de", of="connector", code=1)
+    assert "nennt die Spalte 'salary', die den Daten fehlt" in refused
 
 
 def test_the_holder_sees_what_a_consumer_would_see_and_nothing_is_logged(

@@ -22,6 +22,7 @@ from schemas.errors import Malformed, PolicyMismatch, UnknownContext, UnknownTer
 from schemas.identity import DidService
 from schemas.jsonld import compact_form
 from schemas.vocab import DSP_CONTEXT, FORMAT_ARROW_HTTP
+from schemas.worded import TOLD
 from tests.dsp_schemas import SCHEMAS, judged, official, problems
 from tests.world import (
     MARKETING,
@@ -151,6 +152,16 @@ def test_whatever_is_sent_is_valid_by_the_official_schemas(heard: list[dict[str,
         if document.get("@type") in SCHEMAS and document.get("@context") and judged(document)
     }
     assert wrong == {}
+
+
+def test_what_reasons_say_travels_as_one_text_beside_them(heard: list[dict[str, Any]]) -> None:
+    told = [document for document in heard if TOLD in document]
+    assert told, "no denial was sent"
+    for document in told:
+        # A foreign JSON-LD processor finds text under a name of ours, and plain texts as reasons.
+        assert isinstance(document[TOLD], str)
+        assert all(isinstance(reason, str) for reason in document["reason"])
+        assert len(json.loads(document[TOLD])) == len(document["reason"])
 
 
 def test_whatever_is_sent_keeps_its_meaning_under_our_own_reading(heard: list[dict[str, Any]]) -> None:

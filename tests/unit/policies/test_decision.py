@@ -12,6 +12,7 @@ from policies.decision import Deny, Permit, decide
 from policies.profile import EVALUATE, FINE_TUNE, PURPOSES, TRAIN, USE, do_purposes_overlap
 from policies.reasons import Reason
 from policies.use import Use, UseTotals
+from policies.words.language import message
 from schemas.errors import Malformed
 from schemas.odrl import Agreement
 from schemas.vocab import DPV, HANSA, ODRL
@@ -461,5 +462,7 @@ def test_a_permit_holds_until_the_instant_that_it_names(
 
 
 def test_a_reason_reads_as_text_and_fix() -> None:
-    assert str(Reason("it is late", "come tomorrow", "odrl:dateTime")) == "it is late; come tomorrow"
-    assert str(Reason("it is late", None, "odrl:dateTime")) == "it is late"
+    assert str(Reason(message("why.nothing"), message("fix.new"), "odrl:dateTime")) == (
+        "the policy permits nothing; negotiate a new agreement"
+    )
+    assert str(Reason(message("why.nothing"), None, "odrl:dateTime")) == "the policy permits nothing"

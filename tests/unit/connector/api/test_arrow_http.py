@@ -16,6 +16,8 @@ from structlog.testing import capture_logs
 from connector.api.arrow_http import read_choice
 from connector.api.http_request import MOST_HEAD, parse_head
 from connector.api.http_wire import Wire
+from policies.words.carried import in_words
+from policies.words.language import Language
 from schemas.dsp.transfer import TransferState
 from schemas.errors import (
     Malformed,
@@ -123,11 +125,14 @@ def test_a_row_limit_ends_with_its_reason_after_the_rows(provider: Provider) -> 
     ticket = provider.ticket(TABLE, limit("rowCount", "lteq", 2500))
     got: list[pa.RecordBatch] = []
     with provider.door(), provider.client(ticket) as stream:
-        with pytest.raises(StreamEnded, match="allows 2500 rows") as caught:
+        with pytest.raises(StreamEnded, match="allows 2,500 rows") as caught:
             got.extend(stream)
         with pytest.raises(StreamEnded):
             next(stream)
     assert (caught.value.end, caught.value.rows) == ("row-limit", 2500)
+    assert in_words(caught.value.reason, Language.DE) == (
+        "die Vereinbarung erlaubt insgesamt 2.500 Zeilen, und sie sind verbraucht"
+    )
     assert pa.Table.from_batches(got).equals(TABLE.slice(0, 2500))
 
 

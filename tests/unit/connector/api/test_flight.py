@@ -55,7 +55,7 @@ def test_an_early_end_is_an_error_with_its_reason_after_the_rows(
 ) -> None:
     ticket = provider.ticket(TABLE, limit("rowCount", "lteq", 1500))
     got: list[int] = []
-    with pytest.raises(fl.FlightCancelledError, match="row-limit: the agreement allows 1500 rows") as caught:
+    with pytest.raises(fl.FlightCancelledError, match="row-limit: the agreement allows 1,500 rows") as caught:
         got.extend(chunk.data.num_rows for chunk in client.do_get(asked(provider, ticket)))
     assert sum(got) == 1500
     assert json.loads(caught.value.extra_info)["end"] == "row-limit"

@@ -63,7 +63,7 @@ class TestBytes:
         found = provider.read(provider.ticket(TABLE, limit("byteCount", "lteq", most)))
         assert found.equals(TABLE.slice(0, found.num_rows))
         assert (provider.end.kind, provider.end.rows) == ("byte-limit", found.num_rows)
-        assert f"{most} bytes in all" in provider.end.reason
+        assert f"{most:,} bytes in all" in provider.end.reason
         used = provider.usage.totals(provider.agreement).bytes
         assert most - 80 < used <= most, "no row has more than 80 bytes"
         settled = provider.records()[-1]
@@ -304,7 +304,7 @@ class TestRate:
         ticket = provider.ticket(TABLE, limit("rate", "lteq", "10/P1D"))
         assert provider.read(ticket).num_rows == 10
         assert (provider.end.kind, provider.end.passing) == ("rate-limit", False)
-        assert "10 rows per 1 day" in provider.end.reason
+        assert "10 rows in 1 day" in provider.end.reason
         assert (provider.now + timedelta(days=0.1)).isoformat(timespec="seconds") in provider.end.reason
         assert sum(paced, timedelta(0)) <= MOST_WAIT
 

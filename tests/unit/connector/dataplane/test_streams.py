@@ -129,7 +129,7 @@ class TestRowLimit:
         ticket = provider.ticket(TABLE, limit("rowCount", "lteq", most))
         assert provider.read(ticket).equals(TABLE.slice(0, most))
         assert (provider.end.kind, provider.end.rows) == ("row-limit", most)
-        assert f"{most} rows in all" in provider.end.reason
+        assert f"{most:,} rows in all" in provider.end.reason
         assert provider.usage.totals(provider.agreement).rows == most
 
     def test_a_limit_that_the_data_just_reach_is_no_limit(self, provider: Provider) -> None:

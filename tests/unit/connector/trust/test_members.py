@@ -290,7 +290,7 @@ def test_what_a_member_signed_is_verified_whoever_brings_it(
     world: World, provider: Party, consumer: Party
 ) -> None:
     token = consumer.trust.prove(provider.did).removeprefix("Bearer ")
-    assert provider.trust.verified(consumer.did, token)["iss"] == consumer.did
+    assert provider.trust.verified(consumer.did, token).claims["iss"] == consumer.did
     other = world.join("other")
     with pytest.raises(Unauthenticated):
         provider.trust.verified(other.did, token)
