@@ -47,11 +47,15 @@ NARROWER = {"urn:any": ("urn:a", "urn:b"), "urn:a": ("urn:ab",), "urn:b": ("urn:
 TERMS = ("urn:any", "urn:a", "urn:b", "urn:ab")
 KNOWLEDGE: Knowledge = replace(KNOWN, hierarchies={ODRL + "purpose": Poset(NARROWER, closed=True)})
 WORLD = World(
+    actions={f"{ODRL}new-{one}": (ODRL + one,) for one in ("use", "play", "display", "print", "sell")},
     knowledge=compare.Knowledge(
         kinds=compare.Hierarchy(
-            {Iri(term): [Iri(wide) for wide, under in NARROWER.items() if term in under] for term in TERMS}
+            {
+                Iri(term): [Iri(wide) for wide, under in NARROWER.items() if term in under]
+                for term in (*TERMS, "urn:elsewhere")
+            }
         )
-    )
+    ),
 )
 VALUES: dict[str, tuple[Any, ...]] = {
     "payAmount": (1, Decimal("1.5"), 2),
@@ -135,7 +139,7 @@ def asked(*policies: PolicyModel) -> list[str]:
 def uses(*policies: PolicyModel) -> Iterable[tuple[Request, World]]:
     """Every use of the small world that could matter to these policies."""
     operands = asked(*policies)
-    for action, asset in product(ACTIONS, ASSETS):
+    for action, asset in product((*ACTIONS, *(f"new-{one}" for one in ACTIONS)), (*ASSETS, "urn:z")):
         for values in product(*(TRIED[operand] for operand in operands)):
             facts = {ODRL + name: (value,) for name, value in zip(operands, values, strict=True)}
             now = facts.pop(ODRL + "dateTime", (NOON,))[0]
