@@ -31,6 +31,8 @@ from schemas.errors import EnginesDisagree, PolicyMismatch, WorldMoved
 _COUNT_BYTES = 4 << 20
 _GATHERED_ROWS, _COUNTED_ROWS = 262_144, 524_288
 """Rows about which DuckDB is asked at once: of all columns, and where only those that decide are read."""
+_GATHERED_BYTES = 32 << 20
+"""Bytes of such rows: wide ones are asked about sooner, since they wait in memory for the answer."""
 
 
 @dataclass(frozen=True)
@@ -47,21 +49,21 @@ class Held:
 def gathered(batches: Iterable[tuple[int, pa.RecordBatch]], most: int) -> Iterator[tuple[int, pa.Table]]:
     """Gather batches that follow each other in the file, uncopied: a question to DuckDB costs a millisecond.
 
-    The first comes at once.
+    The first comes at once; others when there are `most` rows, or as many bytes as may wait.
     """
     held: list[pa.RecordBatch] = []
-    first, rows, least = 0, 0, 1
+    first, rows, size, least = 0, 0, 0, 1
     for place, batch in batches:
         if held and place != first + rows:
             yield first, pa.Table.from_batches(held)
-            held, rows = [], 0
+            held, rows, size = [], 0, 0
         if not held:
             first = place
         held.append(batch)
-        rows += batch.num_rows
-        if rows >= least:
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+        if rows >= least or size >= _GATHERED_BYTES:
             yield first, pa.Table.from_batches(held)
-            held, rows, least = [], 0, most
+            held, rows, size, least = [], 0, 0, most
     if held:
         yield first, pa.Table.from_batches(held)
 

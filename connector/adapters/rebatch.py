@@ -30,7 +30,7 @@ def rebatched(
     """Drop `skip` rows, join small batches and split large ones; yield the first at once, none empty."""
     full = max(1, batch_bytes // width)
     held: list[pa.RecordBatch] = []
-    rows, first = 0, True
+    rows, size, first = 0, 0, True
     for whole in batches:
         batch = whole
         if skip:
@@ -44,10 +44,11 @@ def rebatched(
             yield from _split(batch, batch_bytes)
             continue
         held.append(batch)
-        rows += batch.num_rows
-        if 2 * rows >= full:
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+        # The width is a guess: rows may be a thousand times as wide.
+        if 2 * rows >= full or size >= batch_bytes:
             yield from _split(pa.concat_batches(held), batch_bytes)
-            held, rows = [], 0
+            held, rows, size = [], 0, 0
     if held:
         yield from _split(pa.concat_batches(held), batch_bytes)
 

@@ -82,6 +82,32 @@ def test_a_long_file_is_read_without_keeping_what_was_read_or_reading_far_ahead(
     assert most < size // 2
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_rows_that_are_wide_are_judged_few_at_a_time(
+    suffix: str, sources: ParquetSources, tmp_path: Path
+) -> None:
+    groups, rows, width = 100, 16, 100_000  # 160 MB
+    schema = pa.schema({"id": pa.int64(), "note": pa.binary()})
+    path = tmp_path / "data" / f"wide.{suffix}"
+    numbers = random.Random(11)
+    with (
+        pq.ParquetWriter(path, schema, use_dictionary=False)
+        if suffix == "parquet"
+        else pa.ipc.new_file(str(path), schema)
+    ) as file:
+        for group in range(groups):
+            ids, notes = range(group * rows, group * rows + rows), numbers.randbytes(width)
+            file.write_table(pa.table({"id": ids, "note": [notes] * rows}, schema))
+    scan = sources.scan(path.name, where("id", Operator.GTEQ, 1), ScanRequest(1 << 20))
+    before, most, read = pa.total_allocated_bytes(), 0, 0
+    for scanned in scan.batches():
+        read += scanned.batch.num_rows
+        most = max(most, pa.total_allocated_bytes() - before)
+    scan.close()
+    assert read == groups * rows - 1
+    assert most < path.stat().st_size // 2
+
+
 def test_a_file_is_found_below_its_root_by_relative_and_absolute_name(
     sources: ParquetSources, tmp_path: Path
 ) -> None:
