@@ -216,13 +216,14 @@ class Ledger:
         receipt = read_receipt(signed.claims, caller, self._did)
         held = self._given(caller, receipt)
         self.enter(held.agreement.id)
-        entries = [one for one in self._store.of(held.agreement.id) if one.action == receipt.action]
-        for entry in entries:
-            if entry.receipt_id == receipt.id:
-                return entry  # we have it
-        waiting = [entry for entry in entries if entry.stage is not Stage.FULFILLED]
+        entries = self._store.of(held.agreement.id)
+        if (taken := _taken(entries, receipt)) is not None:
+            return taken
+        waiting = [
+            one for one in entries if one.action == receipt.action and one.stage is not Stage.FULFILLED
+        ]
         if not waiting:
-            known = sorted({named(one.action) for one in self._store.of(held.agreement.id)}) or ["nothing"]
+            known = sorted({named(one.action) for one in entries}) or ["nothing"]
             raise IllegalMove(
                 f"receipt: no {named(receipt.action)[:60]!r} is owed under {held.agreement.id} now; "
                 f"duties entered so far: {', '.join(known)}"
@@ -301,6 +302,21 @@ def told(entry: Entry, receipt: Receipt | None = None) -> dict[str, Any]:
         "action": entry.action,
         "detail": detail,
     }
+
+
+def _taken(entries: Sequence[Entry], receipt: Receipt) -> Entry | None:
+    """Return the entry that a receipt fulfilled before, if it did.
+
+    Raises:
+        Malformed: if its id is that of a receipt for another duty: an auditor could not tell them apart.
+    """
+    found = next((one for one in entries if one.receipt_id == receipt.id), None)
+    if found is not None and found.action != receipt.action:
+        raise Malformed(
+            f"receipt: {receipt.id} was taken for {named(found.action)[:60]!r}, and this is about "
+            f"{named(receipt.action)[:60]!r}; give this one an id of its own"
+        )
+    return found
 
 
 def _comes_again(duty: Obligation) -> bool:

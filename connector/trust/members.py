@@ -252,7 +252,9 @@ class MembersTrust:
             document = _only_listed(self._resolve(member.id, fresh=fresh), member)
             if document.verification_method:
                 claims = verify_claims(token, speaking_keys(document), now)
-                return Signed(claims, dict(document.verification_method[0].public_key_jwk))
+                key = document.verification_method[0].public_key_jwk
+                # Its owner may have written anything beside it, at any length.
+                return Signed(claims, {name: key[name] for name in ("kty", "crv", "x")})
         raise Unauthenticated(f"no key of {member.id} has the thumbprint of the member list")
 
     def _list(self, *, wait: bool) -> MemberList:

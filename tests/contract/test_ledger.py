@@ -319,6 +319,16 @@ def test_a_receipt_that_could_not_be_saved_fulfils_nothing_and_may_come_again(
     assert office.ledger.receive(PEER, office.receipt()).stage is Stage.FULFILLED
 
 
+def test_one_receipt_does_not_keep_duties_of_two_kinds(office: Office) -> None:
+    office.agree(duty("delete", delayPeriod="P30D"), duty("inform", timeInterval="P30D"))
+    office.deliver()
+    office.ledger.receive(PEER, office.receipt())
+    with pytest.raises(Malformed, match=r"urn:receipt:1 was taken for .*delete.*give this one an id"):
+        office.ledger.receive(PEER, office.receipt(REPORT))
+    assert office.told().count("obligation.fulfilled") == 1
+    assert office.ledger.receive(PEER, office.receipt(REPORT, id="urn:receipt:2")).action == REPORT
+
+
 def test_a_receipt_dated_ahead_is_none_for_what_is_delivered_until_then(office: Office) -> None:
     office.agree(duty("delete", delayPeriod="P30D"))
     office.deliver()

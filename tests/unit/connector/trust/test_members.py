@@ -20,6 +20,7 @@ from schemas.identity import (
     sign_claims,
     sign_members,
 )
+from schemas.receipts import HeldReceipt
 from tests.patience import until
 from tests.world import AUTHORITY, Party, World
 
@@ -296,3 +297,17 @@ def test_what_a_member_signed_is_verified_whoever_brings_it(
         provider.trust.verified(other.did, token)
     with pytest.raises(Forbidden, match="no member"):
         provider.trust.verified("did:web:stranger.example", token)
+
+
+def test_of_the_key_that_signed_nothing_is_kept_but_the_key_itself(
+    world: World, provider: Party, consumer: Party
+) -> None:
+    token = consumer.trust.prove(provider.did).removeprefix("Bearer ")
+    document = document_for(consumer.did, consumer.trust._key)
+    (method,) = document.verification_method
+    more = {f"note{number}": "x" * 1000 for number in range(20)}
+    stuffed = method.model_copy(update={"public_key_jwk": {**method.public_key_jwk, **more}})
+    serve_document(world, consumer, document.model_copy(update={"verification_method": (stuffed,)}).wire())
+    key = provider.trust.verified(consumer.did, token).key
+    assert key == {name: method.public_key_jwk[name] for name in ("kty", "crv", "x")}
+    HeldReceipt(id="urn:receipt:1", agreement="urn:a:1", token=token, key=key)  # an auditor can be shown it
