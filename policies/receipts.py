@@ -99,7 +99,9 @@ class Receipts:
     def take(self, entry: int, record: UsageRecord) -> None:
         """Take the next record."""
         if record.kind in _DELIVERIES and record.rows and record.agreement:
-            self._delivered[record.agreement] = _time(record)
+            self._delivered[record.agreement] = max(
+                self._delivered.get(record.agreement, _EPOCH), _left_at(record)
+            )
         if record.kind is UsageKind.OBLIGATION_FULFILLED:
             self._fulfilled(entry, record)
 
@@ -231,6 +233,22 @@ def _shortened(text: Any) -> str | None:
         return None
     line = " ".join("".join(mark if mark.isprintable() else " " for mark in str(text)).split())
     return line[:299]
+
+
+def _left_at(record: UsageRecord) -> datetime:
+    """Return when rows left last, as a reservation or a settlement tells.
+
+    A settlement may be logged long after: it says when they left. Of a stream that broke with its process
+    nobody knows: then what was reserved counts, as of when it was.
+    """
+    at, said = _time(record), record.detail.get("last")
+    if record.kind is UsageKind.STREAM_SETTLED and record.detail.get("end") == "crashed":
+        return _EPOCH
+    try:
+        last = datetime.fromisoformat(said) if isinstance(said, str) else at
+    except ValueError:
+        return at
+    return min(at, last) if last.tzinfo is not None else at
 
 
 def _time(record: UsageRecord) -> datetime:

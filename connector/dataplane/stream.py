@@ -357,6 +357,8 @@ class OpenStream:
         """
         end = self.end or End("failed", "unknown", self._meter.sent)
         detail: dict[str, str | int] = {"end": end.kind, "reason": end.reason, "position": self.position}
+        if self._sent_at is not None:
+            detail["last"] = self._sent_at.isoformat()
         record = self._ledger.record(UsageKind.STREAM_SETTLED, **self._admission.fields, detail=detail)
         nothing = self._is_ours and self._meter.sent == 0
         requests = 0 if nothing else 1

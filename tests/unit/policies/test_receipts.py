@@ -219,6 +219,30 @@ def test_a_deletion_before_the_last_delivery_is_a_finding() -> None:
     assert "before rows that left at" in broken(kept.judged(kept.held()))
 
 
+@pytest.mark.parametrize("crashed", [True, False])
+def test_a_settlement_that_was_logged_late_makes_no_honest_deletion_early(crashed: bool) -> None:
+    kept = Kept()
+    kept.log.decided("s1").reserved("s1", 10)
+    last = kept.log.at
+    kept.log.at += timedelta(hours=1)  # so long the process was away, or the reader took nothing
+    detail = {"end": "crashed"} if crashed else {"end": "failed", "last": last.isoformat()}
+    kept.log.settled("s1", 10, detail=detail)
+    kept.done = last + timedelta(minutes=1)
+    kept.detail["done"] = kept.done.isoformat()
+    assert kept.judged(kept.held()).holds
+
+
+@pytest.mark.parametrize("last", ["9999-01-01T00:00:00+00:00", "tomorrow", "2026-11-23T12:00:00", 7])
+def test_a_settlement_that_says_no_usable_time_of_its_last_rows_counts_as_of_its_own(last: object) -> None:
+    kept = Kept()
+    kept.log.decided("s1").reserved("s1", 10)
+    kept.log.at += timedelta(hours=1)
+    kept.log.settled("s1", 10, detail={"end": "complete", "last": last})
+    kept.done = kept.log.at - timedelta(minutes=30)
+    kept.detail["done"] = kept.done.isoformat()
+    assert "before rows that left at" in broken(kept.judged(kept.held()))
+
+
 def test_one_receipt_keeps_one_duty() -> None:
     kept = Kept()
     kept.log.tell(UsageKind.OBLIGATION_FULFILLED, action=DELETE, detail=kept.detail)
