@@ -33,8 +33,26 @@ THEME = Theme(
     }
 )
 
-out = Console(theme=THEME, highlight=False, soft_wrap=True)
-err = Console(theme=THEME, highlight=False, soft_wrap=True, stderr=True)
+
+def plain(text: str) -> str:
+    """Return a text that others wrote without what moves cursors, colours, or turns lines around."""
+    return "".join(mark if mark.isprintable() or mark in "\n\r\t" else _shape(mark) for mark in text)
+
+
+def _shape(mark: str) -> str:
+    return " " if mark.isspace() else "\N{REPLACEMENT CHARACTER}"
+
+
+class Screen(Console):
+    """A console on which texts are text; only our own markup gives them colours."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """Print texts and tables; see `rich.console.Console.print`."""
+        super().print(*(plain(one) if isinstance(one, str) else one for one in objects), **how)
+
+
+out = Screen(theme=THEME, highlight=False, soft_wrap=True)
+err = Screen(theme=THEME, highlight=False, soft_wrap=True, stderr=True)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -119,7 +137,7 @@ def _shown(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     # A file name or title may hold what looks like markup.
-    return str(value).replace("[", r"\[")
+    return plain(str(value)).replace("[", r"\[")
 
 
 def counted(number: int, thing: str) -> str:
