@@ -34,7 +34,9 @@ ENCODINGS = frozenset({"", "identity", "gzip"})
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-_EMBEDDING = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
+_EMBEDDING = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96")))
+_LOCAL = tuple(map(ipaddress.IPv6Network, ("64:ff9b:1::/48", "fec0::/10", "3fff::/20", "5f00::/16")))
+"""Addresses of one site or of none, which `ipaddress` calls global (RFC 8215, 3879, 9637, 9602)."""
 _LOOKUPS = Lookups()
 """One for the process: what hangs is counted once, however many guards there are."""
 
@@ -87,7 +89,8 @@ class Egress:
             if scheme == "http" and not address.is_loopback:
                 raise EgressForbidden(f"{host} is {address}: plain http is for loopback only; use https")
             return
-        if not address.is_global or address.is_multicast:
+        is_local = address.version == 6 and any(address in network for network in _LOCAL)
+        if not address.is_global or address.is_multicast or is_local:
             raise EgressForbidden(
                 f"{host} is {address}, not a public address; add its network to egress.allowed if it is meant"
             )
@@ -98,7 +101,8 @@ class Egress:
 def _innermost(address: Address) -> Address:
     """Return the IPv4 address that an IPv6 address stands for, however wrapped, else the address itself.
 
-    Source: RFC 4291 (mapped, compatible), RFC 3056 (6to4), RFC 4380 (Teredo), RFC 6052 (NAT64).
+    Source: RFC 4291 (mapped, compatible), RFC 3056 (6to4), RFC 4380 (Teredo), RFC 6052 (NAT64), RFC 7915
+    (translated).
     """
     if address.version == 4:
         return address

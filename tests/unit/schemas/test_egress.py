@@ -39,6 +39,11 @@ def guard(address: str, *allowed: str) -> Egress:
         "64:ff9b::a9fe:a9fe",
         "2002:a00:1::1",
         "::7f00:1",
+        "::ffff:0:10.0.0.1",
+        "64:ff9b:1::a00:1",
+        "fec0::1",
+        "3fff::1",
+        "5f00::1",
     ],
 )
 def test_an_address_that_is_not_public_is_refused_by_name(address: str) -> None:
