@@ -109,7 +109,7 @@ class Pages:
             url=lambda **changed: _url(asked, changed),
             pages=-(-min(found.total, 10_000) // answered.query.size),
         )
-        response.headers.update({"Vary": "HX-Request", **personal(asker_of(request))})
+        response.headers.update(personal(asker_of(request), "HX-Request"))
         return response
 
     def _answer(self, params: Mapping[str, str], asker: Member | None) -> Answered:
@@ -149,7 +149,7 @@ class Pages:
                 if form == "json"
                 else self._dataset_html(record, parsed, question, language_of(request))
             )
-        response.headers.update({"Vary": "Accept, Accept-Language", **personal(asker_of(request))})
+        response.headers.update(personal(asker_of(request), "Accept", "Accept-Language"))
         return response
 
     def _dataset_json(self, record: CatalogRecord, question: Question) -> Response:

@@ -53,9 +53,13 @@ def asker_of(request: Request) -> Member | None:
     return asker
 
 
-def personal(asker: Member | None) -> dict[str, str]:
-    """Return the headers of an answer that may hang on who asks: no cache gives it to somebody else."""
-    return {"Cache-Control": "private, no-store"} if asker else {}
+def personal(asker: Member | None, *varies: str) -> dict[str, str]:
+    """Return the headers of an answer that may hang on who asks: no cache gives it to somebody else.
+
+    Nor does one give a member what was answered to anybody. `varies` are other headers that it hangs on.
+    """
+    cached = {"Cache-Control": "private, no-store"} if asker else {}
+    return {"Vary": ", ".join((*varies, "Authorization")), **cached}
 
 
 def dataset_url(record: CatalogRecord, *, ambiguous: bool = False, **more: str | None) -> str:

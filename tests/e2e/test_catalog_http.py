@@ -688,3 +688,13 @@ def test_terms_and_reasons_are_told_in_the_language_of_the_reader(space: Space, 
         assert german.headers["vary"].startswith("Accept, Accept-Language")
     assert space.http.get(f"{url}?lang=xx", headers=page).status_code == 200
     assert space.withdraw(provider, "urn:german").status_code == 200
+
+
+def test_no_shared_cache_gives_a_member_what_was_answered_to_anybody(
+    space: Space, provider: Provider
+) -> None:
+    space.push(provider, [flights()])
+    for path in ("/search", "/", f"/datasets/{quote(FLIGHTS, safe='')}"):
+        headers = space.http.get(f"{space.url}{path}").headers
+        assert "Authorization" in headers["vary"].split(", "), path
+        assert "cache-control" not in headers
