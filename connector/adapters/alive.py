@@ -66,9 +66,18 @@ class SignOfLife:
         return frozenset(found)
 
     def forget(self, names: Iterable[str]) -> None:
-        """Remove what is left of dead processes, once nothing is held in their names any more."""
-        for name in names:
-            (self._folder / name).unlink(missing_ok=True)
+        """Remove what is left of dead processes, once nothing is held in their names any more.
+
+        Raises:
+            StorageUnavailable: if it cannot be removed.
+        """
+        try:
+            for name in names:
+                (self._folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageUnavailable(
+                f"cannot forget in {self._folder} who has died: {error.strerror}"
+            ) from None
 
 
 def own_file(path: Path) -> int:

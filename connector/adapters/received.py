@@ -28,6 +28,8 @@ ARROW, BYTES = ".arrow", ".bin"
 _NEW = ".new-"
 _MARK = b"\xff\xff\xff\xff"
 """How a message of an Arrow stream begins. Source: Arrow IPC, encapsulated message format."""
+_UNCOUNTED = 64 << 20
+"""Bytes that may arrive before the folder is looked through again: other processes write there too."""
 _UNFIT = re.compile(r"[^0-9A-Za-z._-]+")
 
 
@@ -51,7 +53,7 @@ class ReceivedFiles:
         self._folder, self._room = folder, room or Room()
         self._lock = threading.Lock()
         self._arriving: dict[str, int] = {}
-        self._kept = 0
+        self._kept = self._uncounted = 0
 
     def begin(self, name: str) -> ReceivedFile:
         """Begin a file; `name` is an id of ours.
@@ -90,8 +92,10 @@ class ReceivedFiles:
             NoRoom: if there is no room for them; nothing was taken.
         """
         with self._lock:
-            if not self._fits(size):
-                self._count()  # something may have been taken away meanwhile
+            self._uncounted += size
+            # Something may have been taken away meanwhile, or another process may have brought something.
+            if not self._fits(size) or self._uncounted > min(_UNCOUNTED, self._room.bytes // 16):
+                self._count()
             if not self._fits(size):
                 raise NoRoom(
                     f"{self._kept + sum(self._arriving.values())} bytes of received files are kept here, and "
@@ -111,7 +115,7 @@ class ReceivedFiles:
 
     def _count(self) -> int:
         """Count what lies here besides what is arriving; return how many files lie here in all."""
-        files, self._kept = 0, 0
+        files, self._kept, self._uncounted = 0, 0, 0
         with os.scandir(self._folder) as entries:
             for entry in entries:
                 files += 1
@@ -176,8 +180,10 @@ class ReceivedFile:
         if opened is not None:
             with suppress(OSError):  # a full disk takes no rest; it is thrown away all the same
                 opened.close()
-        self._fresh.unlink(missing_ok=True)
-        self._files.settle(self._fresh.name, kept=False)
+        try:
+            self._fresh.unlink(missing_ok=True)
+        finally:  # what could not be removed is counted where it lies, and tidied away later
+            self._files.settle(self._fresh.name, kept=False)
 
     def _rows(self, is_arrow: bool | None) -> int | None:
         """Count the rows of an Arrow stream; None where it is none and need not be."""

@@ -38,6 +38,10 @@ class Started:
             return self._flows.get(pid).as_transfer()
 
 
+_MOST_DEAD = 1000
+"""Processes that one statement names; a database takes only so many values."""
+
+
 class SqlStores:
     """The stores of one connector over one database, so that what belongs together is saved together.
 
@@ -83,11 +87,12 @@ class SqlStores:
             StorageUnavailable: if the database cannot be written, or the folder not read.
             StaleState: if somebody else was quicker; the next call takes the rest.
         """
-        dead = frozenset() if self._sign is None else self._sign.dead()
+        dead = [] if self._sign is None else sorted(self._sign.dead())
         if self._sign is not None and dead:
-            self.outbox.take_back(dead)
-            self.transfers.take_back(dead)
-            self.flows.take_back(dead)
+            for first in range(0, len(dead), _MOST_DEAD):
+                self.outbox.take_back(dead[first : first + _MOST_DEAD])
+            self.transfers.take_back(frozenset(dead))
+            self.flows.take_back(frozenset(dead))
             self._sign.forget(dead)
 
     def close(self) -> None:

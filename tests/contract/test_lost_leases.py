@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -198,3 +199,38 @@ def test_where_nobody_can_show_that_it_lives_the_stores_do_not_open(stores_url: 
     taken.write_text("a file where the folder belongs")
     with pytest.raises(StorageUnavailable, match=f"cannot show in {taken} that we live: File exists"):
         SqlStores(stores_url, alive=taken)
+
+
+def test_more_dead_processes_than_one_statement_can_name_are_taken_back_from(
+    start: Start, stores_url: str, alive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = start()
+    other.outbox.add(outgoing())
+    with lease_holder(stores_url, alive, PROCESS) as holder:
+        holder.kill()
+    see = alive_files.SignOfLife.dead
+    more = {f"{number:032x}" for number in range(70_000)}
+    monkeypatch.setattr(alive_files.SignOfLife, "dead", lambda sign: see(sign) | more)
+    other.take_back()
+    assert other.outbox.due(NOW) == [PROCESS]
+    assert len(list(alive.iterdir())) == 1
+
+
+def test_a_folder_that_lets_nothing_be_removed_says_so_and_loses_nothing(
+    start: Start, stores_url: str, alive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = start()
+    other.outbox.add(outgoing())
+    with lease_holder(stores_url, alive, PROCESS) as holder:
+        holder.kill()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", refuse)
+        with pytest.raises(StorageUnavailable, match=f"cannot forget in {alive} who has died: Read-only"):
+            other.take_back()
+    assert other.outbox.due(NOW) == [PROCESS]
+    other.take_back()
+    assert len(list(alive.iterdir())) == 1

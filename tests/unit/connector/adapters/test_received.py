@@ -6,9 +6,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from connector.adapters.received import count_rows
+from connector.adapters.received import ReceivedFiles, Room, count_rows
 from schemas.arrow_head import check_message
-from schemas.errors import UnreadableData
+from schemas.errors import NoRoom, UnreadableData
 
 ZEROS = pa.record_batch({"at": pa.array([0] * 1_000_000, pa.int64())})
 
@@ -47,3 +47,35 @@ def test_a_head_that_says_in_the_older_way_that_its_body_is_compressed_is_refuse
     check_message(head)
     with pytest.raises(UnreadableData, match="compressed"):
         check_message(head + b"ARROW:experimental_compression\x00")
+
+
+def test_two_processes_fill_one_folder_hardly_further_than_one_may(tmp_path: Path) -> None:
+    folder, most = tmp_path / "received", 1 << 20
+    processes = [ReceivedFiles(folder, Room(bytes=most)) for _ in range(2)]
+    arriving = [files.begin(f"file{number}") for number, files in enumerate(processes)]
+    piece = bytes(most // 64)
+    pieces = [one for _ in range(64) for one in arriving]
+    with pytest.raises(NoRoom, match="bytes of received files are kept here"):
+        for one in pieces:
+            one.write(piece)
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= most * 9 // 8
+    for one in arriving:
+        one.discard()
+
+
+def test_room_is_free_again_though_a_file_could_not_be_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = ReceivedFiles(tmp_path / "received", Room(bytes=1000))
+    arriving = files.begin("file")
+    arriving.write(bytes(900))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("the disk does not answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", refuse)
+        with pytest.raises(OSError, match="does not answer"):
+            arriving.discard()
+    files.tidy()
+    files.begin("next").write(bytes(900))
