@@ -79,7 +79,10 @@ class Pushes(Generic[S]):
         with self._lock:
             running = list(self._running)
         for pid in running:
-            self._room.is_alive(pid)
+            try:
+                self._room.is_alive(pid)
+            except DataspaceError as error:  # the others live all the same
+                _log.warning("push not said to live", process=pid, problem=str(error), code=error.code)
         now = self._clock()
         if self._looked is None or now - self._looked >= self._every:
             self._looked = now
@@ -98,7 +101,12 @@ class Pushes(Generic[S]):
             self._waiting.pop(pid, None)
             self._running[pid] = None
         thread = threading.Thread(target=self._run, args=(pid,), name="push", daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:
+            _log.warning("push not begun", process=pid, problem=str(error))
+            self._leave(pid)
+            return False
         with self._lock:
             self._threads = [thread, *(each for each in self._threads if each.is_alive())]
         return True
@@ -129,15 +137,19 @@ class Pushes(Generic[S]):
         except Exception:
             _log.exception("push failed unexpectedly", process=pid)
         finally:
-            with self._lock:
-                self._running.pop(pid, None)
-                self._lock.notify_all()
-            self._free.release()
+            self._leave(pid)
         # The place that became free is given to the push that waits longest.
         with self._lock:
             following = next((one for one in self._waiting if one not in self._running), None)
         if following is not None:
             self.begin(following)
+
+    def _leave(self, pid: str) -> None:
+        """Give the place of a push back."""
+        with self._lock:
+            self._running.pop(pid, None)
+            self._lock.notify_all()
+        self._free.release()
 
     def _push(self, process: S, ticket: str) -> None:
         """Carry one stream to its sink, and say what became of it."""

@@ -54,10 +54,14 @@ def test_two_processes_fill_one_folder_hardly_further_than_one_may(tmp_path: Pat
     processes = [ReceivedFiles(folder, Room(bytes=most)) for _ in range(2)]
     arriving = [files.begin(f"file{number}") for number, files in enumerate(processes)]
     piece = bytes(most // 64)
-    pieces = [one for _ in range(64) for one in arriving]
+
+    def fill() -> None:
+        for _ in range(64):
+            for one in arriving:
+                one.write(piece)
+
     with pytest.raises(NoRoom, match="bytes of received files are kept here"):
-        for one in pieces:
-            one.write(piece)
+        fill()
     assert sum(path.stat().st_size for path in folder.iterdir()) <= most * 9 // 8
     for one in arriving:
         one.discard()
