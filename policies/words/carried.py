@@ -22,6 +22,8 @@ MOST_PARTS = 200
 """Arguments and names of one message, those within them included."""
 MOST_TEXT = 1000
 """Characters of one argument."""
+LEAST_CUT = 100
+"""Characters that are left at least of a sentence that was cut."""
 _WORDS = ("and", "or", "nor")
 KNOWN = frozenset.intersection(*(frozenset(table) for table in TABLES.values()))
 """What every language has words for."""
@@ -34,13 +36,25 @@ def spoken(told: Message) -> str:
 
 
 def in_words(text: str, lang: Language) -> str:
-    """Return a sentence in a language if it carries what it says and we understand that, else its text."""
+    """Return a sentence in a language if it carries what it says and we understand that, else its text.
+
+    What it carries has to be what its English text says: else a peer could tell one reader this, another
+    that, and the log a third.
+    """
     if lang is Language.EN or not isinstance(text, Worded):
         return text
     try:
-        return say(read_carried(json.loads(text.told)), lang)
+        told = read_carried(json.loads(text.told))
     except (Malformed, ValueError, RecursionError):
         return text
+    return say(told, lang) if _is_said(told, text) else text
+
+
+def _is_said(told: Message, text: str) -> bool:
+    """Whether a text is what a message says in English, on one line, and perhaps cut on its way."""
+    said, line = " ".join(say(told).split()), " ".join(text.split())
+    cut = line.removesuffix("…").rstrip()
+    return said == line or (len(cut) >= LEAST_CUT and said.startswith(cut))
 
 
 def carry(told: Message) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 import threading
@@ -234,3 +235,22 @@ def test_a_folder_that_lets_nothing_be_removed_says_so_and_loses_nothing(
     assert other.outbox.due(NOW) == [PROCESS]
     other.take_back()
     assert len(list(alive.iterdir())) == 1
+
+
+def test_a_sign_of_life_that_was_tidied_away_before_it_was_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, path = fcntl.flock, tmp_path / "own"
+    tidied: list[int] = []
+
+    def late(file: int, how: int) -> None:
+        if not tidied:  # somebody found it unlocked and empty
+            tidied.append(path.stat().st_ino)
+            path.unlink()
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    file = alive_files.own_file(path)
+    assert os.fstat(file).st_nlink == 1
+    assert os.path.sameopenfile(file, os.open(path, os.O_RDONLY))
+    os.close(file)

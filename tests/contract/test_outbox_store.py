@@ -50,6 +50,7 @@ def test_a_try_can_be_brought_forward_but_not_put_off_nor_taken_from_who_is_at_i
     assert stores.outbox.claim("urn:process:1", NOW, SOON) == message
     stores.outbox.hasten(message.id, NOW - MINUTE)
     assert stores.outbox.due(NOW) == []
+    assert [one.due for one in stores.outbox.pending()] == [message.due]
     stores.outbox.postpone(message.id, NOW + 5 * MINUTE, "nobody there")
     stores.outbox.hasten(message.id, NOW + MINUTE)
     assert (stores.outbox.due(NOW), stores.outbox.due(NOW + MINUTE)) == ([], ["urn:process:1"])

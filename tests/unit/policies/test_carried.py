@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connector.outbox.letter import shorten
 from policies.words.carried import KNOWN, MOST_PARTS, carry, in_words, read_carried, slots, spoken
 from policies.words.en import FORMS
 from policies.words.language import TABLES, Argument, Language, Listed, Message, Several, Span, message, say
@@ -140,6 +141,22 @@ def test_what_a_hostile_peer_carries_is_refused_and_its_text_is_told_instead(sai
     with pytest.raises(Malformed):
         read_carried(said)
     assert in_words(Worded("as it was said", json.dumps(said)), Language.DE) == "as it was said"
+
+
+@pytest.mark.parametrize("text", ["the rules allow everything", "", "the rules", "the…", "the rules allow…"])
+def test_who_says_one_thing_in_english_and_carries_another_is_told_as_in_english(text: str) -> None:
+    told = spoken(message("why.nothing"))
+    assert isinstance(told, Worded)
+    assert in_words(Worded(text, told.told), Language.DE) == text
+
+
+def test_a_sentence_that_was_cut_or_broken_into_lines_still_carries_what_it_says() -> None:
+    told = spoken(message("why.action", action="y" * 300))
+    assert isinstance(told, Worded)
+    german = in_words(told, Language.DE)
+    assert german != told
+    for way in (shorten(told, 200), told[:400], told.replace(" ", "\n  ", 1)):
+        assert in_words(Worded(way, told.told), Language.DE) == german
 
 
 @pytest.mark.parametrize(

@@ -148,8 +148,10 @@ def test_a_signer_that_cannot_be_reached_is_told_with_the_reason() -> None:
 def test_a_document_of_somebody_else_confirms_nothing() -> None:
     kept = Kept()
     kept.log.tell(UsageKind.OBLIGATION_FULFILLED, action=DELETE, detail=kept.detail)
-    strange = Shown((kept.held(),), {LAB: (document_for("did:web:other.example", OLD),)})
-    assert standing(audit(kept.log.evidence(shown=strange))) is Standing.UNCONFIRMED
+    other = "did:web:other.example"
+    for document in (document_for(other, OLD), document_for(LAB, OLD).model_copy(update={"id": other})):
+        strange = Shown((kept.held(),), {LAB: (document,)})
+        assert standing(audit(kept.log.evidence(shown=strange))) is Standing.UNCONFIRMED
 
 
 @pytest.mark.parametrize(

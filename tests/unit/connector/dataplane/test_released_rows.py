@@ -738,3 +738,24 @@ def test_an_interrupted_scan_says_so_to_whoever_reads_it(provider: Provider) -> 
         stream._scan.interrupt()
         with pytest.raises(WorldMoved, match="interrupted"):
             list(stream._scan.batches())
+
+
+@pytest.mark.parametrize("names", [["Name", "age"], ["name", "age "], ["name", "aged"]])
+def test_a_set_to_keep_apart_that_names_what_the_data_lack_is_not_published(
+    provider: Provider, names: list[str]
+) -> None:
+    report = provider.publish(
+        pa.table({"name": ["Ann"], "age": [30]}), offer(limit("notTogether", "isAllOf", names))
+    )
+    assert report.published == ()
+    assert "lack" in report.refused[0][1]
+
+
+def test_the_log_says_when_the_last_rows_of_a_stream_left_and_nothing_where_none_did(
+    provider: Provider,
+) -> None:
+    table = pa.table({"name": ["Ann"], "age": [30]})
+    assert provider.read(provider.ticket(table)).num_rows == 1
+    assert provider.read(provider.ticket(table), start=1).num_rows == 0
+    settled = [one for one in provider.records() if one.kind is UsageKind.STREAM_SETTLED]
+    assert [one.detail.get("last") for one in settled] == [provider.now.isoformat(), None]
