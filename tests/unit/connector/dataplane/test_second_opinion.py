@@ -13,6 +13,7 @@ from duckdb import ConstantExpression
 from connector.adapters import duckdb_judge, duckdb_scan, duckdb_terms
 from connector.adapters.consents import Consents
 from connector.adapters.duckdb_scan import JudgedScan
+from connector.dataplane import enforce
 from connector.dataplane.classes import Census, Classes
 from connector.dataplane.enforce import Enforcement
 from connector.dataplane.masks import mask_key
@@ -123,6 +124,16 @@ def test_a_judge_that_samples_too_much_is_found_out_by_every_row(
     salt = sample_salt(mask_key(b"m" * 32, provider.agreement))
     outside = sum(drawn(salt, row) >= 2**64 // 10 for row in range(200))
     refused(provider, ticket, f"{outside} of 200 rows through that is not in the sample")
+
+
+def test_rows_that_are_drawn_wrongly_all_at_once_are_found_out_one_by_one(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticket = provider.ticket(PEOPLE, limit("percentage", "lteq", 10))
+    monkeypatch.setattr(duckdb_judge, "sample_term", lambda *_: ConstantExpression(True))
+    monkeypatch.setattr(enforce, "drawn_for", lambda _, rows: pa.repeat(pa.scalar(0, pa.uint64()), len(rows)))
+    with pytest.raises(EnginesDisagree, match=r"[1-9][0-9]* of 8 rows through that is not in the sample"):
+        provider.read(ticket)
 
 
 @pytest.mark.parametrize(
