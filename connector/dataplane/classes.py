@@ -63,12 +63,11 @@ class Classes:
             return
         codes, width = pa.repeat(pa.scalar(0, pa.int64()), self.count), 1
         for cells in table.columns[:-1]:
-            values = pc.unique(cells)
-            codes, width = _joined(codes, cells, values), width * len(values)
-            shorter = None
-            if width > _MOST_CODES // _MOST_HELD:
+            values, shorter = pc.unique(cells), None
+            if width * len(values) > _MOST_CODES:
                 shorter = pc.unique(codes)
                 codes, width = pc.index_in(codes, shorter).cast(pa.int64()), len(shorter)
+            codes, width = _joined(codes, cells, values), width * len(values)
             self._steps.append((values, shorter))
         self._known = pc.unique(codes)
 
@@ -82,9 +81,9 @@ class Classes:
             return pa.repeat(False, rows)
         codes = pa.repeat(pa.scalar(0, pa.int64()), rows)
         for cells, (values, shorter) in zip(columns, self._steps, strict=True):
-            codes = _joined(codes, _alike(cells), values)
             if shorter is not None:
                 codes = pc.index_in(codes, shorter).cast(pa.int64())
+            codes = _joined(codes, _alike(cells), values)
         return pc.fill_null(pc.and_(pc.is_valid(codes), pc.is_in(codes, self._known)), False)
 
 
