@@ -190,14 +190,20 @@ def test_a_sink_that_takes_nothing_is_given_up() -> None:
 
 
 def test_a_sink_that_takes_a_little_all_the_time_is_given_up() -> None:
-    def talk(connection: socket.socket) -> None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        with suppress(OSError):
-            while connection.recv(64) and not DONE.is_set():
-                DONE.wait(0.01)
+    got = bytearray()
 
-    with pytest.raises(PeerUnavailable, match=r"too long for one chunk|broke off"):
-        push(talk, Rows(pa.table({"text": ["x" * 1000] * 40_000})))
+    def talk(connection: socket.socket) -> None:
+        # Never still for as long as a sink may be, and too slow for the one chunk that there is.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        with suppress(OSError):
+            while (data := connection.recv(32_768)) and not got.endswith(b"0\r\n\r\n"):
+                got.extend(data)
+                threading.Event().wait(0.02)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+
+    with pytest.raises(PeerUnavailable, match="too little of one chunk, for too long"):
+        push(talk, Rows(pa.table({"text": ["x" * 4000] * 2000})), send_seconds=0.4, answer_seconds=30)
+    assert got
 
 
 def test_a_sink_that_never_answers_or_answers_without_end_is_given_up() -> None:
