@@ -31,7 +31,13 @@ _CLAIM = (
     .returning(outgoing)
 )
 _SENT = delete(outgoing).where(outgoing.c.id == bindparam("which"))
-_RELEASE = update(outgoing).where(outgoing.c.id == bindparam("which")).values(leased=None)
+# Whose lease ran out may come back late: by then the message may be in other hands.
+_OURS = (
+    outgoing.c.id == bindparam("which"),
+    or_(outgoing.c.holder.is_(None), outgoing.c.holder == bindparam("by")),
+)
+_RELEASE = update(outgoing).where(*_OURS).values(leased=None)
+_POSTPONE = update(outgoing).where(*_OURS).values(attempts=outgoing.c.attempts + 1, leased=None)
 
 
 def put_outgoing(database: Database, connection: Connection, messages: Sequence[Outgoing]) -> None:
@@ -95,10 +101,9 @@ class SqlOutbox:
 
     def postpone(self, outgoing_id: str, due: datetime, problem: str) -> None:
         """Count a failed attempt, end the lease, and set the next try."""
-        changes = {"due": to_micros(due), "problem": _storable(problem), "leased": None}
-        statement = update(outgoing).where(outgoing.c.id == outgoing_id)
+        changed = _POSTPONE.values(due=to_micros(due), problem=_storable(problem))
         with self._database.write() as connection:
-            connection.execute(statement.values(attempts=outgoing.c.attempts + 1, **changes))
+            connection.execute(changed, {"which": outgoing_id, "by": self._holder})
 
     def hasten(self, outgoing_id: str, due: datetime) -> None:
         """Bring the next try of a message forward to `due`; nothing if it is leased, gone, or due before."""
@@ -109,7 +114,7 @@ class SqlOutbox:
     def release(self, outgoing_id: str) -> None:
         """End a lease without counting an attempt."""
         with self._database.write() as connection:
-            connection.execute(_RELEASE, {"which": outgoing_id})
+            connection.execute(_RELEASE, {"which": outgoing_id, "by": self._holder})
 
     def take_back(self, dead: Collection[str]) -> None:
         """End every lease of holders that have surely died."""

@@ -128,7 +128,7 @@ class OutboxStore(Protocol):
         ...
 
     def postpone(self, outgoing_id: str, due: datetime, problem: str) -> None:
-        """Count a failed attempt, end the lease, and set the next try."""
+        """Count a failed attempt, end the lease, and set the next try; nothing if somebody took it over."""
         ...
 
     def hasten(self, outgoing_id: str, due: datetime) -> None:
@@ -136,7 +136,7 @@ class OutboxStore(Protocol):
         ...
 
     def release(self, outgoing_id: str) -> None:
-        """End a lease without counting an attempt: the message was not tried."""
+        """End a lease without counting an attempt: it was not tried; nothing if somebody took it over."""
         ...
 
     def pending(self, process: str | None = None) -> Sequence[Outgoing]:

@@ -117,6 +117,24 @@ def test_what_was_leased_again_after_its_time_stays_with_its_new_holder(
     assert third.outbox.due(SOON) == []
 
 
+@pytest.mark.parametrize("late", ["release", "postpone"])
+def test_who_comes_back_late_ends_no_lease_of_who_took_its_message_over(start: Start, late: str) -> None:
+    first, second = start(), start()
+    message = outgoing()
+    first.outbox.add(message)
+    assert first.outbox.claim(PROCESS, NOW, SOON) == message
+    assert second.outbox.claim(PROCESS, SOON, SOON + MINUTE) == message
+    if late == "release":
+        first.outbox.release(message.id)
+    else:
+        first.outbox.postpone(message.id, SOON, "it took too long")
+    assert first.outbox.due(SOON) == []
+    assert first.outbox.claim(PROCESS, SOON, SOON + MINUTE) is None
+    assert second.outbox.pending() == [message]
+    second.outbox.postpone(message.id, SOON, "nobody there")
+    assert first.outbox.due(SOON) == [PROCESS]
+
+
 def test_of_who_lived_elsewhere_nothing_is_known_and_the_lease_is_waited_for(
     start: Start, stores_url: str, alive: Path, tmp_path: Path
 ) -> None:
