@@ -270,7 +270,7 @@ class DataFlows(Flows):
         """Say until when a push is under way, or is not to be tried again; None lets it go."""
 
         def step(flow: DataFlow) -> Stepped:
-            return None if flow.pushing is None else (replace(flow, pushing=until), None, None)
+            return (replace(flow, pushing=until), None, None) if self._is_at(flow) else None
 
         self._move(pid, step)
 
@@ -279,7 +279,7 @@ class DataFlows(Flows):
 
         def step(flow: DataFlow) -> Stepped:
             now = self._clock()
-            if flow.pushing is None or flow.pushing - now > PUSH_LEASE / 2:
+            if flow.pushing is None or not self._is_at(flow) or flow.pushing - now > PUSH_LEASE / 2:
                 return None
             return replace(flow, pushing=now + PUSH_LEASE), None, None
 
@@ -290,7 +290,7 @@ class DataFlows(Flows):
 
         def step(flow: DataFlow) -> Stepped:
             if is_other_run(flow, claimed):
-                return replace(flow, pushing=None), None, None
+                return (replace(flow, pushing=None), None, None) if self._is_at(flow) else None
             state = move(flow.state, By.DATA, Said.IS_COMPLETED)
             return replace(flow, state=state, pushing=None, problem=None), Said.IS_COMPLETED, None
 
@@ -304,11 +304,15 @@ class DataFlows(Flows):
 
         def step(flow: DataFlow) -> Stepped:
             if is_other_run(flow, claimed):
-                return replace(flow, pushing=None), None, None
+                return (replace(flow, pushing=None), None, None) if self._is_at(flow) else None
             return replace(flow, pushing=None, problem=shorten(str(why))), Said.GIVES_UP, None
 
         _log.warning("push failed", flow=claimed.pid, problem=str(why))
         self._move(claimed.pid, step)
+
+    def _is_at(self, flow: DataFlow) -> bool:
+        """Whether this process is at work on a push; its lease may have run out, and others have taken it."""
+        return flow.pushing is not None and flow.pusher == self._worker
 
     # --- inside -----------------------------------------------------------------------------------
 

@@ -74,14 +74,16 @@ class PushedTransfers(Transfers):
 
     def hold(self, pid: str, until: datetime | None) -> None:
         """Say until when a push is under way, or is not to be tried again; None lets it go."""
-        self._move(pid, lambda one: None if one.pushing is None else (replace(one, pushing=until), None))
+        self._move(pid, lambda one: (replace(one, pushing=until), None) if self._is_at(one) else None)
 
     def is_alive(self, pid: str) -> None:
         """Say that a push is under way still."""
 
         def step(transfer: Transfer) -> Stepped[Transfer]:
             now = self._clock()
-            if transfer.pushing is None or transfer.pushing - now > PUSH_LEASE / 2:
+            if transfer.pushing is None or not self._is_at(transfer):
+                return None
+            if transfer.pushing - now > PUSH_LEASE / 2:
                 return None
             return replace(transfer, pushing=now + PUSH_LEASE), None
 
@@ -103,14 +105,18 @@ class PushedTransfers(Transfers):
     def _settle(self, claimed: Transfer, say: Say, why: DataspaceError | None = None) -> None:
         def step(transfer: Transfer) -> Stepped[Transfer]:
             if transfer.state is not State.STARTED or transfer.updated != claimed.updated:
-                # It was stopped since; it may be started anew.
-                return replace(transfer, pushing=None), None
+                # It was stopped since; it may be started anew, and others may be at it.
+                return (replace(transfer, pushing=None), None) if self._is_at(transfer) else None
             moved, message = self._say(replace(transfer, pushing=None), say)
             if why is not None:
                 moved = replace(moved, problem=shorten(f"{NOT_PUSHED}: {why}"))
             return moved, message
 
         self._move(claimed.pid, step)
+
+    def _is_at(self, transfer: Transfer) -> bool:
+        """Whether this process is at work on a push; its lease may have run out, and others have taken it."""
+        return transfer.pushing is not None and transfer.pusher == self._worker
 
     def _waits(self, transfer: Transfer, now: datetime) -> bool:
         return self.is_pushed(transfer) and (transfer.pushing is None or transfer.pushing <= now)
