@@ -14,7 +14,9 @@ from connector.outbox.letter import (
     readable,
     remember,
     shorten,
+    unnamed,
 )
+from connector.outbox.ports import Outgoing
 from connector.transfer.ports import Transfer
 from schemas.base import Role
 from schemas.dsp.transfer import TransferCompletionMessage, TransferState
@@ -108,3 +110,23 @@ def test_an_answer_whose_process_id_cannot_be_kept_opened_no_process(pid: object
     wanted = frozenset({"providerPid"})
     assert not names({"providerPid": pid}, wanted)
     assert names({"providerPid": "urn:uuid:1"}, wanted)
+
+
+def test_an_answer_that_tells_no_stage_has_entered_no_receipt() -> None:
+    receipt = Outgoing(
+        "urn:r:1",
+        "receipt",
+        "urn:a:1#receipts",
+        "did:web:them",
+        "POST",
+        "https://peer.example/x",
+        {},
+        NOW,
+        NOW,
+        NOW,
+    )
+    wanted = unnamed(receipt)
+    answers: tuple[object, ...] = (None, "taken", [], {}, {"stage": 1}, {"receipt": "urn:r:1"})
+    for answer in answers:
+        assert not names(answer, wanted)
+    assert names({"stage": "fulfilled"}, wanted)
