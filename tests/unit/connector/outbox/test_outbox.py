@@ -558,6 +558,22 @@ def test_who_is_reached_again_is_sent_all_that_waited_for_it_and_nobody_else_is(
     assert [one.id for one in stores.outbox.pending()] == ["to others"]
 
 
+def test_what_arrives_by_its_own_next_try_lets_another_go_and_not_itself(
+    outbox: Outbox, stores: SqlStores, peer: Peer, notes: Notes
+) -> None:
+    for process in ("p0", "p1"):
+        stores.outbox.add(letter(f"to them, {process}", process))
+    peer.failing = {one.id for one in stores.outbox.pending()}
+    assert outbox.deliver("p0")
+    assert outbox.deliver("p1")
+    peer.failing = set()
+    (first,) = stores.outbox.pending("p0")
+    stores.outbox.hasten(first.id, outbox._clock())
+    assert outbox.deliver("p0")
+    assert notes.delivered_ == ["to them, p0"]
+    assert stores.outbox.due(outbox._clock()) == ["p1"]
+
+
 def test_an_address_that_fails_while_others_answer_is_tried_once_more_for_each_answer(
     outbox: Outbox, stores: SqlStores, peer: Peer
 ) -> None:
