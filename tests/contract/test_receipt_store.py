@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any, cast
 
 import pytest
 
 from connector.adapters.sql import SqlStores
+from connector.obligations.fulfilment import Fulfilments
 from connector.obligations.sent import Fate, SentReceipt
-from connector.outbox.ports import Outgoing
+from connector.outbox.ports import Delivery, Outgoing
 from policies.words.carried import spoken
 from policies.words.language import message
 from schemas.errors import AlreadyExists, NotFound, StaleState, StorageUnavailable
-from schemas.usage import UsageKind
+from schemas.identity import generate_key
+from schemas.usage import UsageKind, UsageRecord
 from schemas.vocab import ODRL
 from schemas.worded import Worded
 from tests.store_builders import AGREEMENT, NOW, PEER, record
@@ -112,3 +115,23 @@ def test_neither_receipt_nor_mail_is_saved_where_the_store_fails(
         with pytest.raises(StorageUnavailable):
             stores.receipts.save(replace(stores.receipts.get("urn:receipt:1"), fate=Fate.TAKEN), [])
     assert stores.receipts.get("urn:receipt:1").fate is Fate.WAITING
+
+
+def test_what_became_of_a_receipt_is_told_once_however_often_a_crash_has_it_told(stores: SqlStores) -> None:
+    class Log:
+        def record(self, kind: UsageKind, **_: Any) -> UsageRecord:
+            return record(kind)
+
+    unused: Any = None
+    fulfilments = Fulfilments(
+        agreements=unused, store=stores.receipts, usage=cast(Any, Log()), peers=unused, key=generate_key(),
+        did="did:web:us.example", clock=lambda: NOW, new_id=lambda: "urn:receipt:2",
+    )  # fmt: skip
+    mail, before = letter(receipt()), logged(stores)
+    stores.receipts.add(receipt(), mail)
+    for _ in range(2):
+        fulfilments.delivered(mail, Delivery(200, {"stage": "fulfilled"}))
+    fulfilments.undeliverable(mail, "refused as taken before", ())
+    assert logged(stores) == before + 1
+    held = stores.receipts.get("urn:receipt:1")
+    assert (held.fate, held.problem) == (Fate.TAKEN, None)
