@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from policies.unread import UNREAD
 from schemas.worded import MOST_TOLD, Worded
 
 PREFIX = "refused."
@@ -19,6 +20,7 @@ MOST_SLOT = 1000
 
 REFUSALS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
+        **UNREAD,
         "time": (
             "{place}: {text}{kind} is not a time; write one like 2026-12-01T00:00:00Z",
             "{place}: {text}{kind} ist kein Zeitpunkt; schreiben Sie zum Beispiel 2026-12-01T00:00:00Z",
@@ -413,8 +415,12 @@ REFUSALS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "{place}: außer {subject} haben die Daten keine Spalte für Kennzahlen",
         ),
         "no column": (
-            "{place} names column {name}, which the data lack; {name2}",
-            "{place} nennt die Spalte {name}, die den Daten fehlt; {name2}",
+            "{place} names column {name}, which the data lack; columns: {existing}",
+            "{place} nennt die Spalte {name}, die den Daten fehlt; Spalten: {existing}",
+        ),
+        "near column": (
+            "{place} names column {name}, which the data lack; did you mean {near}? columns: {existing}",
+            "{place} nennt die Spalte {name}, die den Daten fehlt; meinten Sie {near}? Spalten: {existing}",
         ),
         "column twice": (
             "{place} names column {name}, which the data hold twice; rename one",
@@ -434,12 +440,19 @@ REFUSALS: Mapping[str, tuple[str, str]] = MappingProxyType(
 
 def refusal(id: str, **slots: object) -> str:
     """Return why something is refused, in English, carrying what it says; bare if that is too long."""
-    given = {name: str(value) for name, value in slots.items()}
-    text = REFUSALS[id][0].format(**given)
+    given = {name: value if type(value) is int else str(value) for name, value in slots.items()}
+    text = REFUSALS[id][0].format(**{name: _plain(value) for name, value in given.items()})
     carried = json.dumps({"code": PREFIX + id, "with": given}, ensure_ascii=False, separators=(",", ":"))
-    if len(carried) > MOST_TOLD or any(len(value) > MOST_SLOT for value in given.values()):
+    if len(carried) > MOST_TOLD or any(
+        isinstance(value, str) and len(value) > MOST_SLOT for value in given.values()
+    ):
         return text
     return Worded(text, carried)
+
+
+def _plain(value: int | str) -> str:
+    """Write a number as English does; other languages have signs of their own."""
+    return value if isinstance(value, str) else f"{value:,}"
 
 
 def table(language: int) -> dict[str, str]:

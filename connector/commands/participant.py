@@ -15,6 +15,7 @@ from connector.client.management import Management, quoted
 from connector.commands.policy_files import offer_file
 from connector.commands.terminal import err, out, print_json, print_table, reporting, shorten
 from connector.settings import API_KEY_FILE, Settings, load
+from policies.refusals import refusal
 from schemas.binding.client import Egress, Http
 from schemas.binding.lean import starting
 from schemas.errors import Malformed, Misconfigured, NotFound
@@ -204,7 +205,7 @@ def parameters_of(given: list[str], option: str) -> dict[str, Any]:
     for pair in given:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise Malformed(f"{option} {pair!r} is not name=value")
+            raise Malformed(refusal("pair", option=option, pair=repr(pair)))
         parameters[name] = value.split(",") if "," in value else value
     return parameters
 

@@ -16,6 +16,7 @@ from connector.commands.policy_files import read_file
 from connector.commands.terminal import out, print_json, reporting
 from connector.settings import load
 from policies.profile import Label
+from policies.refusals import refusal
 from policies.words.carried import in_words
 from policies.words.language import Language, language, message, say, sentence
 from schemas.errors import Malformed
@@ -188,7 +189,7 @@ def read_claims(given: Sequence[str]) -> Claims:
     for pair in given:
         name, equals, value = pair.partition("=")
         if not equals or not value:
-            raise Malformed(f"--claim {pair!r} is not name=value")
+            raise Malformed(refusal("pair", option="--claim", pair=repr(pair)))
         if name == "group":
             groups.add(value)
         elif name in ("region", "environment"):

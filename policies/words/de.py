@@ -325,6 +325,9 @@ MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
             "eines oder mehrere von secure-processing-environment, trusted-execution-environment, "
             "federated-only"
         ),
+        "template.needs": "die Vorlage {name} braucht die Angabe {parameter}: {form}",
+        "template.value": "Vorlage {name}, Angabe {parameter}: verlangt ist {form}; da steht {value}",
+        "template.wrong": "Vorlage {name}, Angabe {parameter}: verlangt ist {form}: {why}",
         "form.optional": "optional",
         "form.default": "Vorgabe: {value}",
         # --- Änderungen, mit denen eine Nutzung erlaubt wäre

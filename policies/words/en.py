@@ -308,6 +308,9 @@ MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "form.environments": (
             "one or more of secure-processing-environment, trusted-execution-environment, federated-only"
         ),
+        "template.needs": "template {name} needs parameter {parameter}: {form}",
+        "template.value": "template {name}, parameter {parameter} must be {form}; got {value}",
+        "template.wrong": "template {name}, parameter {parameter} must be {form}: {why}",
         "form.optional": "optional",
         "form.default": "default: {value}",
         # --- changes that would make a use pass

@@ -15,6 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policies.refusals import REFUSALS
+from policies.unread import UNREAD
 from policies.words.carried import KNOWN, MOST_PARTS, carry, in_words, read_carried, slots, spoken
 from policies.words.en import FORMS
 from policies.words.language import TABLES, Argument, Language, Listed, Message, Several, Span, message, say
@@ -174,3 +176,12 @@ def test_a_number_keeps_its_size_and_its_signs() -> None:
 def test_a_time_is_told_as_it_was_counted() -> None:
     when = datetime(2026, 12, 1, tzinfo=UTC).isoformat()
     assert in_words(spoken(message("end.expired", when=when)), Language.DE).endswith(when)
+
+
+def test_no_refusal_takes_the_name_of_another() -> None:
+    source = ast.parse((ROOT / "policies" / "refusals.py").read_text(encoding="utf-8"))
+    table = next(node for node in ast.walk(source) if isinstance(node, ast.Dict) and None in node.keys)
+    own = {key.value for key in table.keys if isinstance(key, ast.Constant)}
+    assert len(own) > 60
+    assert not own & set(UNREAD)
+    assert set(REFUSALS) == own | set(UNREAD)
