@@ -79,7 +79,10 @@ def _print_rows(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], empty: s
 def serve(config: Config = DEFAULT_CONFIG) -> None:
     """Serve the catalogue until it is interrupted."""
     with _told():
+        from schemas.binding.address import check_free
+
         settings = _load(config)
+        check_free(settings.host, settings.port)
         with starting():
             import uvicorn
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
-
-from pydantic import PlainSerializer, PlainValidator
+from typing import Any
 
 from schemas.vocab import HANSA
 
@@ -33,28 +31,6 @@ class Worded(str):
         made = super().__new__(cls, text)
         made.told = told
         return made
-
-
-def _read_reasons(said: Any) -> tuple[str, ...]:
-    if not isinstance(said, list | tuple):
-        raise ValueError("reasons are a list")  # noqa: TRY004 - what pydantic takes for a refusal
-    return tuple(_read_reason(one) for one in said)
-
-
-def _read_reason(said: Any) -> str:
-    if isinstance(said, Mapping):
-        return Worded(str(said["text"]), str(said["told"]))
-    if not isinstance(said, str):
-        raise ValueError("a reason is a text")  # noqa: TRY004 - what pydantic takes for a refusal
-    return said
-
-
-def _write_reasons(reasons: Iterable[str]) -> list[Any]:
-    return [{"text": str(one), "told": one.told} if isinstance(one, Worded) else one for one in reasons]
-
-
-Reasons = Annotated[tuple[str, ...], PlainValidator(_read_reasons), PlainSerializer(_write_reasons)]
-"""Reasons as we store them: with what they carry."""
 
 
 def told_of(reasons: Iterable[str]) -> tuple[str, ...]:

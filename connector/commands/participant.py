@@ -13,9 +13,10 @@ import typer
 
 from connector.client.management import Management, quoted
 from connector.commands.policy_files import offer_file
-from connector.commands.terminal import err, out, print_json, print_table, reporting, shorten
+from connector.commands.terminal import counted, err, out, print_json, print_table, reporting, shorten
 from connector.settings import API_KEY_FILE, Settings, load
 from policies.refusals import refusal
+from schemas.binding.address import check_free
 from schemas.binding.client import Egress, Http
 from schemas.binding.lean import starting
 from schemas.errors import Malformed, Misconfigured, NotFound
@@ -126,6 +127,7 @@ def _joining_text(catalog: str, authority: dict[str, str] | None) -> list[str]:
 def serve(config: Config = HERE) -> None:
     """Serve this participant until it is told to stop."""
     settings = load(config)
+    check_free(settings.host, settings.port)
     with starting():
         from connector.app import build, serve_until_stopped
         from schemas.binding.logs import log_as_json
@@ -153,6 +155,9 @@ def publish(  # noqa: PLR0913 - one argument for each option of the verb
     description: Annotated[str | None, typer.Option(help="What is in it.")] = None,
     keyword: Annotated[list[str] | None, typer.Option(help="A keyword; may be repeated.")] = None,
     consent: Annotated[str | None, typer.Option(help="Consent table beside the data.")] = None,
+    id_: Annotated[
+        str | None, typer.Option("--id", help="Id of the dataset; without it, made from the file's name.")
+    ] = None,
     lang: Annotated[str, typer.Option("--lang", help="Language of refusals: en or de.")] = "en",
     config: Config = HERE,
     as_json: Json = False,
@@ -173,6 +178,7 @@ def publish(  # noqa: PLR0913 - one argument for each option of the verb
     item |= {"description": description} if description else {}
     item |= {"keywords": keyword} if keyword else {}
     item |= {"consent": consent} if consent else {}
+    item |= {"id": id_} if id_ else {}
     answered = opened(load(config)).publish([item])
     if as_json:
         print_json(answered)
@@ -337,7 +343,7 @@ def status(config: Config = HERE, as_json: Json = False) -> None:
         return
     out.print(f"[accent]{answered['participant']}[/]")
     log = answered["log"]
-    out.print(f"usage log: {log['size']:,} entries, {log['backlog']:,} waiting for their place")
+    out.print(f"usage log: {counted(log['size'], 'entry')}, {log['backlog']:,} waiting for their place")
     for row in answered["obligations"]:
         due = f"{row['owedBy']} owes {row['action'].rpartition('/')[2]} under {row['agreement']}"
         out.print(f"{due}: {row['stage']}, due {row['due']}", style="waiting", markup=False)

@@ -147,7 +147,10 @@ def check(  # noqa: PLR0913 - one argument for each option of the verb
     document: dict[str, Any] = {
         "terms": len(explain_as_data(compiled, wanted)),
         "warnings": [in_words(warning, wanted) for warning in compiled.warnings],
-        "conflicts": [in_words(clash.why, wanted) for clash in clashes_in(compiled)],
+        "conflicts": [
+            say(message("clash.refused", clashes=in_words(clash.why, wanted)), wanted)
+            for clash in clashes_in(compiled)
+        ],
     }
     if action is not None or purpose is not None:
         use = _use(participant, action or "use", purpose, claim or [])

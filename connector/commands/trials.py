@@ -25,7 +25,7 @@ from connector.commands.policy import (
 from connector.commands.policy_files import read_file
 from connector.commands.terminal import out, print_json, print_table, reporting
 from connector.settings import load
-from policies.words.language import language
+from policies.words.language import Language, language, message, sentence
 
 _KINDS = {
     "added": "accent",
@@ -147,7 +147,7 @@ def simulate(  # noqa: PLR0913 - one argument for each option of the verb
         show_sentences(answered["sentences"])
         print_decision(answered["decision"], language(lang))
         if answered["decision"]["permitted"]:
-            print_rows(answered)
+            print_rows(answered, language(lang))
     if not answered["decision"]["permitted"]:
         raise typer.Exit(3)
 
@@ -157,11 +157,11 @@ def _target(target: str) -> dict[str, str]:
     return {"dataset": target} if ":" in target else {"source": target}
 
 
-def print_rows(answered: dict[str, Any]) -> None:
+def print_rows(answered: dict[str, Any], lang: Language) -> None:
     """Print the first rows as they would leave."""
     names = [column["name"] for column in answered["columns"]]
     print_table(names, answered["rows"], "No row would leave.")
     if answered["more"]:
-        out.print("… and more rows", style="faint")
+        out.print(sentence(message("more rows"), lang), style="faint")
     for note in answered["notes"]:
         out.print(note, markup=False, style="faint")

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from connector.dataplane.question import Question
 from policies.plan import DataPlan
+from policies.words.carried import spoken
+from policies.words.language import message
 from schemas.canonical import digest
 from schemas.errors import Malformed, PolicyMismatch, UseDenied
 
@@ -42,12 +44,7 @@ def check_kind(plan: DataPlan, asked: Asked) -> None:
         Malformed: if an answer is to begin in the middle.
     """
     if plan.aggregate is not None and asked.question is None:
-        raise UseDenied(
-            [
-                "the agreement releases statistics over groups, and no rows; "
-                'ask with aggregate={"group": […], "measures": […]}'
-            ]
-        )
+        raise UseDenied([spoken(message("statistics only"))])
     if plan.aggregate is None and asked.question is not None:
         raise PolicyMismatch("the agreement releases rows; read them, and leave aggregate out")
     if asked.question is not None and asked.start:

@@ -65,8 +65,8 @@ def _owed(telling: Telling, space: Space) -> None:
 
 
 def _revoked(telling: Telling, space: Space, purpose: str) -> None:
-    """Revoke an agreement while its rows are on their way."""
-    with space.open(holdings.FLIGHTS, purpose) as stream:
+    """Revoke an agreement while its rows are on their way; one of its own, so that the first one stands."""
+    with space.open(holdings.FLIGHTS, purpose, action="evaluate") as stream:
         rows = next(iter(stream)).num_rows
         start = time.perf_counter()
         space.management("mobility").post(

@@ -328,6 +328,23 @@ MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "template.needs": "die Vorlage {name} braucht die Angabe {parameter}: {form}",
         "template.value": "Vorlage {name}, Angabe {parameter}: verlangt ist {form}; da steht {value}",
         "template.wrong": "Vorlage {name}, Angabe {parameter}: verlangt ist {form}: {why}",
+        "statistics only": (
+            "nach der Vereinbarung werden Kennzahlen über Gruppen und keine Zeilen geliefert; fragen Sie "
+            'mit aggregate={{"group": […], "measures": […]}}, in der Shell mit --group und --measure'
+        ),
+        "more rows": "weitere Zeilen folgen",
+        "answer.yours now": "sofort nutzbar",
+        "answer.after a step": "nach einem Schritt",
+        "answer.no": "nein",
+        "answer.unknown": "unbekannt",
+        "found.title": "Titel",
+        "found.dataset": "Datensatz",
+        "found.rows": "Zeilen",
+        "found.may": "Darf ich?",
+        "found.nothing": "nichts gefunden; versuchen Sie es mit weniger Wörtern",
+        "found.for": "entschieden für {whom}",
+        "found.for nobody": "für niemand Bestimmten entschieden",
+        "found.some": "{shown} von {n}; mehr mit --most",
         "form.optional": "optional",
         "form.default": "Vorgabe: {value}",
         # --- Änderungen, mit denen eine Nutzung erlaubt wäre

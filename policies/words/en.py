@@ -311,6 +311,23 @@ MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "template.needs": "template {name} needs parameter {parameter}: {form}",
         "template.value": "template {name}, parameter {parameter} must be {form}; got {value}",
         "template.wrong": "template {name}, parameter {parameter} must be {form}: {why}",
+        "statistics only": (
+            "the agreement releases statistics over groups, and no rows; "
+            'ask with aggregate={{"group": […], "measures": […]}}, in a shell with --group and --measure'
+        ),
+        "more rows": "more rows follow",
+        "answer.yours now": "yours now",
+        "answer.after a step": "after a step",
+        "answer.no": "no",
+        "answer.unknown": "unknown",
+        "found.title": "title",
+        "found.dataset": "dataset",
+        "found.rows": "rows",
+        "found.may": "may I?",
+        "found.nothing": "nothing found; try fewer words",
+        "found.for": "decided for {whom}",
+        "found.for nobody": "decided for nobody in particular",
+        "found.some": "{shown} of {n}; see more with --most",
         "form.optional": "optional",
         "form.default": "default: {value}",
         # --- changes that would make a use pass
