@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from connector.commands.terminal import err, out, print_json, print_table, reporting, shorten
-from schemas.errors import StreamEnded
+from schemas.errors import Misconfigured, StreamEnded
 
 if TYPE_CHECKING:
     from connector.client.find import Hit
@@ -136,6 +137,8 @@ def open_(  # noqa: PLR0913 - one argument for each option of the verb
     """
     import connector
 
+    if output is not None:
+        _check_output(output)
     with connector.open(
         catalogue,
         dataset,
@@ -171,6 +174,18 @@ def _print_rows(stream: Any, most: int) -> None:
     names = stream.schema.names
     listed = batch.slice(0, most).to_pylist() if batch is not None else []
     print_table(names, [[row[name] for name in names] for row in listed], "The terms let no row through.")
+
+
+def _check_output(output: Path) -> None:
+    """Check before anything is agreed or counted that the file can be written.
+
+    Raises:
+        Misconfigured: naming the file and what is wrong with it.
+    """
+    folder = output.parent
+    if output.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        wrong = "it is a folder" if output.is_dir() else f"{folder} is no folder that can be written"
+        raise Misconfigured(f"cannot write {output}: {wrong}; name another file")
 
 
 def _write(stream: Any, output: Path) -> None:

@@ -13,7 +13,7 @@ import typer
 
 from connector.client.management import Management, quoted
 from connector.commands.policy_files import offer_file
-from connector.commands.terminal import counted, err, out, print_json, print_table, reporting, shorten
+from connector.commands.terminal import counted, err, out, print_json, print_table, reporting
 from connector.settings import API_KEY_FILE, Settings, load
 from policies.refusals import refusal
 from schemas.binding.address import check_free
@@ -272,14 +272,7 @@ def agreements(config: Config = HERE, as_json: Json = False) -> None:
         print_json(answered)
         return
     rows = [
-        (
-            shorten(row["id"]),
-            row["role"],
-            shorten(row["counterparty"]),
-            shorten(row["dataset"], 60),
-            row["signed"],
-            row["state"],
-        )
+        (row["id"], row["role"], row["counterparty"], row["dataset"], row["signed"], row["state"])
         for row in answered["agreements"]
     ]
     print_table(("agreement", "we are", "with", "dataset", "signed", "state"), rows, "No agreements yet.")

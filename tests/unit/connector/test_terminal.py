@@ -107,6 +107,15 @@ def test_a_file_that_cannot_be_written_is_named_without_a_traceback(words: list[
     assert file.read_text() == "in the way"
 
 
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_agreed(tmp_path: Path) -> None:
+    for file in (tmp_path / "none" / "x.parquet", tmp_path):
+        # Nothing listens at that address: who would ask it first is told of that instead.
+        said = CliRunner().invoke(app, ["data", "open", "http://127.0.0.1:9", "x", "-o", str(file)])
+        assert said.exit_code == 1
+        assert f"misconfigured: cannot write {file}: " in said.output
+        assert "name another file" in said.output
+
+
 def hit(id: str, answer: str) -> dict[str, object]:
     return {
         "id": id,
