@@ -72,7 +72,7 @@ def _print_rows(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], empty: s
     table = Table(*head, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    Console(emoji=False, markup=False).print(table)
 
 
 @app.command()

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from connector.client.management import Management, quoted
-from connector.commands.policy_files import offer_file
-from connector.commands.terminal import counted, err, out, print_json, print_table, reporting
+from connector.commands.policy_files import offer_file, read_file
+from connector.commands.terminal import counted, err, out, print_json, print_table, print_warnings, reporting
 from connector.settings import API_KEY_FILE, Settings, load
 from policies.refusals import refusal
 from schemas.binding.address import check_free
@@ -22,6 +22,9 @@ from schemas.binding.lean import starting
 from schemas.errors import Malformed, Misconfigured, NotFound
 from schemas.identity import did_for
 from schemas.worded import read_told, worded
+
+if TYPE_CHECKING:
+    from policies.words.language import Language
 
 app = typer.Typer(help="Run a participant's connector, and publish through it.", no_args_is_help=True)
 
@@ -185,12 +188,21 @@ def publish(  # noqa: PLR0913 - one argument for each option of the verb
     else:
         for dataset in (*answered["published"], *answered["unchanged"]):
             out.print(f"[granted]published[/] {dataset}")
+        if offer is not None and not answered["refused"]:
+            _warn(offer, wanted)
         for refused in answered["refused"]:
             err.print(f"[denied]refused[/] {refused['source']}: ", end="")
             (reason,) = worded((refused["reason"],), read_told(refused.get("told"), 1))
             err.print(in_words(reason, wanted), markup=False)
     if answered["refused"]:
         raise typer.Exit(1)
+
+
+def _warn(file: Path, lang: Language) -> None:
+    """Tell whoever publishes a file, too, what of it could be clearer."""
+    from policies.compiled import compile_policy
+
+    print_warnings(compile_policy(read_file(file)).warnings, lang)
 
 
 def _offer(template: str | None, given: list[str], file: Path | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import typer
 from connector.client.management import Management
 from connector.commands.participant import HERE, Config, Json, opened
 from connector.commands.policy_files import read_file
-from connector.commands.terminal import out, print_json, reporting
+from connector.commands.terminal import out, print_json, print_warnings, reporting
 from connector.settings import load
 from policies.profile import Label
 from policies.refusals import refusal
@@ -95,7 +95,9 @@ def explain(
 
     wanted = language(lang)
     if Path(policy).is_file():
-        found = [explain_as_data(compiled_file(Path(policy)), wanted)]
+        compiled = compiled_file(Path(policy))
+        print_warnings(compiled.warnings, wanted)
+        found = [explain_as_data(compiled, wanted)]
     else:
         answered = _door(policy, config).get("/policies", id=policy, lang=wanted.value)
         found = [one["sentences"] for one in answered["policies"]]

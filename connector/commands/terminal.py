@@ -43,8 +43,8 @@ THEME = Theme(
     }
 )
 
-out = Console(theme=THEME, highlight=False, soft_wrap=True)
-err = Console(theme=THEME, highlight=False, soft_wrap=True, stderr=True)
+out = Console(theme=THEME, highlight=False, emoji=False, soft_wrap=True)
+err = Console(theme=THEME, highlight=False, emoji=False, soft_wrap=True, stderr=True)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -108,6 +108,13 @@ def _said(error: DataspaceError, lang: Language) -> str:
         carried = [in_words(reason, lang) for reason in error.reasons if isinstance(reason, Worded)]
         return "\n  ".join((str(error), *carried))
     return in_words(wording(error), lang)
+
+
+def print_warnings(warnings: Iterable[str], lang: Language) -> None:
+    """Print what of a policy could be clearer, beside the output, which may go to a file."""
+    for text in warnings:
+        err.print(f"[waiting]{say(message('label.warning'), lang)}[/] ", end="")
+        err.print(in_words(text, lang), markup=False)
 
 
 def print_json(document: Any) -> None:

@@ -23,7 +23,7 @@ from connector.commands.policy import (
     show_sentences,
 )
 from connector.commands.policy_files import read_file
-from connector.commands.terminal import out, print_json, print_table, reporting
+from connector.commands.terminal import out, print_json, print_table, print_warnings, reporting
 from connector.settings import load
 from policies.words.language import Language, language, message, sentence
 
@@ -123,9 +123,12 @@ def simulate(  # noqa: PLR0913 - one argument for each option of the verb
     Your connector reads the data through the very plan that a stream would go through; nothing is logged,
     nothing is counted.
     """
+    from policies.compiled import compile_policy
+
     claims = read_claims(claim or [])
+    offer = read_file(policy)
     asked = {
-        "offer": read_file(policy).wire(),
+        "offer": offer.wire(),
         **_target(target),
         "consent": consent,
         "use": {
@@ -141,6 +144,7 @@ def simulate(  # noqa: PLR0913 - one argument for each option of the verb
         "lang": language(lang).value,
     }
     answered = opened(load(config)).post("/policies/preview", asked)
+    print_warnings(compile_policy(offer).warnings, language(lang))
     if as_json:
         print_json(answered)
     else:

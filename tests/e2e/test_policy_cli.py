@@ -113,6 +113,10 @@ def test_warnings_and_conflicts_are_told_and_conflicts_fail(tmp_path: Path) -> N
     german = hansa("check", str(doubtful), "--lang", "de", code=1)
     assert "Warnung permission[0].constraint[0]" in german
     assert "nennt keine Zeitzone und gilt als UTC" in german
+    told = CliRunner().invoke(app, ["policy", "explain", str(doubtful), "--lang", "de"])
+    assert told.exit_code == 0
+    assert "nennt keine Zeitzone und gilt als UTC" in told.stderr
+    assert "Sie dürfen die Daten nutzen." in told.stdout
     assert "Widerspruch permission[0] (odrl:use (vor 2031" in german
     assert "ist durch prohibition[0] immer verboten (odrl:use)" in german
 
@@ -341,6 +345,39 @@ def test_a_change_is_told_with_whom_it_touches(running_town: Town, policy: Path,
         assert "This is for did:web:" in shown
     assert "You may use the data." in hansa("explain", dataset, *config)
     assert "Both say the same." in hansa("diff", str(policy), str(policy))
+
+
+def test_who_publishes_or_tries_a_time_without_a_zone_is_warned(running_town: Town, tmp_path: Path) -> None:
+    config = [
+        "--config",
+        str(running_town.space.participants["hospital"].folder / "hansa.toml"),
+        "--lang",
+        "de",
+    ]
+    file = tmp_path / "doubtful.json"
+    constraint = {"leftOperand": "odrl:dateTime", "operator": "lt", "rightOperand": "2031-01-01T00:00"}
+    file.write_text(json.dumps({"permission": [{"action": "odrl:use", "constraint": [constraint]}]}))
+    for words in (
+        ["policy", "simulate", "patients.parquet", "--policy", str(file)],
+        [
+            "connector",
+            "publish",
+            "patients.parquet",
+            "--title",
+            "T",
+            "--offer",
+            str(file),
+            "--id",
+            "urn:x:zone",
+        ],
+    ):
+        told = CliRunner().invoke(app, [*words, *config])
+        assert told.exit_code == 0, told.output
+        assert "Warnung permission[0].constraint[0]" in told.stderr
+        assert "nennt keine Zeitzone und gilt als UTC" in told.stderr
+    assert "published urn:x:zone" in told.stdout
+    withdrawn = CliRunner().invoke(app, ["connector", "withdraw", "urn:x:zone", *config[:2]])
+    assert withdrawn.exit_code == 0
 
 
 def test_turtle_is_published_as_it_is(running_town: Town, tmp_path: Path) -> None:

@@ -80,6 +80,13 @@ def test_in_a_pipe_a_row_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert DATASET in row
 
 
+def test_an_id_is_no_smiley() -> None:
+    for console in (terminal.out, terminal.err):
+        with console.capture() as said:
+            console.print("[granted]published[/] urn:x:smile:1")
+        assert "urn:x:smile:1" in said.get()
+
+
 def test_things_are_counted_as_english_counts_them() -> None:
     assert [counted(1, "entry"), counted(2, "entry"), counted(1200, "stream")] == [
         "1 entry",
