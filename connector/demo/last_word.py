@@ -60,7 +60,7 @@ def _in_german(telling: Telling, space: Space, dataset: str) -> None:
 def _owed(telling: Telling, space: Space) -> None:
     """Show the hospital's ledger of what consumers promised."""
     owed = space.management("hospital").get("/obligations")["owedToUs"]
-    actions = ", ".join(dict.fromkeys(compact_iri(duty["action"]) for duty in owed))
+    actions = ", ".join(sorted({compact_iri(duty["action"]) for duty in owed}))
     telling.say(f"{NAMES['developer']} owes the hospital, by its ledger: [waiting]{actions}[/]")
 
 
