@@ -163,11 +163,11 @@ UNREAD: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         "template parameter": (
             "template {name} has no parameter {parameter}; it takes: {known}",
-            "die Vorlage {name} hat keine Angabe {parameter}; sie nimmt: {known}",
+            "Vorlage {name} hat keine Angabe {parameter}; sie nimmt: {known}",
         ),
         "template together": (
             "template {name} needs parameter {missing} beside {given}; give all or none",
-            "die Vorlage {name} braucht die Angabe {missing} neben {given}; nennen Sie alle oder keine",
+            "Vorlage {name} braucht die Angabe {missing} neben {given}; nennen Sie alle oder keine",
         ),
         "pair": (
             "{option} {pair} is not name=value",

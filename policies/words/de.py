@@ -325,7 +325,7 @@ MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
             "eines oder mehrere von secure-processing-environment, trusted-execution-environment, "
             "federated-only"
         ),
-        "template.needs": "die Vorlage {name} braucht die Angabe {parameter}: {form}",
+        "template.needs": "Vorlage {name} braucht die Angabe {parameter}: {form}",
         "template.value": "Vorlage {name}, Angabe {parameter}: verlangt ist {form}; da steht {value}",
         "template.wrong": "Vorlage {name}, Angabe {parameter}: verlangt ist {form}: {why}",
         "statistics only": (
