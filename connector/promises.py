@@ -48,7 +48,7 @@ class Us:
 class Promises:
     """The parts; each is made when it is first asked for."""
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app/
         self,
         *,
         us: Us,

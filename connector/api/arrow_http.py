@@ -59,7 +59,7 @@ class ArrowHttpDoor:
         send_seconds: how long a reader may take nothing.
     """
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app/
         self,
         *,
         streams: Streams,

@@ -73,7 +73,7 @@ def init(  # noqa: PLR0913 - one argument for each option of the verb
         raise Misconfigured(f"{target} exists; choose another folder, or edit it")
     if authority is not None and catalog is None:
         raise Misconfigured("--authority needs --catalog, where the signed member list is served")
-    from connector.app import initialise
+    from connector.app.ground import initialise
 
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     jwk = _public_key(authority) if authority else None
@@ -126,7 +126,7 @@ def serve(config: Config = HERE) -> None:
     """Serve this participant until it is told to stop."""
     settings = load(config)
     with starting():
-        from connector.app import build, serve_until_stopped
+        from connector.app.connector import build, serve_until_stopped
         from schemas.binding.logs import log_as_json
 
         log_as_json(settings.log_level)

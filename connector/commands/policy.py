@@ -162,7 +162,7 @@ def check(  # noqa: PLR0913 - one argument for each option of the verb
 
 
 def _fit(compiled: CompiledPolicy, data: Path) -> None:
-    from connector.app import columns_of_file
+    from connector.app.ground import columns_of_file
     from policies.fitting import fit_to_columns
 
     fit_to_columns(compiled, columns_of_file(data))
@@ -199,7 +199,7 @@ def read_claims(given: Sequence[str]) -> Claims:
 
 
 def _instant(at: datetime | None) -> datetime:
-    from connector.app import utc_now
+    from connector.app.world import utc_now
 
     return utc_now() if at is None else at.replace(tzinfo=UTC)
 

@@ -112,7 +112,7 @@ class Previews:
         clock: UTC, aware.
     """
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app/
         self,
         *,
         offerings: OfferingStore,

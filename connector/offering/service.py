@@ -67,7 +67,7 @@ class Offerings:
         wake: is told which outbox process has new mail.
     """
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app/
         self,
         *,
         store: OfferingStore,

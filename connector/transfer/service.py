@@ -43,7 +43,7 @@ class Transfers(Processes[Transfer]):
     TABLE = MOVES
     STATE_PATH = TRANSFER_PATH
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app/
         self,
         *,
         store: TransferStore,

@@ -44,7 +44,7 @@ class Starts:
         claims: says what is known of a participant.
     """
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app/
         self,
         *,
         agreements: NegotiationStore,

@@ -38,7 +38,7 @@ def _run(program: str, *arguments: str) -> str:
     return ran.stdout
 
 
-@pytest.mark.parametrize("app", ["connector.app", "catalog.app"])
+@pytest.mark.parametrize("app", ["connector.app.connector", "catalog.app"])
 def test_a_server_starts_without_what_no_server_uses(app: str) -> None:
     collected, collects, frozen, loaded = json.loads(_run(STARTED, app))
     assert app in loaded
