@@ -14,6 +14,7 @@ from connector.dataplane.ports import Counting, Grouped, Scan
 from connector.dataplane.question import Function, Measure, Question, groups_to_tell
 from connector.dataplane.scanned import Scanned
 from policies.plan import Aggregation
+from policies.refusals.refusal import refusal
 from schemas.errors import DataspaceError, PolicyMismatch
 
 MOST_TOLD = 100_000
@@ -175,14 +176,12 @@ class AnswerCheck:
 
 def _check_measure(measure: Measure, shown: pa.Schema, aggregation: Aggregation) -> None:
     if measure.function is Function.SUBJECTS and aggregation.subject is None:
-        raise PolicyMismatch("the agreement names no column of subjects; ask for 'count' instead")
+        raise PolicyMismatch(refusal("no subjects"))
     if measure.column is None or measure.function is Function.COUNT:
         return
     datatype = shown.field(measure.column).type
     if not _is_number(datatype):
-        raise PolicyMismatch(
-            f"{measure.name[:120]!r} asks for numbers, and the column is of type {datatype}; ask for 'count'"
-        )
+        raise PolicyMismatch(refusal("no numbers", measure=repr(measure.name[:120]), item=datatype))
 
 
 def _is_number(datatype: pa.DataType) -> bool:
