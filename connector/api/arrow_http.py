@@ -27,9 +27,9 @@ from connector.api.http_wire import Parts, Wire
 from connector.dataplane.question import Question
 from connector.dataplane.service import Streams
 from connector.dataplane.stream import OpenStream
-from schemas.binding.server import problem, reasons_of
+from schemas.binding.server import problem
 from schemas.errors import DataspaceError, Malformed, NotFound, Unauthenticated, Unavailable
-from schemas.worded import Worded
+from schemas.worded import Worded, reasons_of
 
 PATH = "/streams/"
 MOST_STREAMS = 64

@@ -20,15 +20,15 @@ from connector.transfer.judge import Say
 from connector.transfer.machine import Said
 from connector.transfer.ports import Transfer
 from connector.transfer.service import Transfers
+from connector.transfer.untaken import untaken
 from schemas.base import Role
 from schemas.dsp.transfer import TransferState as State
-from schemas.errors import DataspaceError, Refused, StaleState, StreamEnded
+from schemas.errors import DataspaceError, StaleState
 from schemas.vocab import FORMAT_ARROW_HTTP, FORMAT_HTTP_PUSH
 
 PUSH_LEASE = timedelta(seconds=60)
 """How long a push counts as under way after its last sign of life, unless its process has surely died."""
 NOT_PUSHED = "not-pushed"
-_UNTOLD = "the address of the request did not take the data; ask for a new transfer, or pull"
 
 _log = structlog.get_logger("connector.transfer")
 
@@ -94,11 +94,10 @@ class PushedTransfers(Transfers):
     def not_pushed(self, claimed: Transfer, why: DataspaceError) -> None:
         """Take note that a claimed push failed, and end the transfer.
 
-        The consumer is told of policies and revocations, as a reader is; of our network it is told nothing.
+        We keep the whole reason; the consumer is told as much of it as is its own affair.
         """
-        told = str(why) if isinstance(why, StreamEnded | Refused) else _UNTOLD
         _log.warning("push failed", transfer=claimed.pid, problem=str(why), code=why.code)
-        self._settle(claimed, Say(Said.TERMINATION, code=NOT_PUSHED, reasons=(shorten(told),)), why)
+        self._settle(claimed, Say(Said.TERMINATION, code=NOT_PUSHED, reasons=untaken(why)), why)
 
     def _settle(self, claimed: Transfer, say: Say, why: DataspaceError | None = None) -> None:
         def step(transfer: Transfer) -> Stepped[Transfer]:
