@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import PlainSerializer, PlainValidator
+from pydantic_core import PydanticCustomError
 
 from schemas.errors import PeerRefused, UseDenied
 from schemas.vocab import HANSA
@@ -38,7 +39,7 @@ class Worded(str):
 
 def _read_reasons(said: Any) -> tuple[str, ...]:
     if not isinstance(said, list | tuple):
-        raise ValueError("reasons are a list")  # noqa: TRY004 - what pydantic takes for a refusal
+        raise PydanticCustomError("reasons", "reasons are a list")
     return tuple(_read_reason(one) for one in said)
 
 
@@ -46,7 +47,7 @@ def _read_reason(said: Any) -> str:
     if isinstance(said, Mapping):
         return Worded(str(said["text"]), str(said["told"]))
     if not isinstance(said, str):
-        raise ValueError("a reason is a text")  # noqa: TRY004 - what pydantic takes for a refusal
+        raise PydanticCustomError("reason", "a reason is a text")
     return said
 
 
