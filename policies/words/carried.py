@@ -35,16 +35,17 @@ def spoken(told: Message) -> str:
 
 def in_words(text: str, lang: Language) -> str:
     """Return a sentence in a language if it carries what it says and we understand that, else its text."""
-    found = text if lang is Language.EN else _understood(text)
+    found = text if lang is Language.EN else understood(text)
     return found if isinstance(found, str) else say(found, lang)
 
 
 def ended(error: StreamEnded) -> str:
     """Return how a stream ended before its data did, as a sentence that carries it and its reason."""
-    return spoken(message("end.stream", n=error.rows, kind=error.end, reason=_understood(error.reason)))
+    return spoken(message("end.stream", n=error.rows, kind=error.end, reason=understood(error.reason)))
 
 
-def _understood(text: str) -> Message | str:
+def understood(text: str) -> Message | str:
+    """Return the message that a sentence carries, or its text if it carries none that we know."""
     if not isinstance(text, Worded):
         return text
     try:
