@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
-
-from pydantic import PlainSerializer, PlainValidator
-from pydantic_core import PydanticCustomError
+from typing import Any
 
 from schemas.errors import PeerRefused, UseDenied
 from schemas.vocab import HANSA
@@ -35,28 +32,6 @@ class Worded(str):
         made = super().__new__(cls, text)
         made.told = told
         return made
-
-
-def _read_reasons(said: Any) -> tuple[str, ...]:
-    if not isinstance(said, list | tuple):
-        raise PydanticCustomError("reasons", "reasons are a list")
-    return tuple(_read_reason(one) for one in said)
-
-
-def _read_reason(said: Any) -> str:
-    if isinstance(said, Mapping):
-        return Worded(str(said["text"]), str(said["told"]))
-    if not isinstance(said, str):
-        raise PydanticCustomError("reason", "a reason is a text")
-    return said
-
-
-def _write_reasons(reasons: Iterable[str]) -> list[Any]:
-    return [{"text": str(one), "told": one.told} if isinstance(one, Worded) else one for one in reasons]
-
-
-Reasons = Annotated[tuple[str, ...], PlainValidator(_read_reasons), PlainSerializer(_write_reasons)]
-"""Reasons as we store them: with what they carry."""
 
 
 def told_of(reasons: Iterable[str]) -> tuple[str, ...]:

@@ -12,8 +12,8 @@ from connector.outbox.ports import Outgoing
 from schemas.base import Role
 from schemas.dsp.negotiation import ContractNegotiation, NegotiationState
 from schemas.odrl import Agreement, DeclaredUse, Offer
+from schemas.reasons import Reasons
 from schemas.usage import AgreedTerms, UsageRecord
-from schemas.worded import Reasons
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from schemas.worded import Reasons
+from schemas.reasons import Reasons
 
 
 class Fate(StrEnum):

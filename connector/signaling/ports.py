@@ -16,8 +16,8 @@ from schemas.base import Role
 from schemas.dps import FlowState
 from schemas.dsp.transfer import DataAddress, TransferState
 from schemas.odrl import Agreement, DeclaredUse
+from schemas.reasons import Reasons
 from schemas.usage import UsageRecord
-from schemas.worded import Reasons
 
 Dialect = Literal["dps", "edc-0.15"]
 """How a control plane speaks; see `dialects`."""

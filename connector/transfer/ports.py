@@ -12,8 +12,8 @@ from connector.outbox.ports import Outgoing
 from schemas.base import Role
 from schemas.dsp.transfer import DataAddress, TransferProcess, TransferState
 from schemas.odrl import DeclaredUse
+from schemas.reasons import Reasons
 from schemas.usage import UsageRecord
-from schemas.worded import Reasons
 
 
 @dataclass(frozen=True)
