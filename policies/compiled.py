@@ -17,7 +17,7 @@ from policies.kinds.durations import Duration
 from policies.kinds.values import read_time, shown
 from policies.profile import ACTIONS, PROFILES, Action, action_named
 from policies.readings import read_fixed, read_interval, read_word
-from policies.refusals import refusal
+from policies.refusals.refusal import refusal
 from policies.rules import (
     AggregateOnly,
     ByteLimit,

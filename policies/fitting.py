@@ -14,7 +14,7 @@ from policies.compiled import CompiledPolicy, columns_of
 from policies.kinds.masking import Masking, MaskKind
 from policies.kinds.values import fit_value, shown
 from policies.profile import Operator
-from policies.refusals import refusal
+from policies.refusals.refusal import refusal
 from policies.rules import (
     AggregateOnly,
     ColumnFilter,

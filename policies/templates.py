@@ -23,7 +23,7 @@ from policies.kinds.durations import read_duration
 from policies.kinds.values import read_count, read_scalar, read_text, read_time, shown
 from policies.operands import COLUMN
 from policies.profile import operator_named, purpose_iri
-from policies.refusals import refusal
+from policies.refusals.refusal import refusal
 from policies.words.carried import read_carried, spoken
 from policies.words.language import Argument, Language, Message, message, say
 from schemas.errors import Malformed, Refused

@@ -170,10 +170,12 @@ def _question(group: str | None, measures: list[str] | None) -> dict[str, Any] |
 
 
 def _print_rows(stream: Any, most: int) -> None:
+    from connector.dataplane.cells import cells_of
+
     batch = next(iter(stream), None)
     names = stream.schema.names
-    listed = batch.slice(0, most).to_pylist() if batch is not None else []
-    print_table(names, [[row[name] for name in names] for row in listed], "The terms let no row through.")
+    columns = [] if batch is None else [cells_of(column) for column in batch.slice(0, most).columns]
+    print_table(names, list(zip(*columns, strict=True)), "The terms let no row through.")
 
 
 def _check_output(output: Path) -> None:

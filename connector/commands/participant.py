@@ -15,7 +15,7 @@ from connector.client.management import Management, quoted
 from connector.commands.policy_files import offer_file, read_file
 from connector.commands.terminal import counted, err, out, print_json, print_table, print_warnings, reporting
 from connector.settings import API_KEY_FILE, Settings, load
-from policies.refusals import refusal
+from policies.refusals.refusal import refusal
 from schemas.binding.address import check_free
 from schemas.binding.client import Egress, Http
 from schemas.binding.lean import starting
@@ -78,7 +78,7 @@ def init(  # noqa: PLR0913 - one argument for each option of the verb
         raise Misconfigured(f"{target} exists; choose another folder, or edit it")
     if authority is not None and catalog is None:
         raise Misconfigured("--authority needs --catalog, where the signed member list is served")
-    from connector.app import initialise
+    from connector.app.ground import initialise
 
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     jwk = _public_key(authority) if authority else None
@@ -132,7 +132,7 @@ def serve(config: Config = HERE) -> None:
     settings = load(config)
     check_free(settings.host, settings.port)
     with starting():
-        from connector.app import build, serve_until_stopped
+        from connector.app.connector import build, serve_until_stopped
         from schemas.binding.logs import log_as_json
 
         log_as_json(settings.log_level)

@@ -16,7 +16,7 @@ from connector.commands.policy_files import read_file
 from connector.commands.terminal import out, print_json, print_warnings, reporting
 from connector.settings import load
 from policies.profile import Label
-from policies.refusals import refusal
+from policies.refusals.refusal import refusal
 from policies.words.carried import in_words
 from policies.words.language import Language, language, message, say, sentence
 from schemas.errors import Malformed
@@ -168,7 +168,7 @@ def check(  # noqa: PLR0913 - one argument for each option of the verb
 
 
 def _fit(compiled: CompiledPolicy, data: Path) -> None:
-    from connector.app import columns_of_file
+    from connector.app.ground import columns_of_file
     from policies.fitting import fit_to_columns
 
     fit_to_columns(compiled, columns_of_file(data))
@@ -205,7 +205,7 @@ def read_claims(given: Sequence[str]) -> Claims:
 
 
 def _instant(at: datetime | None) -> datetime:
-    from connector.app import utc_now
+    from connector.app.world import utc_now
 
     return utc_now() if at is None else at.replace(tzinfo=UTC)
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from policies.refusals import refusal
+from policies.refusals.refusal import refusal
 from schemas.errors import Malformed
 from schemas.vocab import DSP_CONTEXT, DSP_ODRL_CONTEXT
 

@@ -19,7 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.theme import Theme
 
-from policies.words.carried import in_words
+from policies.words.carried import ended, in_words
 from policies.words.language import Language, language, message, say
 from schemas.errors import (
     DataspaceError,
@@ -102,8 +102,7 @@ def tell(error: DataspaceError, lang: Language = Language.EN) -> None:
 
 def _said(error: DataspaceError, lang: Language) -> str:
     if isinstance(error, StreamEnded):
-        why = in_words(error.reason, lang)
-        return say(message("end.stream", n=error.rows, kind=error.end, reason=why), lang)
+        return in_words(ended(error), lang)
     if isinstance(error, PeerRefused) and lang is not Language.EN:
         carried = [in_words(reason, lang) for reason in error.reasons if isinstance(reason, Worded)]
         return "\n  ".join((str(error), *carried))

@@ -55,7 +55,7 @@ class Fulfilments:
         wake: has what waits delivered soon.
     """
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app/
         self,
         *,
         agreements: Agreed,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from policies.odrl.graph import Graph, from_turtle
 from policies.odrl.jsonld import from_json
-from policies.refusals import refusal
+from policies.refusals.refusal import refusal
 from schemas.errors import Malformed, TooLarge
 
 MOST_BYTES = 4 << 20

@@ -32,7 +32,7 @@ from policies.odrl.model import (
 )
 from policies.odrl.read import read
 from policies.odrl.read_constraints import Demands, shorter
-from policies.refusals import refusal
+from policies.refusals.refusal import refusal
 from schemas.errors import Malformed, PolicyMismatch
 from schemas.odrl import Offer
 from schemas.vocab import HANSA, HANSA_PROFILE, ODRL, XSD

@@ -12,7 +12,7 @@ from typing import Any
 import pyoxigraph
 
 from policies.odrl.vocabulary import RDF
-from policies.refusals import refusal
+from policies.refusals.refusal import refusal
 from schemas.errors import Malformed, TooLarge
 
 MOST_TRIPLES = 60_000

@@ -20,7 +20,7 @@ from policies.odrl.model import (
     Prohibition,
     Shared,
 )
-from policies.refusals import refusal
+from policies.refusals.refusal import refusal
 from schemas.errors import Malformed, PolicyCycle, TooLarge, UnknownTerm
 
 MOST_RULES = 2_000

@@ -16,7 +16,7 @@ from typing import Any
 
 from policies.odrl.graph import Blank, Graph, Literal, Named, Node, Term, short
 from policies.odrl.vocabulary import RDF, odrl_context
-from policies.refusals import refusal
+from policies.refusals.refusal import refusal
 from schemas.errors import Malformed, TooLarge, UnknownContext
 from schemas.foreign import EDC_CONTEXT, ODRL_CONTEXT
 from schemas.vocab import DSP_CONTEXT, DSP_ODRL_CONTEXT, EDC, XSD

@@ -37,7 +37,7 @@ from policies.odrl.vocabulary import (
     RDF,
     RULE_MEMBERS,
 )
-from policies.refusals import refusal
+from policies.refusals.refusal import refusal
 from schemas.errors import Malformed, TooLarge
 from schemas.vocab import ODRL, expand_iri
 

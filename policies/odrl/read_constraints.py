@@ -29,7 +29,7 @@ from policies.odrl.vocabulary import (
     TIME,
     UNITS,
 )
-from policies.refusals import refusal
+from policies.refusals.refusal import refusal
 from schemas.errors import Malformed, PolicyCycle, PolicyMismatch, TooLarge, UnknownTerm
 from schemas.vocab import ODRL, PREFIXES, XSD
 

@@ -280,6 +280,19 @@ MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "end.terminated": "die Übertragung {transfer} wurde beendet: {reason}",
         "end.completed": "die Übertragung {transfer} ist abgeschlossen; bitten Sie um eine neue",
         "end.not started": "die Übertragung {transfer} hat noch nicht begonnen",
+        "end.agreement": "die Vereinbarung wurde widerrufen: {reason}",
+        "end.overdue": (
+            "überfällige Verpflichtung: {action} ({place}) der Vereinbarung {agreement} war fällig: {when}; "
+            "senden Sie die Quittung: {command}"
+        ),
+        "end.untaken": (
+            "die Adresse der Anfrage hat die Daten nicht angenommen; bitten Sie um eine neue Übertragung, "
+            "oder holen Sie die Daten ab"
+        ),
+        "end.failed": (
+            "beim Anbieter ist etwas fehlgeschlagen und dort protokolliert; "
+            "bitten Sie um eine neue Übertragung"
+        ),
         "end.changed": "was der Datenraum über {who} sagt, hat sich geändert: {reasons}",
         "end.outgrown": (
             "was der Datenraum über {who} sagt, hat sich geändert, und damit, was gelesen werden darf; "
@@ -328,10 +341,6 @@ MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "template.needs": "Vorlage {name} braucht die Angabe {parameter}: {form}",
         "template.value": "Vorlage {name}, Angabe {parameter}: verlangt ist {form}; da steht {value}",
         "template.wrong": "Vorlage {name}, Angabe {parameter}: verlangt ist {form}: {why}",
-        "statistics only": (
-            "nach der Vereinbarung werden Kennzahlen über Gruppen und keine Zeilen geliefert; fragen Sie "
-            'mit aggregate={{"group": […], "measures": […]}}, in der Shell mit --group und --measure'
-        ),
         "more rows": "weitere Zeilen folgen",
         "answer.yours now": "sofort nutzbar",
         "answer.after a step": "nach einem Schritt",

@@ -266,6 +266,13 @@ MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "end.terminated": "transfer {transfer} was terminated: {reason}",
         "end.completed": "transfer {transfer} was completed; ask for a new one",
         "end.not started": "transfer {transfer} is not started yet",
+        "end.agreement": "the agreement was revoked: {reason}",
+        "end.overdue": (
+            "obligation overdue: {action} ({place}) of agreement {agreement} was due {when}; "
+            "send the receipt: {command}"
+        ),
+        "end.untaken": "the address of the request did not take the data; ask for a new transfer, or pull",
+        "end.failed": "something failed at the provider, and was logged there; ask for a new transfer",
         "end.changed": "what the data space states of {who} has changed: {reasons}",
         "end.outgrown": (
             "what the data space states of {who} has changed, and with it what may be read; "
@@ -311,10 +318,6 @@ MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "template.needs": "template {name} needs parameter {parameter}: {form}",
         "template.value": "template {name}, parameter {parameter} must be {form}; got {value}",
         "template.wrong": "template {name}, parameter {parameter} must be {form}: {why}",
-        "statistics only": (
-            "the agreement releases statistics over groups, and no rows; "
-            'ask with aggregate={{"group": […], "measures": […]}}, in a shell with --group and --measure'
-        ),
         "more rows": "more rows follow",
         "answer.yours now": "yours now",
         "answer.after a step": "after a step",
