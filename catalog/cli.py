@@ -72,14 +72,17 @@ def _print_rows(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], empty: s
     table = Table(*head, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    Console(emoji=False, markup=False).print(table)
 
 
 @app.command()
 def serve(config: Config = DEFAULT_CONFIG) -> None:
     """Serve the catalogue until it is interrupted."""
     with _told():
+        from schemas.binding.address import check_free
+
         settings = _load(config)
+        check_free(settings.host, settings.port)
         with starting():
             import uvicorn
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -254,12 +253,3 @@ def judge(offers: str, use: Use, at: datetime) -> Eligibility:
                 answers.append(_denied(deny, use, offer))
     nothing = Eligibility(Answer.NO, (spoken(message("why.no offer")),))
     return min(answers, key=lambda item: _ORDER[item.answer], default=nothing)
-
-
-def compiled_only(offers: str) -> Sequence[tuple[Offer, CompiledPolicy]]:
-    """Return the offers that we can read, with their rules."""
-    return [
-        (offer, rules)
-        for offer, rules in compiled_offers(offers)
-        if offer and isinstance(rules, CompiledPolicy)
-    ]

@@ -1,6 +1,6 @@
 """Which doors are open on the connector's own port, and which part stands behind each.
 
-What is behind is given by `app.py`; bulk data have ports of their own (`api/doors.py`),
+What is behind is given by `app/connector.py`; bulk data have ports of their own (`api/doors.py`),
 and the doors for foreign control planes are opened there.
 """
 

@@ -18,7 +18,7 @@ from connector.obligations.fulfilment import Fulfilments
 from connector.obligations.ports import LedgerStore, Peers, ReceiptStore
 from connector.obligations.service import Ledger
 from connector.signaling.service import DataFlows
-from connector.transfer.hold import Held
+from connector.transfer.hold import Held, terminate_under
 from connector.transfer.service import Transfers
 from connector.trust.ports import TrustProfile
 from connector.usage.service import UsageLog
@@ -48,7 +48,7 @@ class Us:
 class Promises:
     """The parts; each is made when it is first asked for."""
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app/
         self,
         *,
         us: Us,
@@ -105,7 +105,7 @@ class Promises:
         )
 
     def _end_under(self, agreement: str, why: str) -> int:
-        ended = self._rooms.transfers().terminate_under(agreement, why)
+        ended = terminate_under(self._rooms.transfers(), agreement, why)
         return ended + self._rooms.flows().terminate_under(agreement, why)
 
     def shown(self, agreement: str) -> tuple[HeldReceipt, ...]:

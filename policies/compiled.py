@@ -17,7 +17,7 @@ from policies.kinds.durations import Duration
 from policies.kinds.values import read_time, shown
 from policies.profile import ACTIONS, PROFILES, Action, action_named
 from policies.readings import read_fixed, read_interval, read_word
-from policies.refusals import refusal
+from policies.refusals.refusal import refusal
 from policies.rules import (
     AggregateOnly,
     ByteLimit,
@@ -178,13 +178,13 @@ def _bound(policy: Policy) -> None:
     total = len(rules) + len(level)
     for _ in range(DEEPEST + 1):
         if total > MOST_CONSTRAINTS:
-            raise TooLarge(f"policy has more than {MOST_CONSTRAINTS} rules and constraints; split it")
+            raise TooLarge(refusal("constraints", most=MOST_CONSTRAINTS))
         level = [
             part for outer in level for part in (*outer.and_, *outer.or_, *outer.xone, *outer.and_sequence)
         ]
         total += len(level)
     if level:
-        raise TooLarge(f"policy nests its constraints deeper than {DEEPEST} levels; flatten them")
+        raise TooLarge(refusal("constraints deep", deepest=DEEPEST))
 
 
 def _refuse_members(members: Mapping[str, Any] | None, place: str, lenient: frozenset[str]) -> None:

@@ -16,7 +16,7 @@ from policies import operands, readings
 from policies.kinds.values import read_scalar, shown
 from policies.operands import OPERANDS, operand_named
 from policies.profile import Operand, Operator, Role, operator_named
-from policies.refusals import refusal
+from policies.refusals.refusal import refusal
 from policies.rules import (
     AggregateOnly,
     ByteLimit,

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from policies.kinds.masking import MaskKind
 from policies.kinds.values import shown, spell_time
-from policies.refusals import refusal
+from policies.refusals.refusal import refusal
 from policies.rules import (
     AggregateOnly,
     ColumnList,

@@ -284,7 +284,7 @@ def _capital(text: str) -> str:
 def limits_said(limits: Limits) -> Iterator[Message]:
     """Say how far a permit reaches."""
     if limits.until is not None:
-        yield message("ends", when=spell_time(limits.until))
+        yield message("ends", when=spell_time(limits.until.replace(microsecond=0)))
     counted = {
         "rows": limits.rows,
         "bytes": limits.bytes,

@@ -14,7 +14,7 @@ from policies.compiled import CompiledPolicy, columns_of
 from policies.kinds.masking import Masking, MaskKind
 from policies.kinds.values import fit_value, shown
 from policies.profile import Operator
-from policies.refusals import refusal
+from policies.refusals.refusal import refusal
 from policies.rules import (
     AggregateOnly,
     ColumnFilter,
@@ -54,9 +54,7 @@ def fit_to_columns(compiled: CompiledPolicy, columns: Sequence[Column]) -> None:
     for limit in compiled.data_limits():
         for name in columns_of(limit):
             if name not in types:
-                raise PolicyMismatch(
-                    refusal("no column", place=limit.place, name=shown(name), name2=_near(name, types))
-                )
+                raise PolicyMismatch(_no_column(limit.place, name, types))
             if name in twice:
                 raise PolicyMismatch(refusal("column twice", place=limit.place, name=shown(name)))
         _fit(limit, types)
@@ -64,7 +62,7 @@ def fit_to_columns(compiled: CompiledPolicy, columns: Sequence[Column]) -> None:
         _something_left(permission, types)
 
 
-def _near(name: str, types: dict[str, str]) -> str:
+def _no_column(place: str, name: str, types: dict[str, str]) -> str:
     """Say which columns there are, near ones first: often only case or the form of an accent differs."""
     folded = {known: unicodedata.normalize("NFKC", known).casefold() for known in types}
     wanted = unicodedata.normalize("NFKC", name).casefold()
@@ -74,9 +72,10 @@ def _near(name: str, types: dict[str, str]) -> str:
         dict.fromkeys((*same, *(known for fold in close for known in types if folded[known] == fold)))
     )
     existing = ", ".join(repr(known) for known in list(types)[:40]) or "none"
+    said = {"place": place, "name": shown(name), "existing": existing}
     if not near:
-        return f"columns: {existing}"
-    return f"did you mean {' or '.join(ascii(known) for known in near[:3])}? columns: {existing}"
+        return refusal("no column", **said)
+    return refusal("near column", near=", ".join(ascii(known) for known in near[:3]), **said)
 
 
 def _inner(datatype: str) -> str:

@@ -19,7 +19,7 @@ from policies.kinds.masking import UNITS, Masking, MaskKind
 from policies.kinds.places import countries_in, countries_outside
 from policies.kinds.values import Scalar, fit_value, tagged
 from policies.profile import Operator
-from policies.refusals import refusal
+from policies.refusals.refusal import refusal
 from policies.rules import (
     AggregateOnly,
     ColumnFilter,

@@ -13,7 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from policies.kinds.purposes import DPV_VERSION, NARROWER, ROOT
-from policies.refusals import refusal
+from policies.refusals.refusal import refusal
 from schemas.errors import UnknownTerm
 from schemas.vocab import CC, DPV, HANSA, HANSA_PROFILE, ODRL, compact_iri, expand_iri
 

@@ -17,7 +17,7 @@ from policies.kinds.places import region_code
 from policies.kinds.values import read_count, read_many, read_scalar, read_text, read_time, shown
 from policies.kinds.zones import zone
 from policies.profile import DAYS, ENVIRONMENTS, Operator
-from policies.refusals import refusal
+from policies.refusals.refusal import refusal
 from policies.rules import (
     Condition,
     CountUnit,

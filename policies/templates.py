@@ -23,10 +23,13 @@ from policies.kinds.durations import read_duration
 from policies.kinds.values import read_count, read_scalar, read_text, read_time, shown
 from policies.operands import COLUMN
 from policies.profile import operator_named, purpose_iri
-from policies.words.language import Language, message, say
+from policies.refusals.refusal import refusal
+from policies.words.carried import read_carried, spoken
+from policies.words.language import Argument, Language, Message, message, say
 from schemas.errors import Malformed, Refused
 from schemas.odrl import Offer
 from schemas.vocab import HANSA_PROFILE, XSD
+from schemas.worded import Worded, wording
 
 _SLOT = re.compile(r"\$\{(each )?(\w+)\}")
 
@@ -118,7 +121,7 @@ def template_parameters(name: str, lang: Language = Language.EN) -> dict[str, st
 
 def _optional(parameter: Parameter, lang: Language) -> str:
     if parameter.default is not None:
-        return f" ({say(message('form.default', value=str(parameter.default)), lang)})"
+        return f" ({say(message('form.default', value=parameter.shown_default), lang)})"
     return "" if parameter.required else f" ({say(message('form.optional'), lang)})"
 
 
@@ -168,7 +171,7 @@ def _all_filled(
 @lru_cache(maxsize=32)
 def _load(name: str) -> dict[str, Any]:
     if name not in template_names():
-        raise Malformed(f"no template is called {shown(name)}; there are: {', '.join(template_names())}")
+        raise Malformed(refusal("template", name=shown(name), names=", ".join(template_names())))
     text = files("policies").joinpath("resources", "templates", f"{name}.jsonld").read_text(encoding="utf-8")
     loaded: dict[str, Any] = json.loads(text)
     return loaded
@@ -178,23 +181,44 @@ def _checked(name: str, known: Mapping[str, Any], given: Mapping[str, Any]) -> d
     for parameter in given:
         if parameter not in known:
             raise Malformed(
-                f"template {name!r} has no parameter {shown(parameter)}; it takes: {', '.join(known)}"
+                refusal(
+                    "template parameter", name=repr(name), parameter=shown(parameter), known=", ".join(known)
+                )
             )
     values = {}
     for parameter, row in known.items():
-        form, read = _form(row["form"]), _READERS[row["form"]]
+        form, read = _form_message(row["form"]), _READERS[row["form"]]
+        said = say(form)
         value = given.get(parameter)
         value = row.get("default") if value is None else value
         if value is None:
             if row["required"]:
                 about = row["about"][Language.EN]
-                raise Malformed(f"template {name!r} needs parameter '{parameter}': {about}, as {form}")
+                text = f"template {name!r} needs parameter '{parameter}': {about}, as {said}"
+                told = message("template.needs", name=repr(name), parameter=repr(parameter), form=form)
+                raise Malformed(_carrying(text, told))
             continue
         try:
-            values[parameter] = read(value)
+            values[parameter] = read(value, parameter)
         except Refused as error:
-            raise Malformed(f"template {name!r}, parameter '{parameter}' must be {form}: {error}") from None
+            text = f"template {name!r}, parameter '{parameter}' must be {said}: {error}"
+            told = _why(error, shown(value), name=repr(name), parameter=repr(parameter), form=form)
+            raise Malformed(_carrying(text, told)) from None
     return values
+
+
+def _why(error: Refused, value: str, **slots: Argument) -> Message:
+    """Say what is wrong with a value: as its reader says it, if that is told in other languages, too."""
+    why = wording(error)
+    if isinstance(why, Worded):
+        return message("template.wrong", why=read_carried(json.loads(why.told)), **slots)
+    return message("template.value", value=value, **slots)
+
+
+def _carrying(text: str, told: Message) -> str:
+    """Return an English text, richer than the message that it carries for other languages."""
+    carried = spoken(told)
+    return Worded(text, carried.told) if isinstance(carried, Worded) else text
 
 
 def _filled(name: str, constraint: Mapping[str, Any], values: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
@@ -207,7 +231,7 @@ def _filled(name: str, constraint: Mapping[str, Any], values: Mapping[str, Any])
         return
     if missing:
         given = ", ".join(f"'{slot}'" for _, slot in slots if slot in values)
-        raise Malformed(f"template {name!r} needs parameter '{missing[0]}' beside {given}; give all or none")
+        raise Malformed(refusal("template together", name=repr(name), missing=repr(missing[0]), given=given))
     repeated = next((slot for each, slot in slots if each), None)
     for item in values[repeated] if repeated else (None,):
         yield {key: _substituted(part, values, item) for key, part in constraint.items()}
@@ -235,33 +259,33 @@ def _several(value: Any, what: str) -> Sequence[Any]:
     return items
 
 
-def _time(value: Any) -> str:
+def _time(value: Any, place: str) -> str:
     if isinstance(value, datetime):
         return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()
     text = value.isoformat() if isinstance(value, date) else value
-    read_time(text, "got")
+    read_time(text, place)
     return str(text)
 
 
-def _column(value: Any) -> str:
+def _column(value: Any, place: str) -> str:
     if not isinstance(value, str) or not value:
         raise Malformed(f"got {shown(value)}; write the name of a column")
     return value
 
 
-def _operator(value: Any) -> str:
+def _operator(value: Any, place: str) -> str:
     operator = operator_named(value) if isinstance(value, str) else None
     if operator not in COLUMN.operators:
         raise Malformed(f"got {shown(value)}; write one of {', '.join(COLUMN.operators)}")
     return str(operator)
 
 
-def _value(value: Any) -> Any:
+def _value(value: Any, place: str) -> Any:
     """Write a value to compare with so that its type travels."""
     if isinstance(value, list | tuple):
-        return [_value(item) for item in _several(value, "values")]
+        return [_value(item, place) for item in _several(value, "values")]
     if isinstance(value, datetime):
-        return {"@value": _time(value), "@type": XSD + "dateTime"}
+        return {"@value": _time(value, place), "@type": XSD + "dateTime"}
     if isinstance(value, date):
         return {"@value": value.isoformat(), "@type": XSD + "date"}
     if isinstance(value, bool):
@@ -270,58 +294,62 @@ def _value(value: Any) -> Any:
         return {"@value": str(value), "@type": XSD + "integer"}
     if isinstance(value, float | Decimal):
         written = {"@value": str(value), "@type": XSD + "decimal"}
-        read_scalar(written, "got")
+        read_scalar(written, place)
         return written
-    read_scalar(value, "got")
+    read_scalar(value, place)
     return value
 
 
-def _count(value: Any) -> str:
-    return str(read_count(value, "got"))
+def _count(value: Any, place: str) -> str:
+    return str(read_count(value, place))
 
 
-def _texts(value: Any, what: str) -> list[str]:
-    return [read_text(item, "got") for item in _several(value, what)]
+def _texts(value: Any, what: str, place: str) -> list[str]:
+    return [read_text(item, place) for item in _several(value, what)]
 
 
-def _duration(value: Any) -> str:
-    return read_duration(value, "got").text
+def _duration(value: Any, place: str) -> str:
+    return read_duration(value, place).text
 
 
-def _percentage(value: Any) -> Any:
-    number = read_scalar({"@value": str(value), "@type": XSD + "decimal"}, "got")
+def _percentage(value: Any, place: str) -> Any:
+    number = read_scalar({"@value": str(value), "@type": XSD + "decimal"}, place)
     if not isinstance(number, Decimal) or not 0 < number <= 100:
         raise Malformed(f"got {shown(value)}; write a number above 0 and up to 100")
     return {"@value": format(number, "f"), "@type": XSD + "decimal"}
 
 
-def _group_size(value: Any) -> str:
-    size = read_count(value, "got")
+def _group_size(value: Any, place: str) -> str:
+    size = read_count(value, place)
     if size < 2:
         raise Malformed(f"got {shown(value)}; a group has at least 2")
     return str(size)
 
 
-_READERS: dict[str, Callable[[Any], Any]] = {
+_READERS: dict[str, Callable[[Any, str], Any]] = {
     "time": _time,
-    "purposes": lambda value: [purpose_iri(str(item)) for item in _several(value, "purposes")],
+    "purposes": lambda value, _place: [purpose_iri(str(item)) for item in _several(value, "purposes")],
     "column": _column,
-    "columns": lambda value: [_column(item) for item in _several(value, "names of columns")],
+    "columns": lambda value, place: [_column(item, place) for item in _several(value, "names of columns")],
     "operator": _operator,
     "value": _value,
     "count": _count,
     "group_size": _group_size,
     "duration": _duration,
     "percentage": _percentage,
-    "groups": lambda value: _texts(value, "groups"),
-    "regions": lambda value: _texts(value, "regions"),
-    "environments": lambda value: _texts(value, "environments"),
+    "groups": lambda value, place: _texts(value, "groups", place),
+    "regions": lambda value, place: _texts(value, "regions", place),
+    "environments": lambda value, place: _texts(value, "environments", place),
 }
-"""For each form: how it is read."""
+"""For each form: how a value is read, at a place that refusals name."""
 
 
 def _form(name: str, lang: Language = Language.EN) -> str:
     """Say how a value of a form is written."""
+    return say(_form_message(name), lang)
+
+
+def _form_message(name: str) -> Message:
     if name == "operator":
-        return say(message("form.operator", operators=", ".join(COLUMN.operators)), lang)
-    return say(message(f"form.{name}"), lang)
+        return message("form.operator", operators=", ".join(COLUMN.operators))
+    return message(f"form.{name}")

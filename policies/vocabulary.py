@@ -45,7 +45,6 @@ STANDS = HANSA + "stands"
 BESIDE = HANSA + "standsBeside"
 
 _PREFIXES = {**PREFIXES, "rdf": RDF, "rdfs": RDFS, "skos": SKOS, "owl": OWL}
-_SHORT = ("odrl", "hansa", "dpv", "xsd")
 _DATATYPES = {
     ValueKind.INSTANT: XSD + "dateTime",
     ValueKind.DURATION: XSD + "duration",

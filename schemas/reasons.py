@@ -1,4 +1,4 @@
-"""Reasons as they are stored: texts, and sentences with what they carry (`schemas.worded`)."""
+"""Reasons as we store them, with what they carry; apart from `worded`, so that who only speaks is light."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import PlainSerializer, PlainValidator
+from pydantic_core import PydanticCustomError
 
 from schemas.worded import Worded
 
 
 def _read_reasons(said: Any) -> tuple[str, ...]:
     if not isinstance(said, list | tuple):
-        raise ValueError("reasons are a list")  # noqa: TRY004 - what pydantic takes for a refusal
+        raise PydanticCustomError("reasons", "reasons are a list")
     return tuple(_read_reason(one) for one in said)
 
 
@@ -20,7 +21,7 @@ def _read_reason(said: Any) -> str:
     if isinstance(said, Mapping):
         return Worded(str(said["text"]), str(said["told"]))
     if not isinstance(said, str):
-        raise ValueError("a reason is a text")  # noqa: TRY004 - what pydantic takes for a refusal
+        raise PydanticCustomError("reason", "a reason is a text")
     return said
 
 
@@ -29,4 +30,4 @@ def _write_reasons(reasons: Iterable[str]) -> list[Any]:
 
 
 Reasons = Annotated[tuple[str, ...], PlainValidator(_read_reasons), PlainSerializer(_write_reasons)]
-"""Reasons as we store them: with what they carry."""
+"""Texts, some of which carry what they say."""

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from schemas.errors import PeerRefused, UseDenied
 from schemas.vocab import HANSA
 
 TOLD = HANSA + "told"
@@ -92,3 +93,10 @@ def wording(error: Exception) -> str:
     """Return what an error says, with what that carries."""
     said = error.args[0] if error.args else None
     return said if isinstance(said, Worded) else str(error)
+
+
+def reasons_of(error: Exception) -> list[str]:
+    """Return the reasons that an error carries, or its message as the only one, with what they carry."""
+    if isinstance(error, UseDenied | PeerRefused) and error.reasons:
+        return list(error.reasons)
+    return [wording(error)]

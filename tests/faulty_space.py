@@ -18,7 +18,9 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.responses import PlainTextResponse
 
-from connector.app import Connector, World, build, initialise, utc_now
+from connector.app.connector import Connector, build
+from connector.app.ground import initialise
+from connector.app.world import World, utc_now
 from connector.auditor import audit_url
 from connector.negotiation.ports import Negotiation
 from connector.offering.describe import Publication

@@ -20,7 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import uvicorn
 
-from connector.app import Connector, build, initialise, new_urn, utc_now
+from connector.app.connector import Connector, build
+from connector.app.ground import initialise
+from connector.app.world import new_urn, utc_now
 from connector.settings import API_KEY_FILE, DataSettings, EgressSettings, MemberSettings, Settings
 from schemas.identity import (
     Member,

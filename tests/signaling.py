@@ -22,7 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import uvicorn
 
-from connector.app import Connector, World, build
+from connector.app.connector import Connector, build
+from connector.app.world import World
 from connector.offering.describe import Publication
 from connector.settings import Settings
 from schemas.binding.client import Egress, Http

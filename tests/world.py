@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,6 +35,7 @@ from connector.offering.ports import Offering
 from connector.offering.sought import Sought
 from connector.outbox.rules import Where
 from connector.outbox.service import Outbox
+from connector.transfer.hold import terminate_under
 from connector.transfer.judge import Judge as StartAllowed
 from connector.transfer.judge import Judging as TransferJudging
 from connector.transfer.ports import Transfer
@@ -368,7 +370,7 @@ class World:
                 record=record,
                 clock=self.clock,
                 remind=lambda due: None,
-                ended=transfers.terminate_under,
+                ended=partial(terminate_under, transfers),
             ),
             transfers,
             negotiation_store,

@@ -60,9 +60,10 @@ class ParquetSources:
                     path = (root / source).resolve(strict=True)
                     if path.is_file() and any(path.is_relative_to(base) for base in self._roots):
                         return path
-        raise NotFound(
-            f"no file {source[:200]!r} below the folders that may be offered; check the name and data.roots"
-        )
+        fix = "check the name and data.roots"
+        if not self._roots:
+            fix = "data.roots names no folder yet: write one into the settings, and start the connector anew"
+        raise NotFound(f"no file {source[:200]!r} below the folders that may be offered; {fix}")
 
     def _checked(self, source: str | Path) -> Path:
         return source if isinstance(source, Path) else self.resolve(source)

@@ -27,9 +27,9 @@ from connector.api.http_wire import Parts, Wire
 from connector.dataplane.question import Question
 from connector.dataplane.service import Streams
 from connector.dataplane.stream import OpenStream
-from schemas.binding.server import problem, reasons_of
+from schemas.binding.server import problem
 from schemas.errors import DataspaceError, Malformed, NotFound, Unauthenticated, Unavailable
-from schemas.worded import Worded
+from schemas.worded import Worded, reasons_of
 
 PATH = "/streams/"
 MOST_STREAMS = 64
@@ -59,7 +59,7 @@ class ArrowHttpDoor:
         send_seconds: how long a reader may take nothing.
     """
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app/
         self,
         *,
         streams: Streams,

@@ -54,7 +54,16 @@ def evidence_router(
         gate: Says who may read records.
     """
     router = APIRouter(prefix=PREFIX, tags=["evidence"])
+    _open_to_all(router, log)
+    _open_to_auditors(router, log, agreement, receipts, gate)
+    return router
 
+
+def _opened(index: int, record: bytes, salt: bytes) -> OpenedEntry:
+    return OpenedEntry(index=index, record=record.decode(), salt=base64.b64encode(salt).decode())
+
+
+def _open_to_all(router: APIRouter, log: UsageLog) -> None:
     @router.get("/checkpoint")
     def checkpoint() -> Response:
         head = log.head()
@@ -74,6 +83,14 @@ def evidence_router(
         size = head.size if head else 0
         return answer(LogDescription(origin=log.origin, vkey=log.vkey, did=log.did, size=size))
 
+
+def _open_to_auditors(
+    router: APIRouter,
+    log: UsageLog,
+    agreement: Callable[[str], AgreedTerms],
+    receipts: Callable[[str], Sequence[HeldReceipt]],
+    gate: AuditGate,
+) -> None:
     @router.get("/entries")
     def entries(
         start: Annotated[int, Query(ge=0, lt=2**62)] = 0,
@@ -81,13 +98,8 @@ def evidence_router(
         authorization: Authorization = None,
     ) -> JSONResponse:
         gate.check(authorization)
-        opened = tuple(
-            OpenedEntry(
-                index=item.index, record=item.record.decode(), salt=base64.b64encode(item.salt).decode()
-            )
-            for item in log.entries(start, most)
-        )
-        return answer(OpenedEntries(entries=opened))
+        held = log.entries(start, most)
+        return answer(OpenedEntries(entries=tuple(_opened(one.index, one.record, one.salt) for one in held)))
 
     @router.get("/agreements/{agreement_id:path}")
     def agreed(agreement_id: str, authorization: Authorization = None) -> JSONResponse:
@@ -100,5 +112,3 @@ def evidence_router(
     ) -> JSONResponse:
         gate.check(authorization)
         return answer(HeldReceipts(receipts=tuple(receipts(agreement))))
-
-    return router

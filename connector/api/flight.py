@@ -21,9 +21,8 @@ import structlog
 from connector.api.http_wire import CHUNK_TIMES
 from connector.dataplane.service import Streams
 from connector.dataplane.stream import OpenStream
-from schemas.binding.server import reasons_of
 from schemas.errors import DataspaceError, Malformed, Unauthenticated
-from schemas.worded import told_json
+from schemas.worded import reasons_of, told_json
 
 MOST_TICKET = 32 << 10
 """Bytes of a Flight ticket."""

@@ -11,7 +11,8 @@ from pydantic import Field
 
 from connector.api.management import guarded
 from connector.api.offers import read_offer
-from connector.dataplane.preview import Previews, Sight, Target, Touched, rows_as_text
+from connector.dataplane.cells import rows_as_text
+from connector.dataplane.preview import Previews, Sight, Target, Touched
 from connector.negotiation.service import Negotiations
 from connector.offering.service import Offerings
 from policies.compiled import compile_policy

@@ -158,5 +158,9 @@ def _refused(view: Mapping[str, Any]) -> DataspaceError:
         return UseDenied(reasons or [problem])
     said = "; ".join([problem, *reasons])
     # Our side may not know yet that an agreement was revoked: it is asked for again each time.
-    fix = "; open with renegotiate=True to ask for a new agreement" if problem.startswith("revoked") else ""
+    fix = (
+        "; open with renegotiate=True (--renegotiate) to ask for a new agreement"
+        if problem.startswith("revoked")
+        else ""
+    )
     return PeerRefused(f"{view.get('counterparty')} ended it: {said}{fix}", reasons=reasons)

@@ -80,8 +80,12 @@ def search(  # noqa: PLR0913 - what may be asked of a catalogue
             return _hits(found, catalogue)
         except DataspaceError as error:
             # The answer is an opinion: anybody's is better than none, and it is said whose it is.
-            anonymous = search(catalogue, text, purpose=purpose, action=action, size=size, http=http)
+            anonymous = _asked_as_anybody(catalogue, asked, http)
             return {**anonymous, "note": f"asked as by anybody, since {error}"}
+    return _asked_as_anybody(catalogue, asked, http)
+
+
+def _asked_as_anybody(catalogue: str, asked: Mapping[str, Any], http: Http | None) -> dict[str, Any]:
     query = urlencode({name: value for name, value in asked.items() if value})
     client = http or own_http()
     try:

@@ -22,15 +22,17 @@ from schemas import errors
 from schemas.binding.client import Egress
 from schemas.errors import (
     DataspaceError,
+    Forbidden,
     Malformed,
     PeerRefused,
     PeerUnavailable,
     StreamEnded,
     UnreadableData,
     UseDenied,
+    WorldMoved,
 )
 from schemas.vocab import MEDIA_ARROW_STREAM
-from schemas.worded import read_told, worded
+from schemas.worded import read_told, worded, wording
 
 MOST_TRIES = 8
 """Connections in a row that may bring nothing before a stream is given up; a provider may restart in it."""
@@ -136,6 +138,9 @@ class DataStream:
                 batch = self._read()
             except DataspaceError as error:
                 self._disconnect()
+                if self._schema is not None and isinstance(error, Forbidden | WorldMoved):
+                    self._end_refused(error)
+                    return None
                 self._tries += 1
                 is_passing = isinstance(error, PeerUnavailable) and not isinstance(error, PeerRefused)
                 if not is_passing or self._tries >= MOST_TRIES:
@@ -206,6 +211,14 @@ class DataStream:
             self._ended = StreamEnded(reason or "no reason was given", end=kind, rows=self.rows)
         elif said != str(got):
             raise UnreadableData(f"the provider says that it sent {said!r} rows, but {got} arrived")
+
+    def _end_refused(self, error: Forbidden | WorldMoved) -> None:
+        """End a stream that was cut within a batch, where no end fits in; who comes again is told why."""
+        self._is_over = True
+        reasons = error.reasons if isinstance(error, UseDenied) else (wording(error),)
+        reason = reasons[0] if len(reasons) == 1 else "; ".join(reasons)
+        self._ended = StreamEnded(reason, end="refused", rows=self.rows)
+        self._ended.__cause__ = error
 
     def _disconnect(self) -> None:
         answer, self._answer, self._reader = self._answer, None, None

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from connector.commands.terminal import err, out, print_json, print_table, reporting, shorten
-from schemas.errors import StreamEnded
+from schemas.errors import Misconfigured, StreamEnded
+
+if TYPE_CHECKING:
+    from connector.client.find import Hit
+    from policies.words.language import Language
 
 app = typer.Typer(help="Find data, see whether you may use it, and stream it.", no_args_is_help=True)
 
@@ -39,8 +45,6 @@ def search(  # noqa: PLR0913 - one argument for each option of the verb
     member list states of you. Else what hangs on that is shown as a step.
     """
     from connector.client.asking import find_for_user
-    from connector.client.find import read_hit
-    from policies.words.carried import in_words
     from policies.words.language import language
 
     wanted = language(lang)
@@ -48,20 +52,55 @@ def search(  # noqa: PLR0913 - one argument for each option of the verb
     if as_json:
         print_json(found)
         return
-    rows = [(hit["title"], hit["id"], hit.get("rows"), hit["eligibility"]["answer"]) for hit in found["hits"]]
-    print_table(("title", "dataset", "rows", "may I?"), rows, "Nothing found; try fewer words.")
-    for hit in map(read_hit, found["hits"]):
-        why = in_words(hit.next or "", wanted) if hit.answer == "after a step" else ""
-        why = why or "; ".join(in_words(reason, wanted) for reason in hit.reasons)
+    _print_found(found, wanted)
+
+
+def _print_found(found: dict[str, Any], lang: Language) -> None:
+    """Print hits with the answer for each, then each reason once with the datasets that it is about."""
+    from connector.client.find import read_hit
+    from policies.words.language import message, say, sentence
+
+    hits = [read_hit(hit) for hit in found["hits"]]
+    names = _short_names([hit.id for hit in hits])
+    counts = [told.get("rows") for told in found["hits"]]
+    rows = [
+        (hit.title, name, count, say(message(f"answer.{_known(hit.answer)}"), lang))
+        for hit, name, count in zip(hits, names, counts, strict=True)
+    ]
+    columns = [say(message(f"found.{one}"), lang) for one in ("title", "dataset", "rows", "may")]
+    print_table(columns, rows, sentence(message("found.nothing"), lang))
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for hit, row in zip(hits, rows, strict=True):
+        why = _why(hit, lang)
         if why and hit.answer != "yours now":
-            out.print(f"{hit.title}: {hit.answer}: {shorten(why, 400)}", style="faint", markup=False)
+            reasons.setdefault((row[3], why), []).append(row[1])
+    for (answer, why), named in reasons.items():
+        out.print(f"{answer}: {why} ({', '.join(named)})", style="faint", markup=False)
     whom = found.get("decidedFor")
-    said = f"decided for {whom}" if whom else "decided for nobody in particular"
-    out.print(said, style="faint", markup=False)
+    said = message("found.for", whom=str(whom)) if whom else message("found.for nobody")
+    out.print(say(said, lang), style="faint", markup=False)
     if found.get("note"):
         err.print(str(found["note"]), style="waiting", markup=False)
     if found["total"] > len(rows):
-        out.print(f"{len(rows)} of {found['total']:,}", style="faint")
+        out.print(say(message("found.some", shown=len(rows), n=found["total"]), lang), style="faint")
+
+
+def _known(answer: str) -> str:
+    return answer if answer in ("yours now", "after a step", "no") else "unknown"
+
+
+def _why(hit: Hit, lang: Language) -> str:
+    """Say what the next step is, or else why not."""
+    from policies.words.carried import in_words
+
+    step = in_words(hit.next or "", lang) if hit.answer == "after a step" else ""
+    return shorten(step or "; ".join(in_words(reason, lang) for reason in hit.reasons), 400)
+
+
+def _short_names(ids: Sequence[str]) -> list[str]:
+    """Return the end of each id where it tells it from the others, as `hansa data open` takes it."""
+    ends = [id.rpartition(":")[2] or id for id in ids]
+    return [end if ends.count(end) == 1 else id for id, end in zip(ids, ends, strict=True)]
 
 
 @app.command(name="open")
@@ -94,10 +133,12 @@ def open_(  # noqa: PLR0913 - one argument for each option of the verb
     """Negotiate, transfer and stream a dataset: to a Parquet file, or to look at it.
 
     Where the terms release statistics only, ask for groups:
-    hansa data open CATALOGUE DATASET --group sex --measure count --measure mean:age
+    hansa data open CATALOGUE DATASET --action analyse --group sex --measure count --measure mean:age
     """
     import connector
 
+    if output is not None:
+        _check_output(output)
     with connector.open(
         catalogue,
         dataset,
@@ -129,10 +170,24 @@ def _question(group: str | None, measures: list[str] | None) -> dict[str, Any] |
 
 
 def _print_rows(stream: Any, most: int) -> None:
+    from connector.dataplane.cells import cells_of
+
     batch = next(iter(stream), None)
     names = stream.schema.names
-    listed = batch.slice(0, most).to_pylist() if batch is not None else []
-    print_table(names, [[row[name] for name in names] for row in listed], "The terms let no row through.")
+    columns = [] if batch is None else [cells_of(column) for column in batch.slice(0, most).columns]
+    print_table(names, list(zip(*columns, strict=True)), "The terms let no row through.")
+
+
+def _check_output(output: Path) -> None:
+    """Check before anything is agreed or counted that the file can be written.
+
+    Raises:
+        Misconfigured: naming the file and what is wrong with it.
+    """
+    folder = output.parent
+    if output.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        wrong = "it is a folder" if output.is_dir() else f"{folder} is no folder that can be written"
+        raise Misconfigured(f"cannot write {output}: {wrong}; name another file")
 
 
 def _write(stream: Any, output: Path) -> None:

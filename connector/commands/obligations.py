@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from connector.commands.participant import HERE, Config, Json, opened
-from connector.commands.terminal import out, print_json, print_table, reporting, shorten
+from connector.commands.terminal import out, print_json, print_table, reporting
 from connector.settings import load
 
 Agreement = Annotated[str, typer.Argument(help="Id of the agreement.")]
@@ -27,9 +27,9 @@ def owed_to_us(config: Config = HERE, as_json: Json = False) -> None:
         return
     rows = [
         (
-            shorten(row["agreement"]),
+            row["agreement"],
             _named(row["action"]),
-            shorten(row["owedBy"]),
+            row["owedBy"],
             row["due"] or "no date",
             row["stage"],
             row["consequence"],
@@ -52,7 +52,7 @@ def owed_by_us(config: Config = HERE, as_json: Json = False) -> None:
         (
             row["agreement"],
             _named(row["action"]),
-            shorten(row["to"]),
+            row["to"],
             row["due"] or "no date",
             row["stage"],
             row["says"],

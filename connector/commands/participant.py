@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from connector.client.management import Management, quoted
-from connector.commands.policy_files import offer_file
-from connector.commands.terminal import err, out, print_json, print_table, reporting, shorten
+from connector.commands.policy_files import offer_file, read_file
+from connector.commands.terminal import counted, err, out, print_json, print_table, print_warnings, reporting
 from connector.settings import API_KEY_FILE, Settings, load
+from policies.refusals.refusal import refusal
+from schemas.binding.address import check_free
 from schemas.binding.client import Egress, Http
 from schemas.binding.lean import starting
 from schemas.errors import Malformed, Misconfigured, NotFound
 from schemas.identity import did_for
 from schemas.worded import read_told, worded
+
+if TYPE_CHECKING:
+    from policies.words.language import Language
 
 app = typer.Typer(help="Run a participant's connector, and publish through it.", no_args_is_help=True)
 
@@ -73,7 +78,7 @@ def init(  # noqa: PLR0913 - one argument for each option of the verb
         raise Misconfigured(f"{target} exists; choose another folder, or edit it")
     if authority is not None and catalog is None:
         raise Misconfigured("--authority needs --catalog, where the signed member list is served")
-    from connector.app import initialise
+    from connector.app.ground import initialise
 
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     jwk = _public_key(authority) if authority else None
@@ -125,8 +130,9 @@ def _joining_text(catalog: str, authority: dict[str, str] | None) -> list[str]:
 def serve(config: Config = HERE) -> None:
     """Serve this participant until it is told to stop."""
     settings = load(config)
+    check_free(settings.host, settings.port)
     with starting():
-        from connector.app import build, serve_until_stopped
+        from connector.app.connector import build, serve_until_stopped
         from schemas.binding.logs import log_as_json
 
         log_as_json(settings.log_level)
@@ -152,6 +158,9 @@ def publish(  # noqa: PLR0913 - one argument for each option of the verb
     description: Annotated[str | None, typer.Option(help="What is in it.")] = None,
     keyword: Annotated[list[str] | None, typer.Option(help="A keyword; may be repeated.")] = None,
     consent: Annotated[str | None, typer.Option(help="Consent table beside the data.")] = None,
+    id_: Annotated[
+        str | None, typer.Option("--id", help="Id of the dataset; without it, made from the file's name.")
+    ] = None,
     lang: Annotated[str, typer.Option("--lang", help="Language of refusals: en or de.")] = "en",
     config: Config = HERE,
     as_json: Json = False,
@@ -172,18 +181,28 @@ def publish(  # noqa: PLR0913 - one argument for each option of the verb
     item |= {"description": description} if description else {}
     item |= {"keywords": keyword} if keyword else {}
     item |= {"consent": consent} if consent else {}
+    item |= {"id": id_} if id_ else {}
     answered = opened(load(config)).publish([item])
     if as_json:
         print_json(answered)
     else:
         for dataset in (*answered["published"], *answered["unchanged"]):
             out.print(f"[granted]published[/] {dataset}")
+        if offer is not None and not answered["refused"]:
+            _warn(offer, wanted)
         for refused in answered["refused"]:
             err.print(f"[denied]refused[/] {refused['source']}: ", end="")
             (reason,) = worded((refused["reason"],), read_told(refused.get("told"), 1))
             err.print(in_words(reason, wanted), markup=False)
     if answered["refused"]:
         raise typer.Exit(1)
+
+
+def _warn(file: Path, lang: Language) -> None:
+    """Tell whoever publishes a file, too, what of it could be clearer."""
+    from policies.compiled import compile_policy
+
+    print_warnings(compile_policy(read_file(file)).warnings, lang)
 
 
 def _offer(template: str | None, given: list[str], file: Path | None) -> dict[str, Any]:
@@ -204,7 +223,7 @@ def parameters_of(given: list[str], option: str) -> dict[str, Any]:
     for pair in given:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise Malformed(f"{option} {pair!r} is not name=value")
+            raise Malformed(refusal("pair", option=option, pair=repr(pair)))
         parameters[name] = value.split(",") if "," in value else value
     return parameters
 
@@ -265,14 +284,7 @@ def agreements(config: Config = HERE, as_json: Json = False) -> None:
         print_json(answered)
         return
     rows = [
-        (
-            shorten(row["id"]),
-            row["role"],
-            shorten(row["counterparty"]),
-            shorten(row["dataset"], 60),
-            row["signed"],
-            row["state"],
-        )
+        (row["id"], row["role"], row["counterparty"], row["dataset"], row["signed"], row["state"])
         for row in answered["agreements"]
     ]
     print_table(("agreement", "we are", "with", "dataset", "signed", "state"), rows, "No agreements yet.")
@@ -336,7 +348,7 @@ def status(config: Config = HERE, as_json: Json = False) -> None:
         return
     out.print(f"[accent]{answered['participant']}[/]")
     log = answered["log"]
-    out.print(f"usage log: {log['size']:,} entries, {log['backlog']:,} waiting for their place")
+    out.print(f"usage log: {counted(log['size'], 'entry')}, {log['backlog']:,} waiting for their place")
     for row in answered["obligations"]:
         due = f"{row['owedBy']} owes {row['action'].rpartition('/')[2]} under {row['agreement']}"
         out.print(f"{due}: {row['stage']}, due {row['due']}", style="waiting", markup=False)

@@ -13,9 +13,10 @@ import typer
 from connector.client.management import Management
 from connector.commands.participant import HERE, Config, Json, opened
 from connector.commands.policy_files import read_file
-from connector.commands.terminal import out, print_json, reporting
+from connector.commands.terminal import out, print_json, print_warnings, reporting
 from connector.settings import load
 from policies.profile import Label
+from policies.refusals.refusal import refusal
 from policies.words.carried import in_words
 from policies.words.language import Language, language, message, say, sentence
 from schemas.errors import Malformed
@@ -94,7 +95,9 @@ def explain(
 
     wanted = language(lang)
     if Path(policy).is_file():
-        found = [explain_as_data(compiled_file(Path(policy)), wanted)]
+        compiled = compiled_file(Path(policy))
+        print_warnings(compiled.warnings, wanted)
+        found = [explain_as_data(compiled, wanted)]
     else:
         answered = _door(policy, config).get("/policies", id=policy, lang=wanted.value)
         found = [one["sentences"] for one in answered["policies"]]
@@ -146,7 +149,10 @@ def check(  # noqa: PLR0913 - one argument for each option of the verb
     document: dict[str, Any] = {
         "terms": len(explain_as_data(compiled, wanted)),
         "warnings": [in_words(warning, wanted) for warning in compiled.warnings],
-        "conflicts": [in_words(clash.why, wanted) for clash in clashes_in(compiled)],
+        "conflicts": [
+            say(message("clash.refused", clashes=in_words(clash.why, wanted)), wanted)
+            for clash in clashes_in(compiled)
+        ],
     }
     if action is not None or purpose is not None:
         use = _use(participant, action or "use", purpose, claim or [])
@@ -162,7 +168,7 @@ def check(  # noqa: PLR0913 - one argument for each option of the verb
 
 
 def _fit(compiled: CompiledPolicy, data: Path) -> None:
-    from connector.app import columns_of_file
+    from connector.app.ground import columns_of_file
     from policies.fitting import fit_to_columns
 
     fit_to_columns(compiled, columns_of_file(data))
@@ -188,7 +194,7 @@ def read_claims(given: Sequence[str]) -> Claims:
     for pair in given:
         name, equals, value = pair.partition("=")
         if not equals or not value:
-            raise Malformed(f"--claim {pair!r} is not name=value")
+            raise Malformed(refusal("pair", option="--claim", pair=repr(pair)))
         if name == "group":
             groups.add(value)
         elif name in ("region", "environment"):
@@ -199,7 +205,7 @@ def read_claims(given: Sequence[str]) -> Claims:
 
 
 def _instant(at: datetime | None) -> datetime:
-    from connector.app import utc_now
+    from connector.app.world import utc_now
 
     return utc_now() if at is None else at.replace(tzinfo=UTC)
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from policies.refusals.refusal import refusal
 from schemas.errors import Malformed
 from schemas.vocab import DSP_CONTEXT, DSP_ODRL_CONTEXT
 
@@ -29,22 +30,27 @@ def read_file(file: Path) -> Policy:
         size = file.stat().st_size
         text = file.read_text(encoding="utf-8") if size <= MOST_FILE else ""
     except (OSError, ValueError) as error:
-        raise Malformed(f"cannot read {file}: {error}") from None
+        raise Malformed(refusal("file", file=file, why=_why(error))) from None
     if size > MOST_FILE:
-        raise Malformed(f"{file} has {size:,} bytes; a policy has at most {MOST_FILE:,}")
+        raise Malformed(refusal("file large", file=file, size=size, most=MOST_FILE))
     if file.suffix == ".ttl":
         return _read_rdf(text, "text/turtle")
     try:
         document = json.loads(text)
     except RecursionError:
-        raise Malformed(f"{file} nests deeper than any policy; flatten it") from None
+        raise Malformed(refusal("file deep", file=file)) from None
     except ValueError as error:
-        raise Malformed(f"{file} is not a JSON policy: {error}") from None
+        raise Malformed(refusal("file json", file=file, why=error)) from None
     if isinstance(document, list) or (isinstance(document, dict) and _is_foreign(document)):
         return _read_rdf(text, "application/ld+json")
     if not isinstance(document, dict):
-        raise Malformed(f"{file} holds no JSON object; write one policy, like `hansa policy new` makes")
+        raise Malformed(refusal("file object", file=file))
     return _read_protocol(document)
+
+
+def _why(error: OSError | ValueError) -> str:
+    """Say why a file cannot be read, without its name."""
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
 
 def _is_foreign(document: dict[str, Any]) -> bool:
@@ -79,6 +85,6 @@ def offer_file(file: Path) -> dict[str, Any]:
 
     policy = read_file(file)
     if not isinstance(policy, Offer):
-        raise Malformed(f"{file} holds an agreement; publish an offer")
+        raise Malformed(refusal("file agreement", file=file))
     said = policy.wire()
     return {**said, "@id": ""} if policy.id.startswith("_:") or policy.id == DRAFT else said

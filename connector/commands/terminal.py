@@ -13,13 +13,23 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.theme import Theme
 
-from policies.words.carried import in_words
+from policies.words.carried import ended, in_words
 from policies.words.language import Language, language, message, say
-from schemas.errors import DataspaceError, EvidenceBroken, Malformed, PeerRefused, StreamEnded, UseDenied
+from schemas.errors import (
+    DataspaceError,
+    EvidenceBroken,
+    Malformed,
+    Misconfigured,
+    PeerRefused,
+    StreamEnded,
+    UseDenied,
+)
 from schemas.worded import Worded, wording
 
 ACCENT = "#1F5A8C"
@@ -51,8 +61,8 @@ class Screen(Console):
         super().print(*(plain(one) if isinstance(one, str) else one for one in objects), **how)
 
 
-out = Screen(theme=THEME, highlight=False, soft_wrap=True)
-err = Screen(theme=THEME, highlight=False, soft_wrap=True, stderr=True)
+out = Screen(theme=THEME, highlight=False, emoji=False, soft_wrap=True)
+err = Screen(theme=THEME, highlight=False, emoji=False, soft_wrap=True, stderr=True)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -75,8 +85,18 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
         except DataspaceError as error:
             tell(error, spoken_language(kwargs.get("lang")))
             raise typer.Exit(exit_code(error)) from None
+        except OSError as error:
+            if error.filename is None:
+                raise
+            tell(_unusable(error))
+            raise typer.Exit(1) from None
 
     return run
+
+
+def _unusable(error: OSError) -> Misconfigured:
+    """Return what a file or folder that was named cannot do, as an error of our tree."""
+    return Misconfigured(f"cannot use {error.filename}: {error.strerror}; name another, or mend its rights")
 
 
 def spoken_language(name: object) -> Language:
@@ -100,12 +120,18 @@ def tell(error: DataspaceError, lang: Language = Language.EN) -> None:
 
 def _said(error: DataspaceError, lang: Language) -> str:
     if isinstance(error, StreamEnded):
-        why = in_words(error.reason, lang)
-        return say(message("end.stream", n=error.rows, kind=error.end, reason=why), lang)
+        return in_words(ended(error), lang)
     if isinstance(error, PeerRefused) and lang is not Language.EN:
         carried = [in_words(reason, lang) for reason in error.reasons if isinstance(reason, Worded)]
         return "\n  ".join((str(error), *carried))
     return in_words(wording(error), lang)
+
+
+def print_warnings(warnings: Iterable[str], lang: Language) -> None:
+    """Print what of a policy could be clearer, beside the output, which may go to a file."""
+    for text in warnings:
+        err.print(f"[waiting]{say(message('label.warning'), lang)}[/] ", end="")
+        err.print(in_words(text, lang), markup=False)
 
 
 def print_json(document: Any) -> None:
@@ -115,18 +141,57 @@ def print_json(document: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
-    """Print aligned columns; numbers to the right; where there is nothing, say how to get something."""
+    """Print aligned columns; numbers to the right; where there is nothing, say how to get something.
+
+    Words wrap, ids and times do not: where these do not fit side by side, each row becomes a block of lines.
+    """
     listed = [list(row) for row in rows]
     if not listed:
         out.print(empty, style="faint", markup=False)
         return
+    cells = [[_shown(value) for value in row] for row in listed]
+    numeric = [all(isinstance(row[index], int | float) for row in listed) for index in range(len(columns))]
+    if not out.is_terminal:
+        _print_lines(columns, cells, numeric)
+        return
+    longest = [
+        max(cell_len(word) for text in (column, *(row[index] for row in cells)) for word in text.split(" "))
+        for index, column in enumerate(columns)
+    ]
+    if sum(longest) + 2 * len(columns) > out.width:
+        _print_blocks(columns, cells)
+        return
     table = Table(box=None, pad_edge=False, header_style="accent")
-    for index, column in enumerate(columns):
-        numeric = all(isinstance(row[index], int | float) for row in listed)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for row in listed:
-        table.add_row(*(_shown(value) for value in row))
-    out.print(table)
+    for index, (column, is_number) in enumerate(zip(columns, numeric, strict=True)):
+        whole = not any(" " in row[index] for row in cells)
+        table.add_column(
+            column, justify="right" if is_number else "left", min_width=longest[index], no_wrap=whole
+        )
+    for row in cells:
+        table.add_row(*map(escape, row))
+    out.print(table, soft_wrap=False)
+
+
+def _print_lines(columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> None:
+    """Print a row a line, whatever its length, as other programs want it."""
+    lines = [list(columns), *map(list, cells)]
+    widths = [max(cell_len(line[index]) for line in lines) for index in range(len(columns))]
+    for line in lines:
+        filled = []
+        for text, width, is_number in zip(line, widths, numeric, strict=True):
+            space = " " * (width - cell_len(text))
+            filled.append(space + text if is_number else text + space)
+        out.print("  ".join(filled).rstrip(), markup=False)
+
+
+def _print_blocks(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    """Print one value a line, with its column before it; a blank line parts the rows."""
+    before = max(map(len, columns))
+    for index, row in enumerate(cells):
+        if index:
+            out.print()
+        for column, text in zip(columns, row, strict=True):
+            out.print(f"[accent]{column.strip():<{before}}[/]  {escape(text.strip())}")
 
 
 def _shown(value: object) -> str:
@@ -136,13 +201,14 @@ def _shown(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
-    # A file name or title may hold what looks like markup.
-    return plain(str(value)).replace("[", r"\[")
+    return plain(str(value))
 
 
 def counted(number: int, thing: str) -> str:
     """Say how many things there are."""
-    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+    if number == 1:
+        return f"{number:,} {thing}"
+    return f"{number:,} {thing[:-1]}ies" if thing.endswith("y") else f"{number:,} {thing}s"
 
 
 def shorten(text: str, most: int = 40) -> str:

@@ -23,9 +23,9 @@ from connector.commands.policy import (
     show_sentences,
 )
 from connector.commands.policy_files import read_file
-from connector.commands.terminal import out, print_json, print_table, reporting
+from connector.commands.terminal import out, print_json, print_table, print_warnings, reporting
 from connector.settings import load
-from policies.words.language import language
+from policies.words.language import Language, language, message, sentence
 
 _KINDS = {
     "added": "accent",
@@ -123,9 +123,12 @@ def simulate(  # noqa: PLR0913 - one argument for each option of the verb
     Your connector reads the data through the very plan that a stream would go through; nothing is logged,
     nothing is counted.
     """
+    from policies.compiled import compile_policy
+
     claims = read_claims(claim or [])
+    offer = read_file(policy)
     asked = {
-        "offer": read_file(policy).wire(),
+        "offer": offer.wire(),
         **_target(target),
         "consent": consent,
         "use": {
@@ -141,13 +144,14 @@ def simulate(  # noqa: PLR0913 - one argument for each option of the verb
         "lang": language(lang).value,
     }
     answered = opened(load(config)).post("/policies/preview", asked)
+    print_warnings(compile_policy(offer).warnings, language(lang))
     if as_json:
         print_json(answered)
     else:
         show_sentences(answered["sentences"])
         print_decision(answered["decision"], language(lang))
         if answered["decision"]["permitted"]:
-            print_rows(answered)
+            print_rows(answered, language(lang))
     if not answered["decision"]["permitted"]:
         raise typer.Exit(3)
 
@@ -157,11 +161,11 @@ def _target(target: str) -> dict[str, str]:
     return {"dataset": target} if ":" in target else {"source": target}
 
 
-def print_rows(answered: dict[str, Any]) -> None:
+def print_rows(answered: dict[str, Any], lang: Language) -> None:
     """Print the first rows as they would leave."""
     names = [column["name"] for column in answered["columns"]]
     print_table(names, answered["rows"], "No row would leave.")
     if answered["more"]:
-        out.print("… and more rows", style="faint")
+        out.print(sentence(message("more rows"), lang), style="faint")
     for note in answered["notes"]:
         out.print(note, markup=False, style="faint")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from connector.dataplane.asked import Asked, narrowed
 from policies.compiled import CompiledPolicy
 from policies.plan import DataPlan
+from policies.refusals.refusal import refusal
 from policies.rules import NotTogether
 from policies.use import UseTotals, released_detail
 from schemas.errors import DataspaceError, PolicyMismatch
@@ -43,11 +44,8 @@ class Apart:
         wanted = shown.shown_apart(shown.visible(self._described))
         whole = plan.whole_set(totals.released | wanted)
         if whole is not None and plan.whole_set(wanted) is None:
-            before = sorted(totals.released.intersection(whole) - wanted)
-            self._why = (
-                f"columns {', '.join(map(repr, whole))} must not be read together, nor one after the other: "
-                f"{', '.join(map(repr, before))} was read under this agreement; ask for other columns"
-            )
+            before = ", ".join(map(repr, sorted(totals.released.intersection(whole) - wanted)))
+            self._why = refusal("read apart", columns=", ".join(map(repr, whole)), before=before)
         return released_detail(() if whole is not None else wanted)
 
     def check(self) -> None:

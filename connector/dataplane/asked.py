@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from connector.dataplane.question import Question
 from policies.plan import DataPlan
+from policies.refusals.refusal import refusal
 from schemas.canonical import digest
 from schemas.errors import Malformed, PolicyMismatch, UseDenied
 
@@ -42,14 +43,9 @@ def check_kind(plan: DataPlan, asked: Asked) -> None:
         Malformed: if an answer is to begin in the middle.
     """
     if plan.aggregate is not None and asked.question is None:
-        raise UseDenied(
-            [
-                "the agreement releases statistics over groups, and no rows; "
-                'ask with aggregate={"group": […], "measures": […]}'
-            ]
-        )
+        raise UseDenied([refusal("rows asked")])
     if plan.aggregate is None and asked.question is not None:
-        raise PolicyMismatch("the agreement releases rows; read them, and leave aggregate out")
+        raise PolicyMismatch(refusal("groups asked"))
     if asked.question is not None and asked.start:
         raise Malformed(f"start is {asked.start}; an answer is read from its beginning")
 
@@ -63,12 +59,11 @@ def narrowed(plan: DataPlan, described: Sequence[str], columns: Sequence[str] | 
     if columns is not None:
         for name in columns:
             if name not in released:
-                raise PolicyMismatch(
-                    f"column {name[:80]!r} is not among those that you may read: {', '.join(released[:50])}"
-                )
+                may = ", ".join(released[:50])
+                raise PolicyMismatch(refusal("not yours", column=repr(name[:80]), columns=may))
         released = [name for name in released if name in columns]
     if not released:
-        raise PolicyMismatch("no column is left to read; ask for at least one")
+        raise PolicyMismatch(refusal("no column left"))
     branches = []
     for branch in plan.branches:
         shown = tuple(name for name in released if branch.shows(name))

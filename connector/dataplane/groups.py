@@ -14,6 +14,7 @@ from connector.dataplane.ports import Counting, Grouped, Scan
 from connector.dataplane.question import Function, Measure, Question, groups_to_tell
 from connector.dataplane.scanned import Scanned
 from policies.plan import Aggregation
+from policies.refusals.refusal import refusal
 from schemas.errors import DataspaceError, PolicyMismatch
 
 MOST_TOLD = 100_000
@@ -94,8 +95,7 @@ class GroupedScan:
 
     def _answer(self, grouped: Grouped) -> pa.RecordBatch:
         table = grouped.table.combine_chunks()
-        columns = [table.column(index).to_pylist() for index in range(grouped.keys)]
-        keys = list(zip(*columns, strict=True)) if columns else [()] * table.num_rows
+        keys = keys_of(table, grouped.keys)
         if len(keys) > MOST_TOLD:  # choosing among them would take long, and nothing could break it off
             raise DataspaceError(f"more than {MOST_TOLD} groups; group by columns of fewer values")
         sizes = dict(zip(keys, table["size"].to_pylist(), strict=True))
@@ -176,14 +176,12 @@ class AnswerCheck:
 
 def _check_measure(measure: Measure, shown: pa.Schema, aggregation: Aggregation) -> None:
     if measure.function is Function.SUBJECTS and aggregation.subject is None:
-        raise PolicyMismatch("the agreement names no column of subjects; ask for 'count' instead")
+        raise PolicyMismatch(refusal("no subjects"))
     if measure.column is None or measure.function is Function.COUNT:
         return
     datatype = shown.field(measure.column).type
     if not _is_number(datatype):
-        raise PolicyMismatch(
-            f"{measure.name[:120]!r} asks for numbers, and the column is of type {datatype}; ask for 'count'"
-        )
+        raise PolicyMismatch(refusal("no numbers", measure=repr(measure.name[:120]), item=datatype))
 
 
 def _is_number(datatype: pa.DataType) -> bool:
@@ -198,6 +196,17 @@ def _presence(cells: pa.Array) -> pa.Array:
 
 def _one(cells: pa.ChunkedArray) -> pa.Array:
     return cells.combine_chunks() if cells.num_chunks != 1 else cells.chunk(0)
+
+
+def keys_of(table: pa.Table, count: int) -> list[tuple[Any, ...]]:
+    """Return the key of each group, from the first `count` columns; times as numbers, with all digits."""
+    columns = [_countable(table.column(index)).to_pylist() for index in range(count)]
+    return list(zip(*columns, strict=True)) if columns else [()] * table.num_rows
+
+
+def _countable(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    is_time = pa.types.is_timestamp(cells.type) or pa.types.is_duration(cells.type)
+    return cells.cast(pa.int64()) if is_time or pa.types.is_time64(cells.type) else cells
 
 
 def _rank(key: tuple[Any, ...]) -> tuple[tuple[bool, str, Any], ...]:

@@ -112,7 +112,7 @@ class Previews:
         clock: UTC, aware.
     """
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app/
         self,
         *,
         offerings: OfferingStore,
@@ -243,17 +243,3 @@ def _shown(plan: DataPlan, described: Sequence[str]) -> DataPlan:
     while (together := plan.whole_set(asked)) is not None:
         asked = [name for name in asked if name != together[-1]]
     return narrowed(plan, described, asked)
-
-
-def cell_text(value: object, most: int = 200) -> str | None:
-    """Write a cell for people; None for null. Bytes are written as hexadecimal digits."""
-    if value is None:
-        return None
-    text = value.hex() if isinstance(value, bytes) else str(value)
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def rows_as_text(table: pa.Table) -> Sequence[Sequence[str | None]]:
-    """Return the rows of a small table as text, cell by cell."""
-    columns = [[cell_text(value) for value in column.to_pylist()] for column in table.columns]
-    return [list(row) for row in zip(*columns, strict=True)]

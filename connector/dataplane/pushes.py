@@ -53,7 +53,7 @@ class Pushes(Generic[S]):
         every: how often the room is asked for what nobody has begun.
     """
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app/
         self,
         *,
         room: PushRoom[S],

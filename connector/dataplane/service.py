@@ -73,7 +73,7 @@ class Streams:
         claims: says what is known of a participant now.
     """
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app/
         self,
         *,
         agreements: NegotiationStore,

@@ -47,7 +47,7 @@ class Sinks:
         clock: UTC, aware.
     """
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app/
         self,
         *,
         secret: bytes,

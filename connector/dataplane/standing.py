@@ -14,8 +14,8 @@ from policies.compiled import CompiledPolicy
 from policies.counting import Bound
 from policies.decision import Deny, Permit, decide
 from policies.use import NO_CLAIMS, Claims, Use, UseTotals
-from policies.words.carried import spoken
-from policies.words.language import Several, message
+from policies.words.carried import spoken, understood
+from policies.words.language import Message, Several, message
 from schemas.dsp.transfer import TransferState
 
 EndKind = Literal[
@@ -73,6 +73,11 @@ def _earlier(one: Permit, other: Permit) -> bool:
     return until is not None and (before is None or until < before)
 
 
+def _why(transfer: Transfer) -> Message | str:
+    said = (*((transfer.problem,) if transfer.problem else ()), *transfer.reasons)
+    return understood(said[0]) if len(said) == 1 else "; ".join(said) or "no reason was given"
+
+
 def stop(
     transfer: Transfer, agreement: SignedAgreement, ticket: Ticket, at: datetime
 ) -> tuple[EndKind, str] | None:
@@ -87,17 +92,14 @@ def stop(
             f"{'' if agreement.final else ' and is not final'}, the ticket is for {ticket.epoch}; "
             "ask for a new transfer"
         )
-    why = (
-        "; ".join((*((transfer.problem,) if transfer.problem else ()), *transfer.reasons))
-        or "no reason was given"
-    )
+    because = _why(transfer)
     match transfer.state:
         case TransferState.STARTED:
             return None
         case TransferState.SUSPENDED:
-            return "suspended", spoken(message("end.suspended", transfer=transfer.pid, reason=why))
+            return "suspended", spoken(message("end.suspended", transfer=transfer.pid, reason=because))
         case TransferState.TERMINATED:
-            return "terminated", spoken(message("end.terminated", transfer=transfer.pid, reason=why))
+            return "terminated", spoken(message("end.terminated", transfer=transfer.pid, reason=because))
         case TransferState.COMPLETED:
             return "terminated", spoken(message("end.completed", transfer=transfer.pid))
         case TransferState.REQUESTED:

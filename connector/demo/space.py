@@ -175,20 +175,8 @@ def prepare(
     thumbprint = _make_key(catalog.folder / KEY_FILE)
     members = [_member(catalog.did, thumbprint, "catalog", "Catalogue of the data space")]
     for name, title in NAMES.items():
-        url = f"http://localhost:{chosen[name]}"
-        place = Place(name, url, home / name, ("connector", "serve"))
-        settings: dict[str, Any] = {
-            "name": title,
-            "public_url": url,
-            "port": chosen[name],
-            "members": {"url": f"{catalog.url}/members.jwt", "authority": jwk},
-            "egress": {"allow": list(LOOPBACK)},
-            "log_level": "warning",
-            "catalogs": [{"id": catalog.did, "url": catalog.url, "push": name not in (CRAWLED, "developer")}],
-        }
-        if name != "developer":
-            settings["data"] = {"roots": [str(data / name)]}
-            settings["stream"] = {"flight_port": 0} if name == "mobility" else {}
+        place = Place(name, f"http://localhost:{chosen[name]}", home / name, ("connector", "serve"))
+        settings = {"name": title, "port": chosen[name], **_settings(place, catalog, jwk, data / name)}
         place.folder.mkdir(parents=True, mode=0o700, exist_ok=True)
         (place.folder / "hansa.toml").write_text(to_toml(settings), encoding="utf-8")
         thumbprint = _make_key(place.folder / "state" / KEY_FILE)
@@ -201,6 +189,22 @@ def prepare(
     signed = sign_members(listed, authority, at=now, life=timedelta(days=30))
     (catalog.folder / "members.jwt").write_text(signed, encoding="ascii")
     return space
+
+
+def _settings(place: Place, catalog: Place, authority: Mapping[str, Any], data: Path) -> dict[str, Any]:
+    settings: dict[str, Any] = {
+        "public_url": place.url,
+        "members": {"url": f"{catalog.url}/members.jwt", "authority": authority},
+        "egress": {"allow": list(LOOPBACK)},
+        "log_level": "warning",
+        "catalogs": [
+            {"id": catalog.did, "url": catalog.url, "push": place.name not in (CRAWLED, "developer")}
+        ],
+    }
+    if place.name != "developer":
+        settings["data"] = {"roots": [str(data)]}
+        settings["stream"] = {"flight_port": 0} if place.name == "mobility" else {}
+    return settings
 
 
 def _member(did: str, thumbprint: str, role: str, name: str) -> Member:

@@ -24,7 +24,7 @@ from schemas.dsp.negotiation import NegotiationState as State
 from schemas.errors import Refused
 from schemas.foreign import as_repeated
 from schemas.odrl import Agreement, DeclaredUse, Offer, terms
-from schemas.worded import wording
+from schemas.worded import reasons_of
 
 MOST_ROUNDS = 16
 """Requests of one negotiation before we end it."""
@@ -243,7 +243,7 @@ def denials(case: Case) -> tuple[str, ...]:
     try:
         decision = decide(compile_policy(case.offer), use, UseTotals(), case.at)
     except Refused as error:
-        return (wording(error),)
+        return tuple(reasons_of(error))
     return spoken_reasons(decision) if isinstance(decision, Deny) else ()
 
 
@@ -264,7 +264,7 @@ def _too_wide(case: Case) -> tuple[str, ...]:
     try:
         refuse_contradictions(compile_policy(case.offer))
     except Refused as error:
-        return (wording(error),)
+        return tuple(reasons_of(error))
     found = []
     for offer in (_ours(case), *case.published):
         fit = covers(case.offer, offer)

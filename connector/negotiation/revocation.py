@@ -16,6 +16,8 @@ from connector.outbox.letter import shorten
 from policies.compiled import CompiledPolicy, compile_policy
 from policies.kinds.durations import Duration
 from policies.rules import Consent
+from policies.words.carried import spoken
+from policies.words.language import message
 from schemas.base import Role
 from schemas.errors import DataspaceError, Forbidden
 from schemas.usage import UsageKind, UsageRecord
@@ -123,7 +125,8 @@ class Revocations:
         record = self._told(UsageKind.AGREEMENT_REVOKED, held, "revoked", why)
         revoked = self._store.revoke(held.agreement.id, shorten(why), (record,))
         # A crash here leaves transfers that look alive; their tickets are worth nothing already.
-        return revoked, self._ended(held.agreement.id, f"the agreement was revoked: {revoked.revoked}")
+        why = spoken(message("end.agreement", reason=str(revoked.revoked)))
+        return revoked, self._ended(held.agreement.id, why)
 
     def _given(self, agreement_id: str) -> SignedAgreement:
         held = self._store.agreement(agreement_id)

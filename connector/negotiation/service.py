@@ -46,7 +46,7 @@ class Negotiations(Processes[Negotiation]):
     TABLE = MOVES
     STATE_PATH = NEGOTIATION_PATH
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app/
         self,
         *,
         store: NegotiationStore,

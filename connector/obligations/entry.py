@@ -14,13 +14,15 @@ from enum import StrEnum
 from policies.obligations import Obligation, due_dates
 from policies.rules import Consequence
 from policies.use import UseTotals
+from policies.words.carried import spoken
+from policies.words.language import message
 from schemas.vocab import ODRL
 
 DELETE = ODRL + "delete"
 SOON = timedelta(days=3)
 """How long before its due date an entry is due soon, at most; a tenth of its time where that is less."""
 OVERDUE_PREFIX = "obligation overdue: "
-"""How the reason begins with which transfers are suspended."""
+"""How the reason begins, in English, with which transfers are suspended."""
 MOST_AHEAD = 100
 """Periods that are entered at once where many were missed; the next look goes on."""
 
@@ -94,9 +96,15 @@ def verb(action: str, agreement: str) -> str:
 def complaint(entry: Entry) -> str:
     """Say that an entry is overdue, and what to do."""
     since = entry.due.isoformat(timespec="seconds") if entry.due else "now"
-    return (
-        f"{OVERDUE_PREFIX}{named(entry.action)} ({entry.place}) of agreement {entry.agreement} "
-        f"was due {since}; send the receipt: {verb(entry.action, entry.agreement)}"
+    return spoken(
+        message(
+            "end.overdue",
+            action=named(entry.action),
+            place=entry.place,
+            agreement=entry.agreement,
+            when=since,
+            command=verb(entry.action, entry.agreement),
+        )
     )
 
 

@@ -28,6 +28,7 @@ from schemas.binding.paths import RECEIPTS_PATH, join
 from schemas.errors import DataspaceError, Forbidden, IllegalMove, PeerRefused, StaleState
 from schemas.receipts import LIFE, HeldReceipt, Receipt, sign_receipt
 from schemas.usage import UsageKind
+from schemas.vocab import compact_iri
 from schemas.worded import told_json, told_of, worded
 
 PATIENCE = LIFE - timedelta(minutes=5)
@@ -54,7 +55,7 @@ class Fulfilments:
         wake: has what waits delivered soon.
     """
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app/
         self,
         *,
         agreements: Agreed,
@@ -149,8 +150,10 @@ class Fulfilments:
             raise Forbidden(f"agreement {agreement_id} obliges {held.counterparty}, not us")
         duties = compile_policy(held.agreement).duties
         if action not in {duty.action for duty in duties}:
-            known = ", ".join(duty.action for duty in duties) or "none"
-            raise IllegalMove(f"agreement {agreement_id} has no duty {action[:200]}; its duties: {known}")
+            known = ", ".join(compact_iri(duty.action) for duty in duties) or "none"
+            raise IllegalMove(
+                f"agreement {agreement_id} has no duty {compact_iri(action[:200])}; its duties: {known}"
+            )
         return held
 
     def _answered(self, receipt_id: str, wait: float) -> dict[str, Any]:

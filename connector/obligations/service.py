@@ -55,7 +55,7 @@ class Ledger:
         remind: has `tick` called at a time.
     """
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app/
         self,
         *,
         store: LedgerStore,

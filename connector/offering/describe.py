@@ -18,6 +18,7 @@ from connector.offering.masked import masked_type, released_field
 from policies.compiled import CompiledPolicy
 from policies.kinds.masking import Masking
 from policies.plan import Branch, DataPlan, plan_for
+from policies.refusals.refusal import refusal
 from schemas.arrow import fingerprint
 from schemas.base import LangString
 from schemas.canonical import digest
@@ -127,7 +128,7 @@ def public_view(schema: pa.Schema, policies: Sequence[CompiledPolicy]) -> Public
     shown = [{name for name in schema.names if branch.shows(name)} for branch in branches]
     described = tuple(name for name in schema.names if any(name in names for names in shown))
     if not described:
-        raise PolicyMismatch("no offer releases any column; permit at least one")
+        raise PolicyMismatch(refusal("nothing released"))
     plain = [plan for plan in plans if plan.aggregate is None and all(map(_is_plain, plan.branches))]
     measured = tuple(
         name
@@ -171,18 +172,14 @@ def _check_types(plan: DataPlan, schema: pa.Schema) -> None:
             masked_type(name, schema.field(name).type, mask)
         people = (*(branch.anonymity.quasi_identifiers if branch.anonymity else ()),)
         for name in people:
-            if not can_judge(schema.field(name).type):
-                raise PolicyMismatch(
-                    f"people cannot be hidden among others by {name!r} of type {schema.field(name).type}; "
-                    "name columns of text, numbers, truth values, dates or timestamps"
-                )
+            datatype = schema.field(name).type
+            if not can_judge(datatype):
+                raise PolicyMismatch(refusal("hidden column", column=repr(name), item=str(datatype)[:80]))
         if branch.consent is not None:
             subject = schema.field(branch.consent.column).type
             if not (is_text(subject) or pa.types.is_integer(subject)):
-                raise PolicyMismatch(
-                    f"{branch.consent.column!r} of type {subject} names no subjects of consent; "
-                    "name a column of text or whole numbers"
-                )
+                column = repr(branch.consent.column)
+                raise PolicyMismatch(refusal("consent subjects", column=column, item=str(subject)[:80]))
 
 
 def described_columns(
@@ -221,9 +218,8 @@ def offer_of(offer: Offer, dataset: str) -> Offer:
         PolicyMismatch: if it is the offer of another dataset.
     """
     if offer.target not in (None, "", dataset):
-        raise PolicyMismatch(
-            f"offer {offer.id!r} is for {offer.target!r}, not for {dataset!r}; leave target out"
-        )
+        meant = {"target": repr(offer.target), "dataset": repr(dataset)}
+        raise PolicyMismatch(refusal("other target", offer=repr(offer.id), **meant))
     own = offer.id or f"{dataset}:offer:{digest(terms(offer))[7:23]}"
     return offer.model_copy(update={"id": own, "target": None})
 
@@ -244,7 +240,7 @@ def check_publication(item: Publication) -> None:
     if len(item.keywords) > MOST_KEYWORDS:
         raise Malformed(f"{len(item.keywords)} keywords; at most {MOST_KEYWORDS}")
     if not item.offers:
-        raise PolicyMismatch("no offer; say under which terms the data may be used")
+        raise PolicyMismatch(refusal("no offer"))
 
 
 def placed(item: Publication, source: str, dataset: str) -> Publication:
@@ -257,7 +253,7 @@ def placed(item: Publication, source: str, dataset: str) -> Publication:
     ids = [offer.id for offer in offers]
     if len(set(ids)) < len(ids):
         twice = next(one for one in ids if ids.count(one) > 1)
-        raise PolicyMismatch(f"two offers have the id {twice!r} or the same terms; keep one")
+        raise PolicyMismatch(refusal("offer twice", offer=repr(twice)))
     return replace(item, source=source, id=dataset, offers=offers)
 
 

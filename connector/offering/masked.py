@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from connector.offering.columns import can_hash, is_text
 from policies.kinds.masking import Masking, MaskKind
+from policies.refusals.refusal import refusal
 from schemas.errors import PolicyMismatch
 
 WIDEST_BUCKETED = 36
@@ -67,7 +68,7 @@ def _number_type(name: str, datatype: pa.DataType, mask: Masking) -> pa.DataType
 
 def _misfit(name: str, datatype: pa.DataType, mask: Masking, fix: str) -> PolicyMismatch:
     can = "hashed" if mask.kind is MaskKind.HASH else f"masked by {mask.text!r}"
-    return PolicyMismatch(f"mask on {name!r}: values of type {str(datatype)[:80]} cannot be {can}; {fix}")
+    return PolicyMismatch(refusal("mask type", column=repr(name), item=str(datatype)[:80], can=can, fix=fix))
 
 
 def step_of(mask: Masking) -> Decimal:

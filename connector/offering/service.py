@@ -31,6 +31,7 @@ from policies.compare.clashes import refuse_contradictions
 from policies.compiled import CompiledPolicy, compile_policy
 from policies.fitting import fit_to_columns
 from policies.plan import DataPlan
+from policies.refusals.refusal import refusal
 from schemas.arrow import columns_of
 from schemas.canonical import digest
 from schemas.dcat import Catalog, ColumnStatistics, Dataset
@@ -67,7 +68,7 @@ class Offerings:
         wake: is told which outbox process has new mail.
     """
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app/
         self,
         *,
         store: OfferingStore,
@@ -206,15 +207,12 @@ class Offerings:
         if not view.needs_consent:
             return
         if table is None:
-            raise PolicyMismatch(
-                "an offer asks for consent, and there is no consent table; publish the data with 'consent'"
-            )
+            raise PolicyMismatch(refusal("no consent table"))
         names = self._sources.facts(table).schema.names
         lacking = [name for name in CONSENT_COLUMNS if name not in names]
         if lacking:
-            raise PolicyMismatch(
-                f"the consent table has no column {lacking[0]!r}; it needs {', '.join(CONSENT_COLUMNS)}"
-            )
+            needed = ", ".join(CONSENT_COLUMNS)
+            raise PolicyMismatch(refusal("consent table", column=repr(lacking[0]), columns=needed))
 
     def _profile(self, path: Path, view: PublicView, rows: int | None) -> Mapping[str, ColumnStatistics]:
         measured = view.measured[:MOST_COLUMNS]
@@ -288,10 +286,7 @@ def _check_not_grown(held: Dataset, new: Dataset) -> None:
     before = {column.name for column in held.columns}
     grown = sorted(column.name for column in new.columns if column.name not in before)
     if grown:
-        raise PolicyMismatch(
-            f"{new.id} was published without the columns {', '.join(map(repr, grown[:10]))}; agreements "
-            "about it would show them: publish the file under an 'id' of its own"
-        )
+        raise PolicyMismatch(refusal("grown", dataset=new.id, columns=", ".join(map(repr, grown[:10]))))
 
 
 def _same(held: Dataset, new: Dataset) -> bool:

@@ -62,7 +62,7 @@ class Processes(Generic[P]):
     TABLE: ClassVar[Table]
     STATE_PATH: ClassVar[str]
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app/
         self,
         *,
         store: ProcessStore[P],

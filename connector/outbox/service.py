@@ -77,7 +77,7 @@ def _is_early(outgoing: Outgoing, error: PeerRefused, standing: str | None) -> b
 class Outbox:
     """Delivers what waits, in order within a process, at the same time across processes."""
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app/
         self,
         *,
         store: OutboxStore,

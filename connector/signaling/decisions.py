@@ -45,7 +45,7 @@ class Decisions:
         clock: UTC, aware.
     """
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app/
         self,
         *,
         peers: ControlPlanes,

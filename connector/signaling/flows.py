@@ -50,7 +50,7 @@ class Flows:
         worker: the name under which this process shows that it lives, if it does.
     """
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app/
         self,
         *,
         planes: Sequence[ControlPlane],

@@ -29,8 +29,8 @@ from connector.signaling.steps import (
     waits_for_push,
 )
 from connector.transfer.direction import direction_of
+from connector.transfer.lease import PUSH_LEASE, renewed
 from connector.transfer.ports import Received
-from connector.transfer.pushing import PUSH_LEASE
 from schemas.base import Role
 from schemas.dps import ControlPlaneRegistrationMessage
 from schemas.dps import FlowState as State
@@ -278,10 +278,8 @@ class DataFlows(Flows):
         """Say that a push is under way still."""
 
         def step(flow: DataFlow) -> Stepped:
-            now = self._clock()
-            if flow.pushing is None or not self._is_at(flow) or flow.pushing - now > PUSH_LEASE / 2:
-                return None
-            return replace(flow, pushing=now + PUSH_LEASE), None, None
+            until = renewed(flow.pushing, self._clock()) if self._is_at(flow) else None
+            return None if until is None else (replace(flow, pushing=until), None, None)
 
         self._move(pid, step)
 

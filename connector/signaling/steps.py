@@ -12,6 +12,7 @@ from connector.outbox.letter import shorten
 from connector.signaling.dialects import Note, Wanted
 from connector.signaling.machine import By, Said, move
 from connector.signaling.ports import ControlPlane, DataFlow
+from connector.transfer.lease import is_free
 from connector.transfer.steps import told
 from policies.replay import ON_BEHALF
 from schemas.base import Role
@@ -124,7 +125,7 @@ def waits_for_push(flow: DataFlow, now: datetime) -> bool:
         and flow.direction == "push"
         and flow.state is FlowState.STARTED
         and flow.problem is None
-        and (flow.pushing is None or flow.pushing <= now)
+        and is_free(flow.pushing, now)
     )
 
 

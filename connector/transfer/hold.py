@@ -28,6 +28,12 @@ def resume_under(transfers: Transfers, agreement: str, prefix: str) -> int:
     return sum(_try(transfers.start, one) for one in found)
 
 
+def terminate_under(transfers: Transfers, agreement: str, why: str) -> int:
+    """End every transfer under an agreement, as when it was revoked; return how many."""
+    running = [one for one in transfers.unfinished() if one.agreement == agreement]
+    return sum(_try(lambda pid: transfers.terminate(pid, why), one) for one in running)
+
+
 def _given(transfers: Transfers, agreement: str) -> list[Transfer]:
     return [one for one in transfers.unfinished() if (one.agreement, one.role) == (agreement, Role.PROVIDER)]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -17,18 +17,17 @@ from connector.outbox.letter import shorten
 from connector.outbox.process import Stepped
 from connector.transfer.direction import direction_of
 from connector.transfer.judge import Say
+from connector.transfer.lease import PUSH_LEASE, is_free, renewed
 from connector.transfer.machine import Said
 from connector.transfer.ports import Transfer
 from connector.transfer.service import Transfers
+from connector.transfer.untaken import untaken
 from schemas.base import Role
 from schemas.dsp.transfer import TransferState as State
-from schemas.errors import DataspaceError, Refused, StaleState, StreamEnded
+from schemas.errors import DataspaceError, StaleState
 from schemas.vocab import FORMAT_ARROW_HTTP, FORMAT_HTTP_PUSH
 
-PUSH_LEASE = timedelta(seconds=60)
-"""How long a push counts as under way after its last sign of life, unless its process has surely died."""
 NOT_PUSHED = "not-pushed"
-_UNTOLD = "the address of the request did not take the data; ask for a new transfer, or pull"
 
 _log = structlog.get_logger("connector.transfer")
 
@@ -80,12 +79,8 @@ class PushedTransfers(Transfers):
         """Say that a push is under way still."""
 
         def step(transfer: Transfer) -> Stepped[Transfer]:
-            now = self._clock()
-            if transfer.pushing is None or not self._is_at(transfer):
-                return None
-            if transfer.pushing - now > PUSH_LEASE / 2:
-                return None
-            return replace(transfer, pushing=now + PUSH_LEASE), None
+            until = renewed(transfer.pushing, self._clock()) if self._is_at(transfer) else None
+            return None if until is None else (replace(transfer, pushing=until), None)
 
         self._move(pid, step)
 
@@ -96,11 +91,10 @@ class PushedTransfers(Transfers):
     def not_pushed(self, claimed: Transfer, why: DataspaceError) -> None:
         """Take note that a claimed push failed, and end the transfer.
 
-        The consumer is told of policies and revocations, as a reader is; of our network it is told nothing.
+        We keep the whole reason; the consumer is told as much of it as is its own affair.
         """
-        told = str(why) if isinstance(why, StreamEnded | Refused) else _UNTOLD
         _log.warning("push failed", transfer=claimed.pid, problem=str(why), code=why.code)
-        self._settle(claimed, Say(Said.TERMINATION, code=NOT_PUSHED, reasons=(shorten(told),)), why)
+        self._settle(claimed, Say(Said.TERMINATION, code=NOT_PUSHED, reasons=untaken(why)), why)
 
     def _settle(self, claimed: Transfer, say: Say, why: DataspaceError | None = None) -> None:
         def step(transfer: Transfer) -> Stepped[Transfer]:
@@ -119,7 +113,7 @@ class PushedTransfers(Transfers):
         return transfer.pushing is not None and transfer.pusher == self._worker
 
     def _waits(self, transfer: Transfer, now: datetime) -> bool:
-        return self.is_pushed(transfer) and (transfer.pushing is None or transfer.pushing <= now)
+        return self.is_pushed(transfer) and is_free(transfer.pushing, now)
 
     def _formats(self, dataset: str) -> tuple[str, ...]:
         """Return the formats that are served: what goes over HTTP can be pushed too, if we push."""

@@ -43,7 +43,7 @@ class Transfers(Processes[Transfer]):
     TABLE = MOVES
     STATE_PATH = TRANSFER_PATH
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app/
         self,
         *,
         store: TransferStore,
@@ -65,8 +65,8 @@ class Transfers(Processes[Transfer]):
         """Make the room.
 
         `starts` decides as provider; `moved` is told of every saved change of state, so that running streams
-        can end; `callback` is our own DSP base URL; `sinks` turns a
-        transfer's pid and format into where a provider pushes the data to us.
+        can end; `callback` is our own DSP base URL; `sinks` turns a transfer's pid and format into where a
+        provider pushes the data to us.
         """
         super().__init__(
             store=store,
@@ -287,13 +287,6 @@ class Transfers(Processes[Transfer]):
         """
         say = Say(Said.TERMINATION, code="terminated", reasons=(shorten(reason),))
         return self._move(pid, lambda transfer: self._say(transfer, say))
-
-    def terminate_under(self, agreement_id: str, why: str) -> int:
-        """End every transfer under an agreement, as when it was revoked; return how many."""
-        running = [one for one in self.unfinished() if one.agreement == agreement_id]
-        for transfer in running:
-            self.terminate(transfer.pid, why)
-        return len(running)
 
     # --- receiving a push ------------------------------------------------------------------------
 

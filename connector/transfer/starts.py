@@ -18,9 +18,11 @@ from connector.transfer.ticket import granted, issue, lasting
 from policies.compiled import compile_policy
 from policies.decision import Deny, decide, spoken_reasons
 from policies.use import NO_CLAIMS, Claims, Use, UseTotals
+from policies.words.carried import spoken
+from policies.words.language import message
 from schemas.dsp.transfer import DataAddress
 from schemas.errors import Refused
-from schemas.worded import wording
+from schemas.worded import reasons_of
 
 
 class Totals(Protocol):
@@ -44,7 +46,7 @@ class Starts:
         claims: says what is known of a participant.
     """
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app/
         self,
         *,
         agreements: NegotiationStore,
@@ -64,7 +66,7 @@ class Starts:
         """Return the start, of a pull with its data address, or the termination that says why not."""
         held, at = self._agreements.agreement(transfer.agreement), self._clock()
         if held.has_ended(at):
-            why = f"the agreement was revoked: {held.end_reason}"
+            why = spoken(message("end.agreement", reason=str(held.end_reason)))
             return Say(Said.TERMINATION, code="revoked", reasons=(why,))
         if (overdue := self._hindrance(transfer.agreement)) is not None:
             return Say(Said.TERMINATION, code="obligation-overdue", reasons=(overdue,))
@@ -81,7 +83,7 @@ class Starts:
             )
             address = self._addresses(transfer, issue(ticket, self._ticket_key))
         except Refused as error:
-            return Say(Said.TERMINATION, code=error.code, reasons=(wording(error),))
+            return Say(Said.TERMINATION, code=error.code, reasons=tuple(reasons_of(error)))
         return Say(Said.START, address=address)
 
     def ticket(self, transfer: Transfer) -> str:

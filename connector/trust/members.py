@@ -152,7 +152,7 @@ def fetch_members(http: Http, url: str, authority: OKPKey, clock: Callable[[], d
 class MembersTrust:
     """Admits members, and proves us to them (a TrustProfile)."""
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app.py
+    def __init__(  # noqa: PLR0913 - keyword-only parts, named in app/
         self,
         *,
         did: str,

@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from policies.kinds.values import read_text, shown
-from policies.refusals import refusal
+from policies.refusals.refusal import refusal
 from schemas.errors import PolicyMismatch
 from schemas.vocab import XSD, expand_iri
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from policies.kinds.values import read_scalar, read_text, shown
-from policies.refusals import refusal
+from policies.refusals.refusal import refusal
 from schemas.errors import PolicyMismatch
 
 REDACTED = "[redacted]"

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 from types import MappingProxyType
 
-from policies.refusals import refusal
+from policies.refusals.refusal import refusal
 from schemas.errors import UnknownTerm
 
 REGIONS_VERSION = "2026-11"

@@ -13,7 +13,7 @@ from functools import cache
 from importlib.resources import files
 from zoneinfo import ZoneInfo
 
-from policies.refusals import refusal
+from policies.refusals.refusal import refusal
 from schemas.errors import PolicyMismatch
 
 _STEP = timedelta(days=1)

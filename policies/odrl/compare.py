@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Context, Decimal
+from operator import ge, gt, le, lt
 
 from policies.algebra.lengths import Length, Months, after, is_no_longer, is_shorter
 from policies.odrl.logic import all_of, any_of, negated
@@ -231,11 +232,13 @@ def equal(left: Value | Elapsed, right: Value | Elapsed) -> bool | None:
         return None  # of which unit?
     if one != other:
         return False
-    if one == "time":
-        return same_time(left, right)  # type: ignore[arg-type]  # the family says so
-    if one == "length":
-        return all_of((_ordered_length("lteq", left, right), _ordered_length("gteq", left, right)))  # type: ignore[arg-type]  # likewise
-    return left == right
+    match left, right:
+        case date() | Stretch(), date() | Stretch():
+            return same_time(left, right)
+        case timedelta() | Months() | Elapsed(), timedelta() | Months() | Elapsed():
+            return all_of((_ordered_length("lteq", left, right), _ordered_length("gteq", left, right)))
+        case _:
+            return left == right
 
 
 def ordered(bare: str, left: Value | Elapsed, right: Value | Elapsed) -> bool | None:
@@ -249,15 +252,18 @@ def ordered(bare: str, left: Value | Elapsed, right: Value | Elapsed) -> bool | 
     family = _family(left)
     if family != _family(right) or family not in ("number", "time", "length"):
         return None
-    if family == "time":
-        return ordered_times(bare, left, right)  # type: ignore[arg-type]  # the family says so
-    if family == "length":
-        return _ordered_length(bare, left, right)  # type: ignore[arg-type]  # likewise
-    if bare in ("lt", "gteq"):
-        return (left < right) is (bare == "lt")  # type: ignore[operator]  # one family, and ordered
-    return (left <= right) is (bare == "lteq")  # type: ignore[operator]  # likewise
+    match left, right:
+        case date() | Stretch(), date() | Stretch():
+            return ordered_times(bare, left, right)
+        case timedelta() | Months() | Elapsed(), timedelta() | Months() | Elapsed():
+            return _ordered_length(bare, left, right)
+        case int() | Decimal(), int() | Decimal():
+            return bool(_IN_ORDER[bare](left, right))
+        case _:
+            return None
 
 
+_IN_ORDER = {"lt": lt, "lteq": le, "gt": gt, "gteq": ge}
 _TURNED = {"lt": "gt", "lteq": "gteq", "gt": "lt", "gteq": "lteq"}
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from policies.odrl.graph import Graph, from_turtle
 from policies.odrl.jsonld import from_json
+from policies.refusals.refusal import refusal
 from schemas.errors import Malformed, TooLarge
 
 MOST_BYTES = 4 << 20
@@ -26,7 +27,7 @@ def read_graph(document: bytes | str, media_type: str | None = None) -> Graph:
     """
     data = document.encode() if isinstance(document, str) else document
     if len(data) > MOST_BYTES:
-        raise TooLarge(f"policy document has {len(data):,} bytes; at most {MOST_BYTES:,} are read")
+        raise TooLarge(refusal("bytes", size=len(data), most=MOST_BYTES))
     data = data.removeprefix(b"\xef\xbb\xbf")
     if _is_json(data, media_type):
         return from_json(data)

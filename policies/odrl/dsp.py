@@ -32,6 +32,7 @@ from policies.odrl.model import (
 )
 from policies.odrl.read import read
 from policies.odrl.read_constraints import Demands, shorter
+from policies.refusals.refusal import refusal
 from schemas.errors import Malformed, PolicyMismatch
 from schemas.odrl import Offer
 from schemas.vocab import HANSA, HANSA_PROFILE, ODRL, XSD
@@ -73,7 +74,7 @@ def _chosen(found: tuple[PolicyModel, ...], policy_id: str | None) -> PolicyMode
     existing = ", ".join(shorter(policy.id) for policy in (wanted or found)[:10])
     if policy_id is not None:
         raise Malformed(f"document holds no policy {policy_id[:120]!r}; it holds: {existing}")
-    raise Malformed(f"document holds several policies, {existing}; write one policy a file")
+    raise Malformed(refusal("several policies", existing=existing))
 
 
 def as_offer(policy: PolicyModel) -> Offer:

@@ -12,6 +12,7 @@ from typing import Any
 import pyoxigraph
 
 from policies.odrl.vocabulary import RDF
+from policies.refusals.refusal import refusal
 from schemas.errors import Malformed, TooLarge
 
 MOST_TRIPLES = 60_000
@@ -67,7 +68,7 @@ class Graph:
         """
         self.size += 1
         if self.size > MOST_TRIPLES:
-            raise TooLarge(f"policy document has more than {MOST_TRIPLES:,} statements; split it")
+            raise TooLarge(refusal("statements", most=MOST_TRIPLES))
         statement = (subject, name, value)
         if statement not in self._said:
             self._said.add(statement)
@@ -90,7 +91,7 @@ class Graph:
         while head != _NIL:
             first, rest = self.objects(head, RDF + "first"), self.objects(head, RDF + "rest")
             if head in seen:
-                raise Malformed(f"{place}: a list comes back to itself; end it with rdf:nil")
+                raise Malformed(refusal("list circle", place=place))
             if len(first) != 1 or len(rest) != 1:
                 raise Malformed(f"{place}: a list has {len(first)} items and {len(rest)} tails at one place")
             seen.add(head)
@@ -112,9 +113,9 @@ def from_turtle(data: bytes) -> Graph:
                 raise Malformed("a literal stands as a subject")
             graph.add(subject, short(triple.predicate.value), value)
     except SyntaxError as error:
-        raise Malformed(f"policy is not Turtle that we can read: {str(error)[:200]}") from None
+        raise Malformed(refusal("turtle", why=str(error)[:200])) from None
     except UnicodeDecodeError:
-        raise Malformed("policy is not UTF-8 text") from None
+        raise Malformed(refusal("utf8")) from None
     return graph
 
 
@@ -125,9 +126,7 @@ def short(text: str) -> str:
         TooLarge: saying how long it is.
     """
     if len(text) > MOST_TEXT:
-        raise TooLarge(
-            f"{text[:40]!r}… has {len(text):,} characters with its prefix; at most {MOST_TEXT:,} are read"
-        )
+        raise TooLarge(refusal("long term", text=repr(text[:40]), size=len(text), most=MOST_TEXT))
     return text
 
 

@@ -20,6 +20,7 @@ from policies.odrl.model import (
     Prohibition,
     Shared,
 )
+from policies.refusals.refusal import refusal
 from schemas.errors import Malformed, PolicyCycle, TooLarge, UnknownTerm
 
 MOST_RULES = 2_000
@@ -72,7 +73,7 @@ def resolved(
         obligations=_filled([rule for one in everyone for rule in one.obligations], shared),
     )
     if not (merged.permissions or merged.prohibitions or merged.obligations):
-        raise Malformed(f"policy {policy.id[:120]!r} has no rule, and inherits none; write one")
+        raise Malformed(refusal("nothing inherited", name=repr(policy.id[:120])))
     refuse_lacking(merged, actions=actions, parties=parties)
     return merged
 
@@ -91,14 +92,11 @@ def _ancestors(policy: PolicyModel, others: Mapping[str, PolicyModel]) -> list[P
         line = [one.id for one, _ in stack]
         if name in line:
             circle = " -> ".join((*line[line.index(name) :], name))
-            raise PolicyCycle(f"policies inherit in a circle: {circle[:400]}; cut one inheritFrom")
+            raise PolicyCycle(refusal("circle", circle=circle[:400]))
         if name not in others:
-            raise UnknownTerm(
-                f"policy {current.id[:120]!r} inherits from {name[:120]!r}, which is not here; "
-                "put it into the same document"
-            )
+            raise UnknownTerm(refusal("parent", name=repr(current.id[:120]), parent=repr(name[:120])))
         if len(stack) > MOST_ANCESTORS or len(found) > MOST_ANCESTORS:
-            raise TooLarge(f"policy {policy.id[:120]!r} has more than {MOST_ANCESTORS} ancestors; merge some")
+            raise TooLarge(refusal("ancestors", name=repr(policy.id[:120]), most=MOST_ANCESTORS))
         if name not in found:
             found[name] = others[name]
             stack.append((others[name], iter(others[name].inherits)))
@@ -117,7 +115,7 @@ def _filled(rules: Iterable[_Rule], shared: Shared) -> tuple[_Rule, ...]:
         )
         # Multiplied out only once it is known to be few: four lists of a hundred would be a hundred million.
         if len(made) + prod(map(len, sides)) > MOST_RULES:
-            raise TooLarge(f"policy inherits more than {MOST_RULES:,} rules; split it")
+            raise TooLarge(refusal("inherited rules", most=MOST_RULES))
         made += [
             replace(rule, action=action, target=target, assigner=assigner, assignee=assignee)
             for action, target, assigner, assignee in product(*sides)
@@ -138,7 +136,7 @@ def refuse_lacking(policy: PolicyModel, *, actions: bool, parties: bool) -> None
     )
     for rule in rules:
         if actions and any(one.action.iri is None for one in _with_nested(rule)):
-            raise Malformed(f"rule {rule.id[:120]!r} or a duty in it has no action; write one")
+            raise Malformed(refusal("no action", rule=repr(rule.id[:120])))
         if not parties or policy.kind not in (PolicyKind.OFFER, PolicyKind.AGREEMENT):
             continue
         if rule.assigner == ANYTHING:

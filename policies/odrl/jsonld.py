@@ -16,6 +16,7 @@ from typing import Any
 
 from policies.odrl.graph import Blank, Graph, Literal, Named, Node, Term, short
 from policies.odrl.vocabulary import RDF, odrl_context
+from policies.refusals.refusal import refusal
 from schemas.errors import Malformed, TooLarge, UnknownContext
 from schemas.foreign import EDC_CONTEXT, ODRL_CONTEXT
 from schemas.vocab import DSP_CONTEXT, DSP_ODRL_CONTEXT, EDC, XSD
@@ -69,9 +70,9 @@ def from_json(data: bytes) -> Graph:
         # Half a surrogate pair is text that no encoder takes: refuse it before anybody keeps it.
         json.dumps(document, ensure_ascii=False).encode()
     except RecursionError:
-        raise TooLarge("policy nests its JSON too deeply") from None
+        raise TooLarge(refusal("json deep")) from None
     except ValueError as error:
-        raise Malformed(f"policy is not JSON: {str(error)[:120]}") from None
+        raise Malformed(refusal("json", why=str(error)[:120])) from None
     _Census().take(document)
     graph = Graph()
 
@@ -239,10 +240,7 @@ class _Census:
             depth += 1
             self.values += len(level)
             if depth > DEEPEST_JSON or self.values > MOST_VALUES:
-                raise TooLarge(
-                    f"policy nests its JSON deeper than {DEEPEST_JSON} or has more than {MOST_VALUES:,} "
-                    "values"
-                )
+                raise TooLarge(refusal("json values", deepest=DEEPEST_JSON, most=MOST_VALUES))
             level = [item for value, inside in level for item in self._parts(value, inside)]
 
     def _parts(self, value: Any, inside: bool) -> Iterable[tuple[Any, bool]]:

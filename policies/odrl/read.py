@@ -37,6 +37,7 @@ from policies.odrl.vocabulary import (
     RDF,
     RULE_MEMBERS,
 )
+from policies.refusals.refusal import refusal
 from schemas.errors import Malformed, TooLarge
 from schemas.vocab import ODRL, expand_iri
 
@@ -95,13 +96,13 @@ def read(document: bytes | str, media_type: str | None = None, demands: Demands 
     _refuse_meaningless(desk)
     nodes = [node for node in desk.graph.nodes if _is_policy(desk, node)]
     if not nodes:
-        raise Malformed("document holds no policy; write one with a permission, prohibition or obligation")
+        raise Malformed(refusal("no policy"))
     if len(nodes) > MOST_POLICIES:
-        raise TooLarge(f"document holds {len(nodes)} policies; at most {MOST_POLICIES} are read")
+        raise TooLarge(refusal("many policies", count=len(nodes), most=MOST_POLICIES))
     policies = tuple(_policy(desk, node, at, len(nodes)) for at, node in enumerate(nodes))
     ids = [policy.id for policy in policies]
     if twice := {name for name in ids if ids.count(name) > 1}:
-        raise Malformed(f"document holds policy {shorter(min(twice))!r} twice; give each an id of its own")
+        raise Malformed(refusal("policy twice", name=repr(shorter(min(twice)))))
     return Reading(
         policies,
         tuple(desk.warnings),
@@ -199,7 +200,7 @@ def _policy(desk: Desk, node: Node, at: int, count: int) -> PolicyModel:
         for index, rule in enumerate(rules):
             made[name] += _rule(desk, rule, shared, _Spot(name, f"{lead}{name}[{index}]"))
     if not parents and not any(made.values()):
-        raise Malformed(f"{place} has no rule; write a permission, prohibition or obligation")
+        raise Malformed(refusal("no rules", place=place))
     policy = PolicyModel(
         id=_id(desk, node, f"_:{place}"),
         kind=kind,

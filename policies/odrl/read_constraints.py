@@ -29,6 +29,7 @@ from policies.odrl.vocabulary import (
     TIME,
     UNITS,
 )
+from policies.refusals.refusal import refusal
 from schemas.errors import Malformed, PolicyCycle, PolicyMismatch, TooLarge, UnknownTerm
 from schemas.vocab import ODRL, PREFIXES, XSD
 
@@ -91,7 +92,7 @@ class Desk:
         """
         self.spent += count
         if self.spent > MOST_CONSTRAINTS:
-            raise TooLarge(f"policy has more than {MOST_CONSTRAINTS:,} rules and constraints; split it")
+            raise TooLarge(refusal("constraints", most=MOST_CONSTRAINTS))
 
     def enter(self, node: Term, path: tuple[Term, ...], place: str) -> tuple[Term, ...]:
         """Step into a node.
@@ -101,9 +102,9 @@ class Desk:
             TooLarge: if we are too deep.
         """
         if node in path:
-            raise PolicyCycle(f"{place}: {shown(node)} holds itself; write each constraint and duty once")
+            raise PolicyCycle(refusal("holds itself", place=place, node=shown(node)))
         if len(path) >= DEEPEST:
-            raise TooLarge(f"{place}: nested deeper than {DEEPEST} levels; flatten it")
+            raise TooLarge(refusal("deep", place=place, deepest=DEEPEST))
         return (*path, node)
 
     def one(self, node: Term, name: str, place: str) -> Term | None:
@@ -114,7 +115,7 @@ class Desk:
         """
         found = self.graph.objects(node, name if ":" in name else ODRL + name)
         if len(found) > 1:
-            raise Malformed(f"{place}: {len(found)} values of {name}; write one")
+            raise Malformed(refusal("several values", place=place, count=len(found), name=name))
         return found[0] if found else None
 
     def is_ours(self, iri: str) -> bool:
@@ -124,7 +125,7 @@ class Desk:
     def unknown(self, text: str, place: str, known: Iterable[str]) -> None:
         """Refuse a word that we do not know, or let it pass with a warning where terms are not demanded."""
         names = ", ".join(sorted({shorter(name) for name in known}))
-        text = f"cannot evaluate {text} in {place}; known there: {names}"
+        text = refusal("not evaluated", text=text, place=place, names=names)
         if self.demands.terms:
             raise UnknownTerm(text)
         self.warn(place, text)
@@ -196,9 +197,7 @@ def read_condition(desk: Desk, node: Term, place: str, path: tuple[Term, ...]) -
     desk.spend()
     name = node.iri if isinstance(node, Named) else f"_:{place}"
     if isinstance(node, Literal) or node not in desk.graph.nodes:
-        raise Malformed(
-            f"{place}: {shown(node)} is not described here; write leftOperand, operator, rightOperand"
-        )
+        raise Malformed(refusal("not described", place=place, node=shown(node)))
     old = [form for form in FORMS if Named(ODRL + form) in desk.graph.objects(node, ODRL + "operator")]
     if old and not desk.graph.objects(node, ODRL + "leftOperand"):
         return _old_logical(desk, node, old[0], place, path)
@@ -220,7 +219,7 @@ def _old_logical(desk: Desk, node: Term, form: str, place: str, path: tuple[Term
 def _logical(desk: Desk, node: Term, forms: list[str], place: str, path: tuple[Term, ...]) -> Logical:
     if len(forms) > 1 or desk.graph.objects(node, ODRL + "leftOperand"):
         said = ", ".join(forms)
-        raise Malformed(f"{place}: {said} beside another form in one constraint; nest them instead")
+        raise Malformed(refusal("two forms", place=place, said=said))
     return _combined(desk, node, forms[0], desk.graph.objects(node, ODRL + forms[0]), (place, path))
 
 
@@ -230,7 +229,7 @@ def _combined(
     place, path = spot
     parts = read_conditions(desk, nodes, f"{place}.{form}", path)
     if not parts:
-        raise Malformed(f"{place}: an empty {form}; write at least one constraint in it")
+        raise Malformed(refusal("empty form", place=place, form=form))
     name = node.iri if isinstance(node, Named) else f"_:{place}"
     return Logical(name, cast("OneOf['and', 'or', 'xone', 'andSequence']", form), parts)
 
@@ -239,14 +238,19 @@ def _atomic(desk: Desk, node: Term, name: str, place: str) -> Constraint:
     left, verb = desk.one(node, "leftOperand", place), desk.one(node, "operator", place)
     if left is None or verb is None:
         missing = "leftOperand" if left is None else "operator"
-        raise Malformed(f"{place}: no {missing}; write leftOperand, operator and rightOperand")
+        raise Malformed(refusal("missing side", place=place, missing=missing))
     operand = _alias(desk, named(desk, left, "leftOperand", place), place)
     if operand not in OPERANDS and operand not in desk.demands.known_operands and not desk.is_ours(operand):
         desk.unknown(f"operand {shorter(operand)!r}", place, (*OPERANDS, *desk.demands.known_operands))
     operator = _alias(desk, named(desk, verb, "operator", place), place)
     if operator.removeprefix(ODRL) not in OPERATORS or not operator.startswith(ODRL):
         raise UnknownTerm(
-            f"cannot evaluate operator {shorter(operator)!r} in {place}; known there: {', '.join(OPERATORS)}"
+            refusal(
+                "not evaluated",
+                text=f"operator {shorter(operator)!r}",
+                place=place,
+                names=", ".join(OPERATORS),
+            )
         )
     datatype = _iri_of(desk, node, "dataType", place) or _iri_of(desk, node, "datatype", place)
     unit = _iri_of(desk, node, "unit", place)
@@ -260,7 +264,7 @@ def _atomic(desk: Desk, node: Term, name: str, place: str) -> Constraint:
     desk.spend(len(rights) // 8)
     reference = _iri_of(desk, node, "rightOperandReference", place)
     if not rights and reference is None:
-        raise Malformed(f"{place}: no rightOperand; write what {shorter(operand)} is compared with")
+        raise Malformed(refusal("no right side", place=place, operand=shorter(operand)))
     status = desk.one(node, "status", place)
     if status is not None:
         desk.warn(place, f"status says what {shorter(operand)} was once; what it is now is looked at instead")

@@ -13,8 +13,8 @@ from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import Any
 
-from policies.words.language import TABLES, Argument, Language, Listed, Message, Several, Span, say
-from schemas.errors import Malformed
+from policies.words.language import TABLES, Argument, Language, Listed, Message, Several, Span, message, say
+from schemas.errors import Malformed, StreamEnded
 from schemas.worded import MOST_TOLD, Worded
 
 MOST_DEPTH = 8
@@ -36,18 +36,29 @@ def spoken(told: Message) -> str:
 
 
 def in_words(text: str, lang: Language) -> str:
-    """Return a sentence in a language if it carries what it says and we understand that, else its text.
+    """Return a sentence in a language if it carries what it says and we understand that, else its text."""
+    found = text if lang is Language.EN else understood(text)
+    return found if isinstance(found, str) else say(found, lang)
+
+
+def ended(error: StreamEnded) -> str:
+    """Return how a stream ended before its data did, as a sentence that carries it and its reason."""
+    return spoken(message("end.stream", n=error.rows, kind=error.end, reason=understood(error.reason)))
+
+
+def understood(text: str) -> Message | str:
+    """Return the message that a sentence carries, or its text if it carries none that we know.
 
     What it carries has to be what its English text says: else a peer could tell one reader this, another
     that, and the log a third.
     """
-    if lang is Language.EN or not isinstance(text, Worded):
+    if not isinstance(text, Worded):
         return text
     try:
         told = read_carried(json.loads(text.told))
     except (Malformed, ValueError, RecursionError):
-        return text
-    return say(told, lang) if _is_said(told, text) else text
+        return str(text)
+    return told if _is_said(told, text) else str(text)
 
 
 def _is_said(told: Message, text: str) -> bool:

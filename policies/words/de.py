@@ -280,6 +280,19 @@ MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "end.terminated": "die Übertragung {transfer} wurde beendet: {reason}",
         "end.completed": "die Übertragung {transfer} ist abgeschlossen; bitten Sie um eine neue",
         "end.not started": "die Übertragung {transfer} hat noch nicht begonnen",
+        "end.agreement": "die Vereinbarung wurde widerrufen: {reason}",
+        "end.overdue": (
+            "überfällige Verpflichtung: {action} ({place}) der Vereinbarung {agreement} war fällig: {when}; "
+            "senden Sie die Quittung: {command}"
+        ),
+        "end.untaken": (
+            "die Adresse der Anfrage hat die Daten nicht angenommen; bitten Sie um eine neue Übertragung, "
+            "oder holen Sie die Daten ab"
+        ),
+        "end.failed": (
+            "beim Anbieter ist etwas fehlgeschlagen und dort protokolliert; "
+            "bitten Sie um eine neue Übertragung"
+        ),
         "end.changed": "was der Datenraum über {who} sagt, hat sich geändert: {reasons}",
         "end.outgrown": (
             "was der Datenraum über {who} sagt, hat sich geändert, und damit, was gelesen werden darf; "
@@ -325,6 +338,22 @@ MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
             "eines oder mehrere von secure-processing-environment, trusted-execution-environment, "
             "federated-only"
         ),
+        "template.needs": "Vorlage {name} braucht die Angabe {parameter}: {form}",
+        "template.value": "Vorlage {name}, Angabe {parameter}: verlangt ist {form}; da steht {value}",
+        "template.wrong": "Vorlage {name}, Angabe {parameter}: verlangt ist {form}: {why}",
+        "more rows": "weitere Zeilen folgen",
+        "answer.yours now": "sofort nutzbar",
+        "answer.after a step": "nach einem Schritt",
+        "answer.no": "nein",
+        "answer.unknown": "unbekannt",
+        "found.title": "Titel",
+        "found.dataset": "Datensatz",
+        "found.rows": "Zeilen",
+        "found.may": "Darf ich?",
+        "found.nothing": "nichts gefunden; versuchen Sie es mit weniger Wörtern",
+        "found.for": "entschieden für {whom}",
+        "found.for nobody": "für niemand Bestimmten entschieden",
+        "found.some": "{shown} von {n}; mehr mit --most",
         "form.optional": "optional",
         "form.default": "Vorgabe: {value}",
         # --- Änderungen, mit denen eine Nutzung erlaubt wäre

@@ -266,6 +266,13 @@ MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "end.terminated": "transfer {transfer} was terminated: {reason}",
         "end.completed": "transfer {transfer} was completed; ask for a new one",
         "end.not started": "transfer {transfer} is not started yet",
+        "end.agreement": "the agreement was revoked: {reason}",
+        "end.overdue": (
+            "obligation overdue: {action} ({place}) of agreement {agreement} was due {when}; "
+            "send the receipt: {command}"
+        ),
+        "end.untaken": "the address of the request did not take the data; ask for a new transfer, or pull",
+        "end.failed": "something failed at the provider, and was logged there; ask for a new transfer",
         "end.changed": "what the data space states of {who} has changed: {reasons}",
         "end.outgrown": (
             "what the data space states of {who} has changed, and with it what may be read; "
@@ -308,6 +315,22 @@ MESSAGES: Mapping[str, str | tuple[str, str]] = MappingProxyType(
         "form.environments": (
             "one or more of secure-processing-environment, trusted-execution-environment, federated-only"
         ),
+        "template.needs": "template {name} needs parameter {parameter}: {form}",
+        "template.value": "template {name}, parameter {parameter} must be {form}; got {value}",
+        "template.wrong": "template {name}, parameter {parameter} must be {form}: {why}",
+        "more rows": "more rows follow",
+        "answer.yours now": "yours now",
+        "answer.after a step": "after a step",
+        "answer.no": "no",
+        "answer.unknown": "unknown",
+        "found.title": "title",
+        "found.dataset": "dataset",
+        "found.rows": "rows",
+        "found.may": "may I?",
+        "found.nothing": "nothing found; try fewer words",
+        "found.for": "decided for {whom}",
+        "found.for nobody": "decided for nobody in particular",
+        "found.some": "{shown} of {n}; see more with --most",
         "form.optional": "optional",
         "form.default": "default: {value}",
         # --- changes that would make a use pass

@@ -13,7 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
 
-from policies.refusals import table
+from policies.refusals.refusal import table
 from policies.words import de, en
 from schemas.errors import Malformed
 

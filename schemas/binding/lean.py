@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-UNUSED = ("pandas", "numpy", "cloudpickle", "dateutil", "pygments", "attr", "greenlet", "pydantic.v1")
-"""What our libraries load merely because it is installed: 12 MB, or 70 with data frames."""
+UNUSED = ("pandas", "numpy", "pydantic.v1")
+"""What our libraries load at any time, merely because it is installed: 12 MB, or 70 with data frames."""
+UNUSED_AT_START = ("cloudpickle", "dateutil", "pygments", "attr", "greenlet")
+"""What they load while they are loaded themselves; later it may be needed: pygments shows tracebacks."""
 
 GROWN = 8 << 20
 """Bytes that a process may have grown by before it looks for what it can give back."""
@@ -42,12 +44,17 @@ class _Absent:
             raise ModuleNotFoundError(f"{name} is not used in this process", name=name)
 
 
-def hide(*names: str) -> None:
+def hide(*names: str) -> Callable[[], None]:
     """Make optional imports of these packages fail in this process, unless they are loaded already.
 
     For programs only, never for a library.
+
+    Returns:
+        shows them again.
     """
-    sys.meta_path.insert(0, _Absent(frozenset(names)))
+    absent = _Absent(frozenset(names))
+    sys.meta_path.insert(0, absent)
+    return lambda: sys.meta_path.remove(absent)
 
 
 def bound_heap() -> None:
@@ -67,6 +74,7 @@ def starting() -> Iterator[None]:
     a few milliseconds instead of a tenth of a second.
     """
     hide(*UNUSED)
+    show = hide(*UNUSED_AT_START)
     bound_heap()
     gc.disable()
     try:
@@ -74,6 +82,7 @@ def starting() -> Iterator[None]:
         gc.collect()
         gc.freeze()
     finally:
+        show()
         gc.enable()
 
 

@@ -14,8 +14,8 @@ from schemas.base import Document, Message
 from schemas.dsp.catalog import CatalogError
 from schemas.dsp.negotiation import ContractNegotiationError
 from schemas.dsp.transfer import TransferError
-from schemas.errors import DataspaceError, Malformed, PeerRefused, TooLarge, UseDenied
-from schemas.worded import told_json, told_text, wording
+from schemas.errors import DataspaceError, Malformed, TooLarge
+from schemas.worded import reasons_of, told_json, told_text
 
 MOST_MESSAGE = 1 << 20
 """Bytes of a DSP message."""
@@ -103,13 +103,6 @@ async def json_body(request: Request) -> Any:
 def answer(document: Document, status: int = 200) -> JSONResponse:
     """Answer with a document in its JSON form."""
     return JSONResponse(document.wire(), status_code=status)
-
-
-def reasons_of(error: Exception) -> list[str]:
-    """Return the reasons that an error carries, or its message as the only one."""
-    if isinstance(error, UseDenied | PeerRefused) and error.reasons:
-        return list(error.reasons)
-    return [wording(error)]
 
 
 def _pids(request: Request) -> dict[str, str]:

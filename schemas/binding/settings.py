@@ -66,7 +66,9 @@ def read_settings(
         try:
             given = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise Misconfigured(f"no settings at {path}; make them with: {made_by}") from None
+            raise Misconfigured(
+                f"no settings at {path}; name yours with --config, or make some with: {made_by}"
+            ) from None
         except (OSError, ValueError) as error:
             raise Misconfigured(f"settings {path} cannot be read: {error}") from None
         anchor(given, path.resolve().parent)

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import connector
-from connector.app import utc_now
+from connector.app.world import utc_now
 from connector.client.find import search
 from connector.client.stream import DataStream
 from connector.demo.space import Space, prepare, running

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from connector.adapters.keys import load_or_create_key
-from connector.app import new_urn, utc_now
+from connector.app.world import new_urn, utc_now
 from connector.client.stream import Access, DataStream
 from connector.offering.describe import Publication
 from connector.settings import KEY_FILE

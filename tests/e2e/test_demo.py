@@ -38,7 +38,7 @@ def test_the_demo_tells_the_whole_story_and_ends_well() -> None:
     assert "dpv:ScientificResearch" in told
     assert "4 groups are told" in told
     assert "Sie erhalten keine Zeilen, nur Kennzahlen über Gruppen von mindestens 10 Zeilen." in told
-    assert "owes the hospital, by its ledger: odrl:inform" in told
+    assert "owes the hospital, by its ledger: odrl:attribute, odrl:inform" in told
     assert re.search(r"while it streams: ended after \d+ ms:\n.*the operator changed its mind", told)
     assert told.count("verified to size") == 2
     assert re.search(r"broken\s+tree: entry \d+", told)

@@ -19,6 +19,8 @@ from connector.client.stream import Access, DataStream
 from connector.offering.describe import Publication
 from connector.outbox.ports import Outgoing
 from connector.transfer.ports import Transfer
+from policies.words.carried import in_words
+from policies.words.language import Language
 from schemas.base import Role
 from schemas.binding.client import Egress
 from schemas.binding.paths import RECEIPTS_PATH
@@ -30,6 +32,7 @@ from schemas.odrl import Offer
 from schemas.receipts import Receipt, sign_receipt
 from schemas.usage import UsageKind
 from schemas.vocab import FORMAT_ARROW_HTTP, HANSA, ODRL
+from schemas.worded import reasons_of
 from tests.faulty_space import LOOPBACK, FaultySpace, Side, faulty_space
 from tests.processes import write_settings
 
@@ -122,8 +125,14 @@ def test_delete_after_from_the_stream_to_the_suspension_and_with_the_receipt_bac
     suspended = transfers.wait(running.pid, {T.SUSPENDED}, PATIENCE)
     assert suspended.state is T.SUSPENDED
     assert suspended.reasons[0].startswith("obligation overdue: delete (obligation[0])")
-    with stream(running) as refused, pytest.raises(DataspaceError, match="suspended: obligation overdue"):
+    assert in_words(suspended.reasons[0], Language.DE).startswith("überfällige Verpflichtung: delete")
+    with (
+        stream(running) as refused,
+        pytest.raises(DataspaceError, match="suspended: obligation overdue") as raised,
+    ):
         refused.read_all()
+    in_german = in_words(reasons_of(raised.value)[0], Language.DE)
+    assert "ist ausgesetzt: überfällige Verpflichtung: delete" in in_german
     another = transferred(consumer, agreement)
     assert another.state is T.TERMINATED
     assert f"hansa data deleted {agreement}" in another.reasons[0]

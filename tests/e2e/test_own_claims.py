@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import connector.demo.space as demo
 from connector.adapters.keys import load_or_create_key
-from connector.app import utc_now
+from connector.app.world import utc_now
 from connector.cli import app
 from connector.client.find import search
 from schemas.identity import generate_key, self_issued

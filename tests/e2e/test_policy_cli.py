@@ -113,6 +113,10 @@ def test_warnings_and_conflicts_are_told_and_conflicts_fail(tmp_path: Path) -> N
     german = hansa("check", str(doubtful), "--lang", "de", code=1)
     assert "Warnung permission[0].constraint[0]" in german
     assert "nennt keine Zeitzone und gilt als UTC" in german
+    told = CliRunner().invoke(app, ["policy", "explain", str(doubtful), "--lang", "de"])
+    assert told.exit_code == 0
+    assert "nennt keine Zeitzone und gilt als UTC" in told.stderr
+    assert "Sie dürfen die Daten nutzen." in told.stdout
     assert "Widerspruch permission[0] (odrl:use (vor 2031" in german
     assert "ist durch prohibition[0] immer verboten (odrl:use)" in german
 
@@ -170,25 +174,103 @@ def test_a_turtle_bomb_is_refused(tmp_path: Path) -> None:
 
 def test_files_that_hold_no_policy_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "bad.json"
-    for text, told in (
-        ("{", "not a JSON policy"),
-        ("3", "no JSON object"),
-        ("{}", "neither permission nor prohibition"),
-        ('{"profile": "urn:x", "permission": [{"action": "use"}]}', "profile"),
-        ('{"permission": [{"action": "eat"}]}', "'eat'"),
-        ("[" * 100_000, "nests deeper than any policy"),
+    for text, told, german in (
+        ("{", "not a JSON policy", "keine Regeln in JSON"),
+        ("3", "no JSON object", "kein JSON-Objekt"),
+        ("[]", "document holds no policy", "das Dokument enthält keine Regeln"),
+        ("{}", "neither permission nor prohibition", "weder Erlaubnis noch Verbot"),
+        ('{"profile": "urn:x", "permission": [{"action": "use"}]}', "profile", "das Profil 'urn:x'"),
+        ('{"permission": [{"action": "eat"}]}', "'eat'", "die Handlung 'eat'"),
+        ("[" * 100_000, "nests deeper than any policy", "tiefer verschachtelt"),
         (
             f'{{"permission": [{{"action": "use", "constraint": [{", ".join([MARKETING] * 10_000)}]}}]}}',
-            "2000",
+            "more than 2,000 rules and constraints; split it",
+            "mehr als 2.000 Regeln und Bedingungen; teilen Sie sie auf",
         ),
-        (f'{{"permission": [{{"action": "use", "constraint": {nested(50)}}}]}}', "deeper than 8 levels"),
-        ('{"@context": "https://evil.example/c.jsonld", "permission": []}', "never fetched"),
+        (
+            f'{{"permission": [{{"action": "use", "constraint": {nested(50)}}}]}}',
+            "deeper than 8 levels",
+            "tiefer als 8 Ebenen",
+        ),
+        ('{"@context": "https://evil.example/c.jsonld", "permission": []}', "never fetched", ""),
     ):
         file.write_text(text)
         assert told in hansa("check", str(file), code=1), text[:40]
+        assert german in hansa("check", str(file), "--lang", "de", code=1), text[:40]
     file.write_bytes(b" " * (5 << 20))
     assert "at most" in hansa("check", str(file), code=1)
     assert "there is no file" in hansa("explain", str(tmp_path / "none.json"), code=1)
+
+
+TURTLE = "@prefix odrl: <http://www.w3.org/ns/odrl/2/> . "
+PERMITS = "odrl:permission [ odrl:action odrl:use ; odrl:target <urn:t> ]"
+LOOPS = "[ odrl:action odrl:use ; odrl:target <urn:t> ; odrl:constraint <urn:c> ]"
+
+
+@pytest.mark.parametrize(
+    ("text", "says", "german"),
+    [
+        (
+            f"<urn:a> a odrl:Set ; odrl:inheritFrom <urn:b> ; {PERMITS} . "
+            f"<urn:b> a odrl:Set ; odrl:inheritFrom <urn:a> ; {PERMITS} .",
+            "inherit in a circle: urn:a -> urn:b -> urn:a; cut one inheritFrom",
+            "die Regeln erben im Kreis: urn:a -> urn:b -> urn:a; entfernen Sie ein inheritFrom",
+        ),
+        (
+            f"<urn:a> a odrl:Offer ; odrl:permission {LOOPS} . "
+            "<urn:c> a odrl:LogicalConstraint ; odrl:and ( <urn:c> ) .",
+            "permission[0].constraint[0].and[0]: 'urn:c' holds itself",
+            "permission[0].constraint[0].and[0]: 'urn:c' enthält sich selbst; schreiben Sie",
+        ),
+        (
+            f"<urn:a> a odrl:Set ; odrl:inheritFrom <urn:b> ; {PERMITS} .",
+            "inherits from 'urn:b', which is not here; put it into the same document",
+            "'urn:a' erbt von 'urn:b', das hier fehlt; schreiben Sie es in dasselbe Dokument",
+        ),
+        (
+            "<urn:a> a odrl:Set ; odrl:permission [ "
+            + " ; ".join(f"odrl:action <urn:x{i}>" for i in range(61_000))
+            + " ] .",
+            "more than 60,000 statements; split it",
+            "mehr als 60.000 Aussagen; teilen Sie es auf",
+        ),
+        ("<urn:a> a odrl:Set", "not Turtle that we can read", "kein lesbares Turtle"),
+    ],
+)
+def test_turtle_that_is_no_policy_is_refused_in_both_languages(
+    text: str, says: str, german: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "bad.ttl"
+    file.write_text(TURTLE + text)
+    assert says in hansa("check", str(file), code=1)
+    assert german in hansa("check", str(file), "--lang", "de", code=1)
+
+
+@pytest.mark.parametrize(
+    ("given", "says", "german"),
+    [
+        (["nosuch"], "no template is called 'nosuch'", "keine Vorlage heißt 'nosuch'; es gibt: "),
+        (["time-boxed"], "needs parameter 'not_after'", "braucht die Angabe 'not_after': ein Zeitpunkt wie"),
+        (
+            ["time-boxed", "-p", "not_after=soon"],
+            "'soon' is not a time",
+            "Angabe 'not_after': verlangt ist ein Zeitpunkt wie 2026-12-01T00:00:00Z, oder ein Datum für den "
+            "ganzen Tag: not_after: 'soon' ist kein Zeitpunkt",
+        ),
+        (
+            ["commercial-evaluation", "-p", "percentage=200"],
+            "a number above 0 and up to 100",
+            "verlangt ist eine Zahl über 0 und bis 100; da steht '200'",
+        ),
+        (["open-training", "-p", "colour=red"], "has no parameter 'colour'", "hat keine Angabe 'colour'"),
+        (["open-training", "-p", "colour"], "is not name=value", "ist nicht von der Form Name=Wert"),
+    ],
+)
+def test_a_template_that_is_not_filled_in_is_refused_in_both_languages(
+    given: list[str], says: str, german: str
+) -> None:
+    assert says in hansa("new", *given, code=1)
+    assert german in hansa("new", *given, "--lang", "de", code=1)
 
 
 def test_a_data_file_lacks_what_the_policy_names(running_town: Town, tmp_path: Path) -> None:
@@ -204,7 +286,7 @@ def test_a_data_file_lacks_what_the_policy_names(running_town: Town, tmp_path: P
     assert "names column 'salary'" in told
     assert "'age', 'bmi'" in told
     german = hansa("check", str(file), "--data", data, "--lang", "de", code=1)
-    assert "nennt die Spalte 'salary', die den Daten fehlt" in german
+    assert "nennt die Spalte 'salary', die den Daten fehlt; Spalten: 'id', 'age', 'bmi'" in german
     config = str(running_town.space.participants["hospital"].folder / "hansa.toml")
     made = ["publish", "patients.parquet", "--title", "No such column", "--offer", str(file)]
     refused = hansa(*made, "--config", config, "--lang", "de", of="connector", code=1)
@@ -263,6 +345,39 @@ def test_a_change_is_told_with_whom_it_touches(running_town: Town, policy: Path,
         assert "This is for did:web:" in shown
     assert "You may use the data." in hansa("explain", dataset, *config)
     assert "Both say the same." in hansa("diff", str(policy), str(policy))
+
+
+def test_who_publishes_or_tries_a_time_without_a_zone_is_warned(running_town: Town, tmp_path: Path) -> None:
+    config = [
+        "--config",
+        str(running_town.space.participants["hospital"].folder / "hansa.toml"),
+        "--lang",
+        "de",
+    ]
+    file = tmp_path / "doubtful.json"
+    constraint = {"leftOperand": "odrl:dateTime", "operator": "lt", "rightOperand": "2031-01-01T00:00"}
+    file.write_text(json.dumps({"permission": [{"action": "odrl:use", "constraint": [constraint]}]}))
+    for words in (
+        ["policy", "simulate", "patients.parquet", "--policy", str(file)],
+        [
+            "connector",
+            "publish",
+            "patients.parquet",
+            "--title",
+            "T",
+            "--offer",
+            str(file),
+            "--id",
+            "urn:x:zone",
+        ],
+    ):
+        told = CliRunner().invoke(app, [*words, *config])
+        assert told.exit_code == 0, told.output
+        assert "Warnung permission[0].constraint[0]" in told.stderr
+        assert "nennt keine Zeitzone und gilt als UTC" in told.stderr
+    assert "published urn:x:zone" in told.stdout
+    withdrawn = CliRunner().invoke(app, ["connector", "withdraw", "urn:x:zone", *config[:2]])
+    assert withdrawn.exit_code == 0
 
 
 def test_turtle_is_published_as_it_is(running_town: Town, tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ import pytest
 from connector.negotiation.ports import Negotiation
 from connector.offering.describe import Publication
 from connector.transfer.ports import Transfer
+from policies.words.carried import in_words
+from policies.words.language import Language
 from schemas.dsp.negotiation import NegotiationState as N
 from schemas.dsp.transfer import DataAddress, EndpointProperty
 from schemas.dsp.transfer import TransferState as T
@@ -195,6 +197,7 @@ def test_an_inner_address_is_not_pushed_to_and_the_consumer_learns_nothing_of_ou
     assert done.reasons == (
         "the address of the request did not take the data; ask for a new transfer, or pull",
     )
+    assert in_words(done.reasons[0], Language.DE).startswith("die Adresse der Anfrage")
     assert (held.problem or "").startswith("not-pushed: ")
     assert url.split("/")[2] in (held.problem or "")
     assert UsageKind.STREAM_RESERVED not in told(space.sides[1], held.pid), "nothing was counted"

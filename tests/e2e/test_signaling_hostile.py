@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from connector.adapters.control_planes import MOST_ASKED
-from connector.app import build
+from connector.app.connector import build
 from connector.settings import NegotiationSettings, Settings, SignalingSettings
 from schemas.dps import FlowState
 from schemas.errors import Misconfigured

@@ -15,7 +15,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from connector.app import utc_now
+from connector.app.world import utc_now
 from tests.bench.edc import eclipse
 from tests.interop.maven import tool
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from connector.adapters.sql import SqlStores
-from connector.app import new_urn, utc_now
+from connector.app.world import new_urn, utc_now
 from connector.client.management import Management
 from connector.negotiation.ports import Negotiation, SignedAgreement
 from connector.offering.ports import Offering

@@ -12,6 +12,8 @@ from policies.kinds.durations import Duration
 from policies.obligations import Obligation
 from policies.rules import Consequence
 from policies.use import UseTotals
+from policies.words.carried import in_words
+from policies.words.language import Language
 from schemas.vocab import ODRL
 
 AGREED = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -107,6 +109,7 @@ def test_a_complaint_names_the_duty_its_date_and_the_command_that_helps(action: 
     assert "obligation[0]" in said
     assert "2026-02-01T12:00:00+00:00" in said
     assert said.endswith(f"hansa data {command} urn:a:1")
+    assert in_words(said, Language.DE).startswith("überfällige Verpflichtung: ")
 
 
 def test_the_consequence_is_the_agreements() -> None:

@@ -16,6 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.outbox.letter import shorten
+from policies.refusals.data import DATA
+from policies.refusals.reading import READING
+from policies.refusals.refusal import REFUSALS
+from policies.refusals.rules import RULES
+from policies.refusals.terms import TERMS
+from policies.refusals.unread import UNREAD
+from policies.refusals.values import VALUES
 from policies.words.carried import KNOWN, MOST_PARTS, carry, in_words, read_carried, slots, spoken
 from policies.words.en import FORMS
 from policies.words.language import TABLES, Argument, Language, Listed, Message, Several, Span, message, say
@@ -191,3 +198,8 @@ def test_a_number_keeps_its_size_and_its_signs() -> None:
 def test_a_time_is_told_as_it_was_counted() -> None:
     when = datetime(2026, 12, 1, tzinfo=UTC).isoformat()
     assert in_words(spoken(message("end.expired", when=when)), Language.DE).endswith(when)
+
+
+def test_no_refusal_takes_the_name_of_another() -> None:
+    tables = (DATA, READING, RULES, TERMS, UNREAD, VALUES)
+    assert sum(map(len, tables)) == len(REFUSALS)

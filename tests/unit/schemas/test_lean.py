@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from schemas.binding.lean import GROWN, UNUSED, Surplus
+from schemas.binding.lean import GROWN, UNUSED, UNUSED_AT_START, Surplus
 
 LATE = ("duckdb", "psycopg", "pyarrow.flight", "pyld", "pyoxigraph", "rdflib", "scipy")
 """What a server loads when it is first needed, or never."""
@@ -31,6 +31,19 @@ print(before - resident_bytes())
 """
 
 
+FAILS = """
+import typer
+from schemas.binding.lean import starting
+app = typer.Typer()
+@app.command()
+def serve() -> None:
+    with starting():
+        import connector.app.connector
+    raise RuntimeError("a mistake of ours")
+app()
+"""
+
+
 def _run(program: str, *arguments: str) -> str:
     ran = subprocess.run(
         [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True
@@ -38,13 +51,21 @@ def _run(program: str, *arguments: str) -> str:
     return ran.stdout
 
 
-@pytest.mark.parametrize("app", ["connector.app", "catalog.app"])
+@pytest.mark.parametrize("app", ["connector.app.connector", "catalog.app"])
 def test_a_server_starts_without_what_no_server_uses(app: str) -> None:
     collected, collects, frozen, loaded = json.loads(_run(STARTED, app))
     assert app in loaded
-    assert not {*UNUSED, *LATE} & set(loaded)
+    assert not {*UNUSED, *UNUSED_AT_START, *LATE} & set(loaded)
     assert (collected, collects) == (False, True)
     assert frozen > 50_000  # what was loaded is passed over by every later collection
+
+
+def test_a_server_that_fails_shows_its_own_mistake_and_not_what_it_hides() -> None:
+    ran = subprocess.run([sys.executable, "-c", FAILS], capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert "a mistake of ours" in ran.stderr
+    assert "excepthook" not in ran.stderr
+    assert "not used in this process" not in ran.stderr
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="needs the GNU C library")

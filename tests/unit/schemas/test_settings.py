@@ -48,7 +48,8 @@ def test_what_the_client_reads_is_no_misspelt_setting(
 
 
 def test_a_file_that_is_not_there_is_named_with_the_command_that_makes_one(kind: str, tmp_path: Path) -> None:
-    with pytest.raises(Misconfigured, match=rf"none\.toml; make them with: hansa {kind} init"):
+    fix = f"name yours with --config, or make some with: hansa {kind} init"
+    with pytest.raises(Misconfigured, match=rf"none\.toml; {fix}"):
         READS[kind](tmp_path / "none.toml")
 
 

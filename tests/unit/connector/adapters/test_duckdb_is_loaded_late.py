@@ -17,7 +17,7 @@ from connector.adapters.sources import ParquetSources
 from connector.dataplane.ports import ScanRequest
 from policies.plan import Branch, Comparison, DataPlan
 from policies.profile import Operator
-import connector.app
+import connector.app.connector
 
 sources = ParquetSources([Path(sys.argv[1])], lambda: datetime(2026, 1, 1, tzinfo=UTC))
 plain = DataPlan()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hmac
 import json
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +21,7 @@ from connector.api.management import management_router
 from connector.negotiation.revocation import Revocations
 from connector.offering.describe import Holder
 from connector.offering.service import Offerings
+from connector.transfer.hold import terminate_under
 from connector.usage.service import UsageLog
 from schemas.binding.server import install_errors
 from schemas.identity import generate_key
@@ -67,7 +69,7 @@ class Door:
                     record=usage.record,
                     clock=party.world.clock,
                     remind=lambda due: None,
-                    ended=party.transfers.terminate_under,
+                    ended=partial(terminate_under, party.transfers),
                 ),
                 transfers=party.transfers,
                 offerings=offerings,

@@ -283,6 +283,33 @@ def test_heads_of_messages_are_looked_at_without_trust() -> None:
                 continue
 
 
+@pytest.mark.parametrize(
+    ("status", "title", "reason"),
+    [
+        (b"403 Forbidden", b"forbidden", "agreement urn:a was revoked: a test"),
+        (b"409 Conflict", b"world-moved", "transfer urn:t was suspended"),
+        (b"403 Forbidden", b"use-denied", "use is allowed until noon"),
+    ],
+)
+def test_a_stream_that_is_cut_within_a_batch_and_refused_to_go_on_ends_with_the_reason(
+    status: bytes, title: bytes, reason: str
+) -> None:
+    first = chunked(arrow([BATCH], end=None), last=False)
+    body = b'{"title":"' + title + b'","detail":"' + reason.encode() + b'"}'
+    refused = b"HTTP/1.1 " + status + b"\r\nContent-Length: " + b"%d" % len(body) + b"\r\n\r\n" + body
+    with answering(first, refused) as url:
+        stream = stream_at(url)
+        assert next(stream).equals(BATCH)
+        with pytest.raises(StreamEnded, match=reason) as ended:
+            next(stream)
+        assert (ended.value.end, ended.value.rows) == ("refused", 1000)
+        with pytest.raises(StreamEnded, match=reason):
+            next(stream)
+    with answering(refused) as url, pytest.raises(DataspaceError) as never:
+        next(stream_at(url))
+    assert not isinstance(never.value, StreamEnded)
+
+
 def test_columns_that_change_between_two_connections_are_refused() -> None:
     other = pa.record_batch({"id": ["text"]})
     first = chunked(arrow([BATCH, BATCH], end=None), last=False)

@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from connector.dataplane.preview import Previews, Target, rows_as_text
+from connector.dataplane.cells import rows_as_text
+from connector.dataplane.preview import Previews, Target
 from policies.compiled import compile_policy
 from policies.decision import Deny
 from policies.use import NO_CLAIMS, Use

@@ -6,7 +6,7 @@ import threading
 from datetime import datetime, timedelta
 from typing import Any
 
-from connector.app import utc_now
+from connector.app.world import utc_now
 from connector.outbox.service import Outbox
 
 

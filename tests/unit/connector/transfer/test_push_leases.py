@@ -7,8 +7,9 @@ from datetime import timedelta
 
 import pytest
 
+from connector.transfer.lease import PUSH_LEASE
 from connector.transfer.ports import Transfer
-from connector.transfer.pushing import PUSH_LEASE, PushedTransfers
+from connector.transfer.pushing import PushedTransfers
 from schemas.dsp.transfer import TransferState
 from schemas.errors import PeerUnavailable
 from schemas.vocab import FORMAT_HTTP_PUSH

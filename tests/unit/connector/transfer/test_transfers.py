@@ -185,6 +185,23 @@ def test_a_revoked_agreement_ends_its_transfers_and_opens_no_new_one(
     assert again.problem == f"revoked, says {provider.did}"
 
 
+def test_one_transfer_that_ends_meanwhile_keeps_no_other_running_under_a_revoked_agreement(
+    world: World, provider: Party, consumer: Party, agreement: str
+) -> None:
+    ours = [start(world, consumer, agreement) for _ in range(3)]
+    first, second, third = (str(one.counter_pid) for one in ours)
+
+    def end_the_next(moved: Transfer) -> None:
+        if moved.pid == first:
+            provider.transfers.terminate(second, "its own end")
+
+    provider.transfers._told = end_the_next
+    _, ended = provider.revocations.revoke(agreement, "the study ended")
+    assert ended == 2
+    told = [provider.transfers.own(pid).reasons for pid in (first, second, third)]
+    assert told == [("the agreement was revoked: the study ended",), ("its own end",), told[0]]
+
+
 def test_changes_of_state_are_told_to_whoever_watches(
     world: World, provider: Party, consumer: Party, agreement: str
 ) -> None:
