@@ -29,7 +29,7 @@ from policies.words.language import Argument, Language, Message, message, say
 from schemas.errors import Malformed, Refused
 from schemas.odrl import Offer
 from schemas.vocab import HANSA_PROFILE, XSD
-from schemas.worded import Worded, wording
+from schemas.worded import Fuller, Worded, wording
 
 _SLOT = re.compile(r"\$\{(each )?(\w+)\}")
 
@@ -218,7 +218,7 @@ def _why(error: Refused, value: str, **slots: Argument) -> Message:
 def _carrying(text: str, told: Message) -> str:
     """Return an English text, richer than the message that it carries for other languages."""
     carried = spoken(told)
-    return Worded(text, carried.told) if isinstance(carried, Worded) else text
+    return Fuller(text, carried.told) if isinstance(carried, Worded) else text
 
 
 def _filled(name: str, constraint: Mapping[str, Any], values: Mapping[str, Any]) -> Iterable[dict[str, Any]]:

@@ -34,6 +34,12 @@ class Worded(str):
         return made
 
 
+class Fuller(Worded):
+    """A sentence of ours whose text says more than it carries; who is sent it is told the text."""
+
+    __slots__ = ()
+
+
 def told_of(reasons: Iterable[str]) -> tuple[str, ...]:
     """Return what sentences carry, in their order, "" for one that carries nothing; () if none does."""
     told = tuple(reason.told if isinstance(reason, Worded) else "" for reason in reasons)

@@ -15,7 +15,7 @@ from typing import Any
 
 from policies.words.language import TABLES, Argument, Language, Listed, Message, Several, Span, message, say
 from schemas.errors import Malformed, StreamEnded
-from schemas.worded import MOST_TOLD, Worded
+from schemas.worded import MOST_TOLD, Fuller, Worded
 
 MOST_DEPTH = 8
 MOST_PARTS = 200
@@ -49,8 +49,8 @@ def ended(error: StreamEnded) -> str:
 def understood(text: str) -> Message | str:
     """Return the message that a sentence carries, or its text if it carries none that we know.
 
-    What it carries has to be what its English text says: else a peer could tell one reader this, another
-    that, and the log a third.
+    What it carries has to be what its English text says, unless we wrote it: else a peer could tell one
+    reader this, another that, and the log a third.
     """
     if not isinstance(text, Worded):
         return text
@@ -58,7 +58,7 @@ def understood(text: str) -> Message | str:
         told = read_carried(json.loads(text.told))
     except (Malformed, ValueError, RecursionError):
         return str(text)
-    return told if _is_said(told, text) else str(text)
+    return told if isinstance(text, Fuller) or _is_said(told, text) else str(text)
 
 
 def _is_said(told: Message, text: str) -> bool:

@@ -23,11 +23,12 @@ from policies.refusals.rules import RULES
 from policies.refusals.terms import TERMS
 from policies.refusals.unread import UNREAD
 from policies.refusals.values import VALUES
+from policies.templates import fill
 from policies.words.carried import KNOWN, MOST_PARTS, carry, in_words, read_carried, slots, spoken
 from policies.words.en import FORMS
 from policies.words.language import TABLES, Argument, Language, Listed, Message, Several, Span, message, say
 from schemas.errors import Malformed
-from schemas.worded import MOST_TOLD, Worded, read_told, told_json, told_of, told_text, worded
+from schemas.worded import MOST_TOLD, Worded, read_told, told_json, told_of, told_text, worded, wording
 
 ROOT = Path(__file__).parents[3]
 CODE = [file for room in ("policies", "connector", "catalog") for file in sorted((ROOT / room).rglob("*.py"))]
@@ -198,6 +199,15 @@ def test_a_number_keeps_its_size_and_its_signs() -> None:
 def test_a_time_is_told_as_it_was_counted() -> None:
     when = datetime(2026, 12, 1, tzinfo=UTC).isoformat()
     assert in_words(spoken(message("end.expired", when=when)), Language.DE).endswith(when)
+
+
+def test_a_sentence_that_says_more_than_it_carries_is_told_as_it_stands_elsewhere() -> None:
+    with pytest.raises(Malformed) as refused:
+        fill("time-boxed", "urn:offer:1")
+    here = wording(refused.value)
+    assert "braucht die Angabe 'not_after'" in in_words(here, Language.DE)
+    [elsewhere] = worded([str(here)], told_of([here]))
+    assert in_words(elsewhere, Language.DE) == str(here)
 
 
 def test_no_refusal_takes_the_name_of_another() -> None:
